@@ -1,0 +1,3 @@
+//! vrrpctl
+
+fn main() {}

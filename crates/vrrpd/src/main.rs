@@ -1,0 +1,3 @@
+//! vrrpd
+
+fn main() {}
