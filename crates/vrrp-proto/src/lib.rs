@@ -1,1 +1,50 @@
-//! vrrp-proto
+//! The protocol of vrrpd: packets, the election machine and the engine that runs many of them.
+//!
+//! Nothing in here opens a socket, reads a clock, draws a random number or writes a log line. Time is an
+//! argument ([`Instant`]), inputs are values, outputs are drained from a queue. The same code therefore runs in
+//! the daemon, in the simulator and in a fuzzer, and a test decides what time it is.
+//!
+//! | module | noun |
+//! |---|---|
+//! | [`packet`], [`checksum`] | bytes on the wire |
+//! | [`receive`] | the receive checks in their order, and what they refuse ([`Reject`]) |
+//! | [`router`], [`dialect`] | the election of one virtual router, and what the protocol versions do differently |
+//! | [`engine`] | all routers of one daemon: datagrams, link changes and timeouts in; packets, desired kernel state and events out |
+//! | [`plan`], [`desired`], [`event`], [`fault`], [`statistics`], [`status`] | the values that go in and come out |
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod announce;
+pub mod checksum;
+pub mod desired;
+pub mod dialect;
+pub mod engine;
+pub mod event;
+pub mod fault;
+pub mod interval;
+pub mod link;
+pub mod packet;
+pub mod plan;
+pub mod receive;
+pub mod router;
+pub mod statistics;
+pub mod status;
+pub mod time;
+pub mod types;
+
+pub use desired::{Desired, Generation, KernelReport, Upkeep};
+pub use dialect::Dialect;
+pub use engine::{Announce, Datagram, Engine, Input, Output, Transmit, Wakeup};
+pub use event::{Event, Happening, Reason};
+pub use fault::Fault;
+pub use interval::Interval;
+pub use link::{LinkFacts, LinkId};
+pub use plan::{AuthenticationKey, ChecksumForm, ChecksumPolicy, Plan, RouterPlan, VirtualAddress};
+pub use receive::Reject;
+pub use router::Role;
+pub use statistics::{GlobalStatistics, RouterStatistics};
+pub use status::RouterStatus;
+pub use time::Instant;
+pub use types::{Family, MacAddress, Priority, RouterId, Vrid};

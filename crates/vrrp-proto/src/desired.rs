@@ -1,0 +1,55 @@
+//! What the kernel should hold for a router, and what it says about that.
+//!
+//! This is *state*: it is true from the moment it is published until the next one, a backend may apply it late, twice
+//! or from scratch, and only the latest counts. What must happen exactly once, in order, is an output of its own.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::plan::VirtualAddress;
+use crate::types::{Family, MacAddress, Vrid};
+
+/// Counts the versions of one router's desired state. A report about an older one is stale.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Generation(pub u64);
+
+/// The kernel state one router wants.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Desired {
+    /// Version of this state.
+    pub generation: Generation,
+    /// The router's name.
+    pub name: String,
+    /// The interface it speaks on, by name; may not exist.
+    pub interface: String,
+    /// Its family.
+    pub family: Family,
+    /// Its identifier.
+    pub vrid: Vrid,
+    /// The virtual MAC address; `None` puts the addresses on the interface itself.
+    pub mac: Option<MacAddress>,
+    /// The virtual addresses.
+    pub addresses: Vec<VirtualAddress>,
+    /// Whether the addresses are present, answered and forwarded for; otherwise nothing may betray them.
+    pub active: bool,
+    /// Whether packets to the addresses are accepted.
+    pub accept: bool,
+    /// Whether the addresses are real ones of the interface, which must not be taken from it.
+    pub owner: bool,
+}
+
+/// What became of a desired state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KernelReport {
+    /// All of it is in place.
+    Applied,
+    /// It cannot be put in place, for this reason; it is tried again.
+    Failed(String),
+}
+
+/// Something noticed and done while a desired state was kept up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Upkeep {
+    /// Somebody else took this away, and it is back.
+    Repaired(String),
+}

@@ -1,0 +1,180 @@
+//! What the protocol versions do differently, in one table of small functions.
+//!
+//! The election in [`crate::router`] asks these questions and never which version it speaks.
+
+use core::time::Duration;
+
+use crate::interval::Interval;
+use crate::types::{Family, Priority};
+
+/// The protocol a virtual router speaks. Exactly one; versions do not interoperate (RFC 9568 §8.4 makes mixing optional).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Dialect {
+    /// VRRPv2, RFC 3768; IPv4 only, whole seconds.
+    Vrrp2,
+    /// VRRPv3, RFC 9568; IPv4 and IPv6, centiseconds.
+    Vrrp3,
+}
+
+impl Dialect {
+    /// The version nibble on the wire.
+    #[must_use]
+    pub const fn version(self) -> u8 {
+        match self {
+            Self::Vrrp2 => 2,
+            Self::Vrrp3 => 3,
+        }
+    }
+
+    /// The name used in configuration and status.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vrrp2 => "vrrpv2",
+            Self::Vrrp3 => "vrrpv3",
+        }
+    }
+
+    /// Skew_Time: how much longer than three intervals a Backup of this priority waits.
+    ///
+    /// RFC 9568 §6.1 scales it by the Active's interval; RFC 3768 §6.1 does not.
+    #[must_use]
+    pub fn skew_time(self, priority: Priority, active_interval: Interval) -> Duration {
+        let base = match self {
+            Self::Vrrp2 => Duration::from_secs(1),
+            Self::Vrrp3 => active_interval.duration(),
+        };
+        base * (256 - u32::from(priority.get())) / 256
+    }
+
+    /// Active_Down_Interval (RFC 9568 §6.1), Master_Down_Interval (RFC 3768 §6.1).
+    #[must_use]
+    pub fn active_down_interval(self, priority: Priority, active_interval: Interval) -> Duration {
+        active_interval.duration() * 3 + self.skew_time(priority, active_interval)
+    }
+
+    /// Whether a Backup adopts the interval of the Active it accepts (RFC 9568 §6.4.2).
+    #[must_use]
+    pub const fn learns_interval(self) -> bool {
+        match self {
+            Self::Vrrp2 => false,
+            Self::Vrrp3 => true,
+        }
+    }
+
+    /// Whether an advertisement with another interval than ours is refused (RFC 3768 §7.1) or kept and counted (RFC 9568 §7.1).
+    #[must_use]
+    pub const fn requires_equal_interval(self) -> bool {
+        match self {
+            Self::Vrrp2 => true,
+            Self::Vrrp3 => false,
+        }
+    }
+
+    /// Whether an advertisement with other addresses than ours is refused, unless the owner sent it (RFC 3768 §7.1).
+    #[must_use]
+    pub const fn requires_equal_addresses(self) -> bool {
+        match self {
+            Self::Vrrp2 => true,
+            Self::Vrrp3 => false,
+        }
+    }
+
+    /// Whether an owner refuses every advertisement (RFC 3768 §7.1) or lets two owners elect one (RFC 9568 erratum 8298).
+    #[must_use]
+    pub const fn owner_ignores_others(self) -> bool {
+        match self {
+            Self::Vrrp2 => true,
+            Self::Vrrp3 => false,
+        }
+    }
+
+    /// Whether an Active answers a losing advertisement at once (RFC 9568 §6.4.3) or stays silent until its timer (RFC 3768 §6.4.3).
+    #[must_use]
+    pub const fn answers_losers(self) -> bool {
+        match self {
+            Self::Vrrp2 => false,
+            Self::Vrrp3 => true,
+        }
+    }
+
+    /// Bytes of an advertisement with `count` addresses (RFC 9568 §5.2, RFC 3768 §5.3).
+    #[must_use]
+    pub const fn message_len(self, family: Family, count: usize) -> usize {
+        let trailer = match self {
+            Self::Vrrp2 => 8,
+            Self::Vrrp3 => 0,
+        };
+        8 + count * family.address_len() + trailer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn centis(value: u16) -> Interval {
+        match Interval::from_centis(value) {
+            Some(interval) => interval,
+            None => panic!("in range"),
+        }
+    }
+
+    /// Rows: priority; VRRPv2 at 1 s (skew, down) in µs; VRRPv3 at 100 cs (skew, down) in µs; VRRPv3 down at 10 cs;
+    /// down at 3 s in VRRPv2 and VRRPv3. RFC 3768 §6.1, RFC 9568 §6.1.
+    #[test]
+    fn skew_and_down_interval() {
+        let rows: [(u8, u64, u64, u64, u64, u64); 5] = [
+            (1, 996_093, 3_996_093, 399_609, 9_996_093, 11_988_281),
+            (100, 609_375, 3_609_375, 360_937, 9_609_375, 10_828_125),
+            (150, 414_062, 3_414_062, 341_406, 9_414_062, 10_242_187),
+            (200, 218_750, 3_218_750, 321_875, 9_218_750, 9_656_250),
+            (254, 7_812, 3_007_812, 300_781, 9_007_812, 9_023_437),
+        ];
+        for (priority, skew, down, fast_down, v2_slow, v3_slow) in rows {
+            let p = Priority::new(priority);
+            for dialect in [Dialect::Vrrp2, Dialect::Vrrp3] {
+                let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap();
+                assert_eq!(
+                    micros(dialect.skew_time(p, centis(100))),
+                    skew,
+                    "{dialect:?} {priority}"
+                );
+                assert_eq!(
+                    micros(dialect.active_down_interval(p, centis(100))),
+                    down,
+                    "{dialect:?} {priority}"
+                );
+            }
+            assert_eq!(
+                Dialect::Vrrp3
+                    .active_down_interval(p, centis(10))
+                    .as_micros(),
+                u128::from(fast_down)
+            );
+            assert_eq!(
+                Dialect::Vrrp2
+                    .active_down_interval(p, centis(300))
+                    .as_micros(),
+                u128::from(v2_slow)
+            );
+            assert_eq!(
+                Dialect::Vrrp3
+                    .active_down_interval(p, centis(300))
+                    .as_micros(),
+                u128::from(v3_slow)
+            );
+        }
+    }
+
+    #[test]
+    fn one_step_of_priority_is_never_rounded_away() {
+        // At 1 cs a step is 39 µs: integer centiseconds would make all Backups equal.
+        let step = Dialect::Vrrp3.skew_time(Priority::new(99), centis(1))
+            - Dialect::Vrrp3.skew_time(Priority::new(100), centis(1));
+        assert!(
+            step >= Duration::from_nanos(39_062) && step <= Duration::from_nanos(39_063),
+            "{step:?}"
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! What happened, as data; and the one place where it becomes sentences.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use crate::fault::Fault;
+use crate::receive::{Oddity, Reject};
+use crate::router::Role;
+use crate::time::Instant;
+use crate::types::{Priority, RouterId};
+
+/// Something that happened to a router, or to the daemon when `router` is `None`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// When.
+    pub at: Instant,
+    /// To whom.
+    pub router: Option<RouterId>,
+    /// The router's name at that time; empty without router.
+    pub name: String,
+    /// What.
+    pub happening: Happening,
+}
+
+/// Why a role changed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reason {
+    /// It began to take part.
+    Startup,
+    /// It owns the addresses.
+    Owner,
+    /// The Active fell silent.
+    NoResponse,
+    /// The Active gave up with priority 0.
+    Released,
+    /// The Active has a lower priority.
+    Preempting,
+    /// Somebody advertises a higher priority.
+    HigherPriority,
+    /// Somebody with our priority has a higher address.
+    HigherAddress,
+    /// We were silent for so long that somebody must have replaced us.
+    Late,
+    /// The router has a fault.
+    Fault,
+    /// The daemon stops.
+    Shutdown,
+    /// The configuration no longer has this router.
+    Removed,
+}
+
+impl Reason {
+    /// A stable word for scripts.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Startup => "startup",
+            Self::Owner => "owner",
+            Self::NoResponse => "no-response",
+            Self::Released => "released",
+            Self::Preempting => "preempting",
+            Self::HigherPriority => "higher-priority",
+            Self::HigherAddress => "higher-address",
+            Self::Late => "late",
+            Self::Fault => "fault",
+            Self::Shutdown => "shutdown",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Startup => "it takes part in the election",
+            Self::Owner => "it owns the addresses",
+            Self::NoResponse => "the Active fell silent",
+            Self::Released => "the Active gave up",
+            Self::Preempting => "the Active has a lower priority",
+            Self::HigherPriority => "another router advertises a higher priority",
+            Self::HigherAddress => "another router has the same priority and a higher address",
+            Self::Late => "it was silent for so long that another router must have taken over",
+            Self::Fault => "it has a fault",
+            Self::Shutdown => "the daemon stops",
+            Self::Removed => "the configuration no longer has it",
+        })
+    }
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Happening {
+    /// A new role.
+    Role {
+        /// Before.
+        from: Role,
+        /// After.
+        to: Role,
+        /// Why.
+        reason: Reason,
+    },
+    /// Another set of faults; empty when all are gone.
+    Faults(Vec<Fault>),
+    /// Another router is, or stopped being, the Active that this Backup follows.
+    FollowedActive {
+        /// Its address.
+        address: IpAddr,
+        /// Its priority.
+        priority: Priority,
+    },
+    /// A router that loses to this Active advertises as well.
+    Conflict {
+        /// Its address.
+        address: IpAddr,
+        /// Its priority.
+        priority: Priority,
+    },
+    /// Advertisements are refused. Said once a minute for each reason; the counters have the rest.
+    Refused {
+        /// Sender of the last one.
+        address: IpAddr,
+        /// Why.
+        reject: Reject,
+        /// How many since this was last said.
+        count: u64,
+    },
+    /// An advertisement was kept although something about it is odd. Said like [`Self::Refused`].
+    Odd {
+        /// Sender.
+        address: IpAddr,
+        /// What.
+        oddity: Oddity,
+        /// How many since this was last said.
+        count: u64,
+    },
+    /// This Active was late with an advertisement and stood back.
+    Late(Duration),
+    /// Somebody else removed or changed this, and it was put back.
+    Repaired(String),
+    /// The kernel refused something; it is tried again.
+    KernelRefused(String),
+    /// The configuration of a running router changed.
+    Revised,
+    /// The router was added by a reload.
+    Added,
+    /// The router was removed by a reload.
+    Removed,
+}
+
+impl Happening {
+    /// A stable word for scripts.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Role { .. } => "role",
+            Self::Faults(_) => "faults",
+            Self::FollowedActive { .. } => "followed-active",
+            Self::Conflict { .. } => "conflict",
+            Self::Refused { .. } => "refused",
+            Self::Odd { .. } => "odd",
+            Self::Late(_) => "late",
+            Self::Repaired(_) => "repaired",
+            Self::KernelRefused(_) => "kernel-refused",
+            Self::Revised => "revised",
+            Self::Added => "added",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+impl fmt::Display for Happening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role { from, to, reason } => write!(f, "{from} -> {to}: {reason}"),
+            Self::Faults(faults) if faults.is_empty() => f.write_str("no fault any more"),
+            Self::Faults(faults) => {
+                for (index, fault) in faults.iter().enumerate() {
+                    write!(f, "{}{fault}", if index == 0 { "" } else { "; " })?;
+                }
+                Ok(())
+            }
+            Self::FollowedActive { address, priority } => {
+                write!(f, "follows {address}, priority {priority}")
+            }
+            Self::Conflict { address, priority } => {
+                write!(
+                    f,
+                    "{address} advertises as well, with priority {priority}; it loses, addresses are announced again"
+                )
+            }
+            Self::Refused {
+                address,
+                reject,
+                count,
+            } => write!(f, "refused {count} from {address}: {reject}"),
+            Self::Odd {
+                address,
+                oddity,
+                count,
+            } => write!(f, "accepted {count} from {address} with {oddity}"),
+            Self::Late(by) => write!(
+                f,
+                "advertisement {} ms late, stood back as Backup",
+                by.as_millis()
+            ),
+            Self::Repaired(what) => write!(f, "put back what somebody else took away: {what}"),
+            Self::KernelRefused(why) => write!(f, "the kernel refused: {why}"),
+            Self::Revised => f.write_str("configuration changed, role kept"),
+            Self::Added => f.write_str("added"),
+            Self::Removed => f.write_str("removed"),
+        }
+    }
+}

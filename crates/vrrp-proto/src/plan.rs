@@ -1,0 +1,143 @@
+//! What the operator wants, checked and free of text: the input of the engine.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use crate::dialect::Dialect;
+use crate::interval::Interval;
+use crate::types::{Family, MacAddress, Priority, Vrid};
+
+/// All virtual routers of one daemon.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Plan {
+    /// In the order of the configuration. Names are unique, and so is (interface, family, VRID).
+    pub routers: Vec<RouterPlan>,
+}
+
+/// One virtual router as configured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouterPlan {
+    /// The name operators use, e.g. `wan4`.
+    pub name: String,
+    /// Name of the interface on which it speaks, e.g. `eth0`.
+    pub interface: String,
+    /// Virtual router identifier.
+    pub vrid: Vrid,
+    /// Protocol version.
+    pub dialect: Dialect,
+    /// Family of all its addresses.
+    pub family: Family,
+    /// Configured priority; [`Priority::OWNER`] only for the owner.
+    pub priority: Priority,
+    /// Own advertisement interval, expressible in the dialect's unit.
+    pub interval: Interval,
+    /// Virtual addresses in the order in which they are advertised: 1 to 255, IPv6 with a link-local one first.
+    pub addresses: Vec<VirtualAddress>,
+    /// Preempt_Mode (RFC 9568 §6.1): take over from a lower-priority Active.
+    pub preempt: bool,
+    /// How long a lower-priority Active is tolerated before it is preempted (RFC 8347 `hold-time`).
+    pub preempt_delay: Duration,
+    /// Accept_Mode (RFC 9568 §6.1): accept packets addressed to the virtual addresses while Active.
+    pub accept: bool,
+    /// Whether a virtual MAC address is used; otherwise the addresses live on the interface itself.
+    pub virtual_mac: bool,
+    /// Checksum forms on VRRPv3/IPv4.
+    pub checksum: ChecksumPolicy,
+    /// VRRPv2 simple text authentication (RFC 2338 §5.3.10).
+    pub authentication: Option<AuthenticationKey>,
+    /// Peers to speak to instead of the multicast group; empty means multicast.
+    pub unicast_peers: Vec<IpAddr>,
+    /// Mean time between two refreshing announcements of an Active; `None` switches the refresh off.
+    pub announce_refresh: Option<Duration>,
+}
+
+impl RouterPlan {
+    /// The MAC address that answers for the virtual addresses; `None` means the interface's own.
+    #[must_use]
+    pub fn mac(&self) -> Option<MacAddress> {
+        self.virtual_mac
+            .then(|| MacAddress::of_router(self.family, self.vrid))
+    }
+
+    /// Whether advertisements go to listed peers instead of the group.
+    #[must_use]
+    pub const fn is_unicast(&self) -> bool {
+        !self.unicast_peers.is_empty()
+    }
+}
+
+/// A virtual address with the prefix length of its subnet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct VirtualAddress {
+    /// The address.
+    pub ip: IpAddr,
+    /// Prefix length, up to 32 or 128.
+    pub prefix_len: u8,
+}
+
+impl fmt::Display for VirtualAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.ip, self.prefix_len)
+    }
+}
+
+/// The two ways in which VRRPv3/IPv4 checksums are computed in the field.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ChecksumForm {
+    /// Over the message alone (RFC 9568 §5.2.8).
+    Rfc9568,
+    /// With a pseudo-header before it (the common reading of RFC 5798 §5.2.8).
+    Rfc5798,
+}
+
+/// What checksum is sent and accepted on VRRPv3/IPv4.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ChecksumPolicy {
+    /// The form to send; `None` begins with RFC 9568's and follows the form last heard from a valid peer.
+    pub send: Option<ChecksumForm>,
+    /// Accept RFC 9568's form only.
+    pub strict: bool,
+}
+
+/// VRRPv2's simple text password: up to eight bytes, padded with zeros (RFC 2338 §5.3.10).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AuthenticationKey([u8; 8]);
+
+impl AuthenticationKey {
+    /// `None` for an empty password or one of more than eight bytes.
+    #[must_use]
+    pub fn new(password: &[u8]) -> Option<Self> {
+        if password.is_empty() || password.len() > 8 {
+            return None;
+        }
+        let mut bytes = [0; 8];
+        bytes[..password.len()].copy_from_slice(password);
+        Some(Self(bytes))
+    }
+
+    /// As sent.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 8] {
+        self.0
+    }
+
+    /// Whether `received` is the same, in a time that does not depend on where it differs.
+    #[must_use]
+    pub fn matches(self, received: &[u8; 8]) -> bool {
+        self.0
+            .iter()
+            .zip(received)
+            .fold(0, |difference, (ours, theirs)| difference | (ours ^ theirs))
+            == 0
+    }
+}
+
+/// Never shows the password.
+impl fmt::Debug for AuthenticationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthenticationKey(..)")
+    }
+}

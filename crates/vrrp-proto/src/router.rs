@@ -1,0 +1,433 @@
+//! The election: one virtual router's state machine (RFC 9568 §6.4 with its errata, RFC 3768 §6.4).
+//!
+//! A pure function of state, time and input. Its states carry their timers, so an Active router cannot hold a down
+//! timer and a Backup cannot advertise. What the versions do differently is asked of [`Dialect`].
+//!
+//! ```text
+//!                  startup, owner             shutdown, fault
+//!   Initialize ------------------> Active ------------------> Initialize
+//!        |                          ^  |
+//!        | startup                  |  | higher priority, or equal from a higher address,
+//!        v        timer             |  | or we were silent too long
+//!      Backup ----------------------+  |
+//!        ^-----------------------------+
+//! ```
+
+use core::fmt;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use crate::dialect::Dialect;
+use crate::event::Reason;
+use crate::interval::Interval;
+use crate::receive::Heard;
+use crate::time::Instant;
+use crate::types::Priority;
+
+/// Role of a virtual router (RFC 9568 §6.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Role {
+    /// Does not take part.
+    Initialize,
+    /// Watches the Active.
+    Backup,
+    /// Owns the addresses.
+    Active,
+}
+
+impl Role {
+    /// The word used in status and events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Initialize => "initialize",
+            Self::Backup => "backup",
+            Self::Active => "active",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What the election needs to know from the configuration, at the moment of each input.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Terms {
+    /// Protocol version.
+    pub dialect: Dialect,
+    /// Effective priority.
+    pub priority: Priority,
+    /// Our own advertisement interval.
+    pub interval: Interval,
+    /// Preempt_Mode.
+    pub preempt: bool,
+    /// How long a lower-priority Active is tolerated before it is preempted.
+    pub preempt_delay: Duration,
+    /// The address our advertisements come from.
+    pub primary: IpAddr,
+}
+
+impl Terms {
+    fn down_interval(&self, active_interval: Interval) -> Duration {
+        self.dialect
+            .active_down_interval(self.priority, active_interval)
+    }
+}
+
+/// State of the election, with its timer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum State {
+    /// No timer.
+    Initialize,
+    /// Waiting for the Active's silence.
+    Backup(Backup),
+    /// Advertising.
+    Active(Active),
+}
+
+/// A Backup's variables.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Backup {
+    /// Active_Down_Timer: when we take over.
+    pub active_down: Instant,
+    /// Active_Adver_Interval: learned from the Active, ours until then.
+    pub active_interval: Interval,
+    /// Why we would take over if nothing else came.
+    pub because: Reason,
+    /// Until when a lower-priority Active is tolerated; `None` when none was heard since we last accepted one.
+    pub hold: Option<Instant>,
+}
+
+/// An Active's variables.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Active {
+    /// Adver_Timer: when the next advertisement is due.
+    pub adver: Instant,
+    /// When the last one was sent.
+    pub sent: Instant,
+    /// When somebody was last answered out of turn.
+    pub answered: Option<Instant>,
+}
+
+/// What one input made the router do. At most one advertisement leaves per input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Step {
+    /// The advertisement to send, before anything else.
+    pub send: Option<Send>,
+    /// The role that changed, and why.
+    pub transition: Option<(Role, Role, Reason)>,
+    /// A router that loses to us advertises as if it were Active.
+    pub conflict: bool,
+    /// We were this late with an advertisement and have been replaced.
+    pub late: Option<Duration>,
+}
+
+/// What to advertise.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Send {
+    /// Our priority.
+    Regular,
+    /// Priority 0: we give up.
+    Release,
+}
+
+/// The state machine of one virtual router.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct VirtualRouter {
+    state: State,
+}
+
+impl Default for VirtualRouter {
+    fn default() -> Self {
+        Self {
+            state: State::Initialize,
+        }
+    }
+}
+
+impl VirtualRouter {
+    /// The state with its timer.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// The role.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        match self.state {
+            State::Initialize => Role::Initialize,
+            State::Backup(_) => Role::Backup,
+            State::Active(_) => Role::Active,
+        }
+    }
+
+    /// When [`Self::timeout`] wants to be called.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Initialize => None,
+            State::Backup(backup) => Some(backup.active_down),
+            State::Active(active) => Some(active.adver),
+        }
+    }
+
+    /// Startup (RFC 9568 §6.4.1): the owner takes its addresses at once, everybody else listens first.
+    pub fn startup(&mut self, now: Instant, terms: &Terms) -> Step {
+        match self.state {
+            State::Initialize if terms.priority.is_owner() => {
+                self.become_active(now, terms, Reason::Owner)
+            }
+            State::Initialize => self.become_backup(now, terms, terms.interval, Reason::Startup),
+            State::Backup(_) | State::Active(_) => Step::default(),
+        }
+    }
+
+    /// Shutdown (RFC 9568 §6.4.2, §6.4.3), or a fault: an Active says that it gives up, a Backup says nothing.
+    pub fn shutdown(&mut self, reason: Reason) -> Step {
+        let (from, send) = match self.state {
+            State::Initialize => return Step::default(),
+            State::Backup(_) => (Role::Backup, None),
+            State::Active(_) => (Role::Active, Some(Send::Release)),
+        };
+        self.state = State::Initialize;
+        Step {
+            send,
+            transition: Some((from, Role::Initialize, reason)),
+            ..Step::default()
+        }
+    }
+
+    /// Gives up without a word, as after an advertisement that wins, and listens: for a router that finds it cannot
+    /// know whether it has been replaced. An Active only; otherwise nothing happens.
+    pub fn stand_back_if_late(&mut self, now: Instant, terms: &Terms) -> Step {
+        let State::Active(active) = self.state else {
+            return Step::default();
+        };
+        // Every Backup with a lower priority waits at least this long for us.
+        if now <= active.sent + terms.down_interval(terms.interval) {
+            return Step::default();
+        }
+        let late = now.saturating_since(active.adver);
+        Step {
+            late: Some(late),
+            ..self.become_backup(now, terms, terms.interval, Reason::Late)
+        }
+    }
+
+    /// An advertisement that passed every receive check.
+    pub fn advertisement(&mut self, now: Instant, terms: &Terms, heard: &Heard) -> Step {
+        match self.state {
+            State::Initialize => Step::default(),
+            State::Backup(backup) => {
+                self.state = State::Backup(backup.hear(now, terms, heard));
+                Step::default()
+            }
+            State::Active(active) => self.contest(now, terms, active, heard),
+        }
+    }
+
+    /// The timer of the present state; harmless when it is not due.
+    pub fn timeout(&mut self, now: Instant, terms: &Terms) -> Step {
+        match self.state {
+            State::Backup(backup) if backup.active_down <= now => {
+                self.become_active(now, terms, backup.because)
+            }
+            State::Active(active) if active.adver <= now => {
+                // On the grid of the interval: lateness does not accumulate, and a long stall is not made up for.
+                let period = terms.interval.duration();
+                let next = active.adver + period;
+                let adver = if next <= now { now + period } else { next };
+                self.state = State::Active(Active {
+                    adver,
+                    sent: now,
+                    ..active
+                });
+                Step {
+                    send: Some(Send::Regular),
+                    ..Step::default()
+                }
+            }
+            State::Initialize | State::Backup(_) | State::Active(_) => Step::default(),
+        }
+    }
+
+    /// The configuration changed under a running router: no transition. An Active advertises the news at once, a Backup
+    /// of a changed priority or interval waits by the new rule from the last advertisement it accepted.
+    pub fn revise(&mut self, now: Instant, old: &Terms, new: &Terms) -> Step {
+        match self.state {
+            State::Initialize => Step::default(),
+            State::Backup(backup) => {
+                let last = backup.active_down - old.down_interval(backup.active_interval);
+                let learned = if new.dialect.learns_interval() && old.interval == new.interval {
+                    backup.active_interval
+                } else {
+                    new.interval
+                };
+                let released = backup.because == Reason::Released;
+                let active_down = if released {
+                    backup.active_down
+                } else {
+                    last + new.down_interval(learned)
+                };
+                self.state = State::Backup(Backup {
+                    active_down,
+                    active_interval: learned,
+                    ..backup
+                });
+                Step::default()
+            }
+            State::Active(active) => {
+                self.state = State::Active(Active {
+                    adver: now + new.interval.duration(),
+                    sent: now,
+                    ..active
+                });
+                Step {
+                    send: Some(Send::Regular),
+                    ..Step::default()
+                }
+            }
+        }
+    }
+
+    /// RFC 9568 §6.4.3 (700) to (770).
+    fn contest(&mut self, now: Instant, terms: &Terms, active: Active, heard: &Heard) -> Step {
+        if heard.priority == Priority::RELEASE {
+            return self.answer(
+                now,
+                terms,
+                Active {
+                    adver: now + terms.interval.duration(),
+                    ..active
+                },
+            );
+        }
+        // Addresses compare as unsigned numbers in network order, which is how Rust orders them.
+        let wins = heard.priority > terms.priority
+            || (heard.priority == terms.priority && heard.source > terms.primary);
+        if wins {
+            let reason = if heard.priority > terms.priority {
+                Reason::HigherPriority
+            } else {
+                Reason::HigherAddress
+            };
+            let interval = if terms.dialect.learns_interval() {
+                heard.interval
+            } else {
+                terms.interval
+            };
+            return self.become_backup(now, terms, interval, reason);
+        }
+        let step = if terms.dialect.answers_losers() {
+            self.answer(now, terms, active)
+        } else {
+            Step::default()
+        };
+        Step {
+            conflict: true,
+            ..step
+        }
+    }
+
+    /// Advertises out of turn, unless that was done a moment ago: a flood of losing or releasing advertisements must not
+    /// make us flood the link in turn. Everybody who spoke since has heard the last answer.
+    fn answer(&mut self, now: Instant, terms: &Terms, active: Active) -> Step {
+        let pause = terms.interval.duration() / 20;
+        if active
+            .answered
+            .is_some_and(|answered| now < answered + pause)
+        {
+            return Step::default();
+        }
+        self.state = State::Active(Active {
+            sent: now,
+            answered: Some(now),
+            ..active
+        });
+        Step {
+            send: Some(Send::Regular),
+            ..Step::default()
+        }
+    }
+
+    fn become_active(&mut self, now: Instant, terms: &Terms, reason: Reason) -> Step {
+        let from = self.role();
+        self.state = State::Active(Active {
+            adver: now + terms.interval.duration(),
+            sent: now,
+            answered: None,
+        });
+        Step {
+            send: Some(Send::Regular),
+            transition: Some((from, Role::Active, reason)),
+            ..Step::default()
+        }
+    }
+
+    fn become_backup(
+        &mut self,
+        now: Instant,
+        terms: &Terms,
+        active_interval: Interval,
+        reason: Reason,
+    ) -> Step {
+        let from = self.role();
+        let active_down = now + terms.down_interval(active_interval);
+        self.state = State::Backup(Backup {
+            active_down,
+            active_interval,
+            because: Reason::NoResponse,
+            hold: None,
+        });
+        Step {
+            transition: Some((from, Role::Backup, reason)),
+            ..Step::default()
+        }
+    }
+}
+
+impl Backup {
+    /// RFC 9568 §6.4.2 (420) to (470).
+    fn hear(self, now: Instant, terms: &Terms, heard: &Heard) -> Self {
+        if heard.priority == Priority::RELEASE {
+            let skew = terms
+                .dialect
+                .skew_time(terms.priority, self.active_interval);
+            return Self {
+                active_down: now + skew,
+                because: Reason::Released,
+                ..self
+            };
+        }
+        let lower = heard.priority < terms.priority;
+        // An owner always preempts (RFC 9568 §6.1). While the hold runs, a lower priority is treated like a higher one.
+        let may_preempt = terms.preempt || terms.priority.is_owner();
+        let hold = if lower && may_preempt {
+            Some(self.hold.unwrap_or(now + terms.preempt_delay))
+        } else {
+            None
+        };
+        if hold.is_some_and(|hold| hold <= now) {
+            return Self {
+                because: Reason::Preempting,
+                hold,
+                ..self
+            };
+        }
+        let active_interval = if terms.dialect.learns_interval() {
+            heard.interval
+        } else {
+            terms.interval
+        };
+        Self {
+            active_down: now + terms.down_interval(active_interval),
+            active_interval,
+            because: Reason::NoResponse,
+            hold,
+        }
+    }
+}

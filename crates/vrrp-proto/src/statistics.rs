@@ -1,0 +1,65 @@
+//! Counters, by the names of RFC 8347 where it has one.
+
+/// Counters that belong to no virtual router.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GlobalStatistics {
+    /// `checksum-errors`
+    pub checksum_errors: u64,
+    /// `version-errors`: also a version that its VRID does not speak here.
+    pub version_errors: u64,
+    /// `vrid-errors`
+    pub vrid_errors: u64,
+    /// `ip-ttl-errors`: TTL or hop limit was not 255.
+    pub ip_ttl_errors: u64,
+    /// Fewer than eight bytes behind the IP header.
+    pub short_packets: u64,
+    /// CARP advertisements on our protocol number.
+    pub carp_pkts_rcvd: u64,
+}
+
+/// Counters of one virtual router.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RouterStatistics {
+    /// `master-transitions`: times it became Active.
+    pub master_transitions: u64,
+    /// `advertisement-rcvd`: accepted ones.
+    pub advertisement_rcvd: u64,
+    /// `advertisement-sent`
+    pub advertisement_sent: u64,
+    /// `interval-errors`: another interval than ours, or zero.
+    pub interval_errors: u64,
+    /// `priority-zero-pkts-rcvd`
+    pub priority_zero_pkts_rcvd: u64,
+    /// `priority-zero-pkts-sent`
+    pub priority_zero_pkts_sent: u64,
+    /// `invalid-type-pkts-rcvd`
+    pub invalid_type_pkts_rcvd: u64,
+    /// `address-list-errors`: other addresses than ours, or IPv6 without link-local first.
+    pub address_list_errors: u64,
+    /// `packet-length-errors`: shorter or longer than its address count says, or a count of zero.
+    pub packet_length_errors: u64,
+    /// VRRPv2: authentication type nobody knows (VRRP-MIB `InvalidAuthType`).
+    pub auth_type_invalid: u64,
+    /// VRRPv2: a known authentication type, not ours (VRRP-MIB `AuthTypeMismatch`).
+    pub auth_type_mismatch: u64,
+    /// VRRPv2: wrong password (VRRP-MIB `AuthFailures`).
+    pub auth_failures: u64,
+    /// Priority 255 heard while we own the addresses ourselves.
+    pub owner_conflicts: u64,
+    /// Our own advertisements that came back.
+    pub own_pkts_looped: u64,
+    /// Unicast: the source is not a listed peer.
+    pub source_errors: u64,
+    /// Multicast to a unicast router, or unicast to a multicast one.
+    pub mode_errors: u64,
+    /// VRRPv3/IPv4 advertisements with RFC 9568's checksum.
+    pub checksum_rfc9568_rcvd: u64,
+    /// VRRPv3/IPv4 advertisements with RFC 5798's pseudo-header.
+    pub checksum_rfc5798_rcvd: u64,
+    /// Advertisements of a loser, heard while Active.
+    pub conflicts: u64,
+    /// Rounds of gratuitous ARP or unsolicited Neighbor Advertisements.
+    pub announcements_sent: u64,
+    /// Things that somebody else removed and we put back.
+    pub repairs: u64,
+}

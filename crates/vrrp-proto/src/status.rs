@@ -1,0 +1,47 @@
+//! What a router says about itself.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use crate::fault::Fault;
+use crate::interval::Interval;
+use crate::plan::{ChecksumForm, RouterPlan};
+use crate::router::Role;
+use crate::statistics::RouterStatistics;
+use crate::time::Instant;
+use crate::types::{Priority, RouterId};
+
+/// A snapshot of one virtual router.
+#[derive(Clone, Copy, Debug)]
+pub struct RouterStatus<'a> {
+    /// Identifier within the engine.
+    pub id: RouterId,
+    /// Configuration.
+    pub plan: &'a RouterPlan,
+    /// Role.
+    pub role: Role,
+    /// Since when it has this role.
+    pub since: Instant,
+    /// Why it is in Initialize.
+    pub faults: &'a [Fault],
+    /// Priority it advertises.
+    pub effective_priority: Priority,
+    /// The Active, when one is known: ourselves, or the last one heard.
+    pub active: Option<(IpAddr, Priority)>,
+    /// Source of our advertisements.
+    pub primary: Option<IpAddr>,
+    /// Active_Adver_Interval.
+    pub active_interval: Interval,
+    /// Skew_Time.
+    pub skew_time: Duration,
+    /// Active_Down_Interval.
+    pub active_down_interval: Duration,
+    /// When its own timer runs out.
+    pub deadline: Option<Instant>,
+    /// The checksum form it sends on VRRPv3/IPv4.
+    pub checksum_form: ChecksumForm,
+    /// Whether the kernel has confirmed its desired state.
+    pub applied: bool,
+    /// Counters.
+    pub statistics: &'a RouterStatistics,
+}
