@@ -1,0 +1,115 @@
+//! keepalived as a peer.
+
+use crate::clock::Stamp;
+use crate::netns::Namespace;
+use crate::process::Process;
+use crate::profile::VRID;
+use crate::rival::{Orders, Rival};
+use crate::scratch::Scratch;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::path::Path;
+use std::time::Duration;
+
+/// A running keepalived with one instance and its own configuration and pid files.
+pub struct Keepalived {
+    process: Process,
+    scratch: Scratch,
+}
+
+impl Keepalived {
+    /// Starts it.
+    #[must_use]
+    pub fn start(namespace: &Namespace, orders: Orders) -> Self {
+        let scratch = Scratch::new("keepalived");
+        scratch.write("keepalived.conf", &config(orders));
+        Self {
+            process: launch(namespace, &scratch),
+            scratch,
+        }
+    }
+}
+
+fn launch(namespace: &Namespace, scratch: &Scratch) -> Process {
+    let at = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
+    let arguments = [
+        "-n",
+        "-l",
+        "-D",
+        "-P",
+        "-f",
+        &at("keepalived.conf"),
+        "-p",
+        &at("parent.pid"),
+        "-r",
+        &at("vrrp.pid"),
+    ];
+    Process::start(
+        namespace,
+        Path::new("/usr/sbin/keepalived"),
+        &arguments,
+        &scratch.path().join("keepalived.log"),
+    )
+}
+
+fn config(orders: Orders) -> String {
+    let Orders {
+        profile,
+        priority,
+        interval,
+        preempt,
+        accept,
+    } = orders;
+    // `strict` mode would refuse accept; the vmac mode is what shares a virtual MAC with us. Virtual addresses over
+    // IPv6 need the adverts to leave by the real interface's link-local address, which keepalived copies by itself.
+    format!(
+        "global_defs {{\n router_id lab\n vrrp_version {version}\n}}\n\
+         vrrp_instance lab {{\n state BACKUP\n interface eth0\n use_vmac\n virtual_router_id {VRID}\n \
+         priority {priority}\n advert_int {seconds}\n {preempt}\n {accept}\n virtual_ipaddress {{\n  {addresses}\n }}\n}}\n",
+        version = profile.version(),
+        seconds = interval.as_secs_f64(),
+        preempt = if preempt { "" } else { "nopreempt" },
+        accept = if accept { "accept" } else { "no_accept" },
+        addresses = profile.virtual_prefixes().join("\n  "),
+    )
+}
+
+impl Rival for Keepalived {
+    fn terminate(&mut self) -> Stamp {
+        self.process.signal(Signal::SIGTERM)
+    }
+
+    fn kill(&mut self) -> Stamp {
+        // Both processes: the parent alone would let its child resign in good order.
+        let child = std::fs::read_to_string(self.scratch.path().join("vrrp.pid"))
+            .ok()
+            .and_then(|pid| pid.trim().parse().ok());
+        self.process.signal(Signal::SIGSTOP);
+        let at = Stamp::now();
+        if let Some(child) = child {
+            let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+        }
+        self.process.kill();
+        at
+    }
+
+    fn revive(&mut self, namespace: &Namespace) {
+        // A clean stop takes keepalived at least one second.
+        if self.process.wait(Duration::from_secs(8)).is_none() {
+            self.process.kill();
+        }
+        self.process = launch(namespace, &self.scratch);
+    }
+
+    fn log(&self) -> String {
+        self.process.output()
+    }
+}
+
+impl Drop for Keepalived {
+    fn drop(&mut self) {
+        if self.process.runs() {
+            Rival::kill(self);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A background process with a log file and a bounded end.
+
+use crate::clock::{Stamp, wait_for};
+use crate::netns::Namespace;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// A process started by a test. It dies with the thread that started it, whatever happens to that thread.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+    name: String,
+}
+
+impl Process {
+    /// Starts `program` inside `namespace`; its output goes to `log`.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start(namespace: &Namespace, program: &Path, arguments: &[&str], log: &Path) -> Self {
+        let file = File::create(log).expect("the log's directory exists");
+        let twin = file.try_clone().expect("a file can be cloned");
+        // `setpriv` and `ip netns exec` replace themselves, so the child's pid is the program's.
+        let child = Command::new("setpriv")
+            .args([
+                "--pdeathsig",
+                "KILL",
+                "ip",
+                "netns",
+                "exec",
+                namespace.name(),
+            ])
+            .arg(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(twin)
+            .spawn()
+            .expect("util-linux and iproute2 are installed");
+        let name = program
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Self {
+            child,
+            log: log.to_owned(),
+            name,
+        }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("pids are small"))
+    }
+
+    /// Sends a signal; returns when.
+    pub fn signal(&self, signal: Signal) -> Stamp {
+        let at = Stamp::now();
+        // A process that is already gone needs no signal.
+        let _ = kill(self.pid(), signal);
+        at
+    }
+
+    /// Waits for the end.
+    #[must_use]
+    pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        wait_for(limit, || self.child.try_wait().ok().flatten())
+    }
+
+    /// Whether it still runs.
+    #[must_use]
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) -> Stamp {
+        let at = self.signal(Signal::SIGKILL);
+        let _ = self.wait(Duration::from_secs(5));
+        at
+    }
+
+    /// What it printed so far.
+    #[must_use]
+    pub fn output(&self) -> String {
+        std::fs::read(&self.log).map_or_else(
+            |_| String::new(),
+            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
+        )
+    }
+
+    /// Resident memory in KiB.
+    #[must_use]
+    pub fn resident_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?
+            .trim()
+            .strip_suffix(" kB")?
+            .trim()
+            .parse()
+            .ok()
+    }
+}
+
+impl Drop for Process {
+    #[expect(
+        clippy::print_stderr,
+        reason = "the log of a failed test is the evidence, and its file is about to go"
+    )]
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let output = self.output();
+            let lines: Vec<&str> = output.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(60)..];
+            eprintln!(
+                "--- {} (last {} of {} lines) ---\n{}\n---",
+                self.name,
+                tail.len(),
+                lines.len(),
+                tail.join("\n")
+            );
+        }
+    }
+}

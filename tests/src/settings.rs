@@ -1,0 +1,72 @@
+//! Configuration for the daemon, written as an operator would.
+
+use crate::profile::{Profile, VRID};
+use std::fmt::{self, Display};
+
+/// One `[virtual-router.NAME]` table.
+#[derive(Clone, Debug)]
+pub struct Router {
+    name: String,
+    keys: Vec<(String, String)>,
+}
+
+impl Router {
+    /// The laboratory's default: `eth0`, VRID 51, priority 100, one second, preemption, accept-mode off as the RFC has it.
+    #[must_use]
+    pub fn new(name: &str, profile: Profile) -> Self {
+        Self {
+            name: name.to_owned(),
+            keys: Vec::new(),
+        }
+        .text("interface", "eth0")
+        .set("vrid", VRID)
+        .text("protocol", profile.protocol())
+        .set("priority", 100)
+        .text("advertise-interval", "1s")
+        .list("addresses", &profile.virtual_prefixes())
+        .set("accept-mode", false)
+    }
+
+    /// Sets a key to a number, a truth value or any other TOML.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl Display) -> Self {
+        self.keys.retain(|(present, _)| present != key);
+        self.keys.push((key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Sets a key to a string.
+    #[must_use]
+    pub fn text(self, key: &str, value: &str) -> Self {
+        self.set(key, format_args!("\"{value}\""))
+    }
+
+    /// Sets a key to a list of strings.
+    #[must_use]
+    pub fn list<S: Display>(self, key: &str, values: &[S]) -> Self {
+        let values: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
+        self.set(key, format_args!("[{}]", values.join(", ")))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Display for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "[virtual-router.{}]", self.name)?;
+        for (key, value) in &self.keys {
+            writeln!(f, "{key} = {value}")?;
+        }
+        writeln!(f)
+    }
+}
+
+/// A whole file.
+#[must_use]
+pub fn file(routers: &[Router]) -> String {
+    routers.iter().map(ToString::to_string).collect()
+}

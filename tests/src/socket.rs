@@ -1,0 +1,87 @@
+//! Packet sockets.
+#![expect(unsafe_code, reason = "no safe wrapper fills a sockaddr_ll")]
+
+use crate::clock::Stamp;
+use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeValLike;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io::{self, IoSliceMut};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+/// `PACKET_OUTGOING`: the frame was sent by this end of the cable.
+const OUTGOING: u8 = 4;
+
+/// A packet socket that sees and sends whole frames of one interface.
+pub(crate) struct PacketSocket(Socket);
+
+/// What was received.
+pub(crate) struct Received {
+    pub(crate) at: Stamp,
+    pub(crate) outgoing: bool,
+    pub(crate) length: usize,
+}
+
+impl PacketSocket {
+    /// Opens one on `interface` of the calling thread's namespace.
+    pub(crate) fn open(interface: &str) -> io::Result<Self> {
+        let index = nix::net::if_::if_nametoindex(interface)?;
+        let every = u16::try_from(libc::ETH_P_ALL).expect("0x0003").to_be();
+        // Protocol 0 until bound: otherwise frames of every interface queue up in between.
+        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+        socket.set_recv_buffer_size(4 << 20)?;
+        socket.set_read_timeout(Some(Duration::from_millis(20)))?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        // SAFETY: the storage is zeroed, at least as large as sockaddr_ll and aligned for every address family;
+        // the length written is that of the structure filled in.
+        let ((), address) = unsafe {
+            SockAddr::try_init(|storage, length| {
+                let address = storage.cast::<libc::sockaddr_ll>();
+                (*address).sll_family = libc::AF_PACKET.unsigned_abs().try_into().expect("small");
+                (*address).sll_protocol = every;
+                (*address).sll_ifindex = i32::try_from(index).expect("small");
+                *length = u32::try_from(size_of::<libc::sockaddr_ll>()).expect("small");
+                Ok(())
+            })?
+        };
+        socket.bind(&address)?;
+        Ok(Self(socket))
+    }
+
+    /// Sends one frame as it is.
+    pub(crate) fn send(&self, frame: &[u8]) -> io::Result<()> {
+        self.0.send(frame).map(|_| ())
+    }
+
+    /// Receives one frame, or `None` after 20 ms of silence.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+        let mut control = nix::cmsg_space!(libc::timespec);
+        let mut slices = [IoSliceMut::new(buffer)];
+        let message = match recvmsg::<LinkAddr>(
+            self.0.as_raw_fd(),
+            &mut slices,
+            Some(&mut control),
+            MsgFlags::empty(),
+        ) {
+            Ok(message) => message,
+            Err(
+                nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR | nix::errno::Errno::ENETDOWN,
+            ) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let stamp = message.cmsgs()?.find_map(|control| {
+            if let ControlMessageOwned::ScmTimestampns(time) = control {
+                Some(Stamp::from_unix_nanos(time.num_nanoseconds()))
+            } else {
+                None
+            }
+        });
+        Ok(Some(Received {
+            at: stamp.unwrap_or_else(Stamp::now),
+            outgoing: message
+                .address
+                .is_some_and(|address| address.pkttype() == OUTGOING),
+            length: message.bytes,
+        }))
+    }
+}
