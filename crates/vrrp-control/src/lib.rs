@@ -1,1 +1,27 @@
-//! vrrp-control
+//! What is said over the control socket: one JSON object a line, a request from the client, then answers.
+//!
+//! The types are the contract of `vrrpctl --json`, too. Field names are kebab-case, and RFC 8347's where it has one.
+//! Fields are only ever added; a reader must ignore those it does not know. This crate opens no socket.
+#![forbid(unsafe_code)]
+
+pub mod event;
+pub mod frame;
+pub mod request;
+pub mod status;
+
+pub use event::EventRecord;
+pub use frame::{FrameError, MAX_REQUEST, decode, encode};
+pub use request::{Answer, Refusal, Request};
+pub use status::{
+    ActiveRouter, Daemon, GlobalCounters, PriorityStatus, RouterCounters, RouterReport,
+    StatusReport,
+};
+
+/// File name of the control socket in the daemon's runtime directory.
+pub const SOCKET_NAME: &str = "vrrpd.sock";
+
+/// Where the daemon keeps its socket and lock unless told otherwise.
+pub const DEFAULT_RUNTIME_DIR: &str = "/run/vrrpd";
+
+/// Version of the protocol and of the JSON documents.
+pub const VERSION: u32 = 1;

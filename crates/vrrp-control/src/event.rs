@@ -1,0 +1,30 @@
+//! An event on its way to the log, the history and subscribers.
+
+use serde::{Deserialize, Serialize};
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EventRecord {
+    /// When, as RFC 3339 in UTC with microseconds.
+    pub time: String,
+    /// Number of the event since the daemon started; a gap means that some were lost.
+    pub sequence: u64,
+    /// The router's name; absent when it concerns the daemon.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub router: Option<String>,
+    /// A stable word: `role`, `faults`, `followed-active`, `conflict`, `refused`, `odd`, `late`, `repaired`,
+    /// `kernel-refused`, `revised`, `added`, `removed`, `reload`, `reload-refused`, `start`, `stop`.
+    pub kind: String,
+    /// A sentence.
+    pub text: String,
+    /// `role` only: the role before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<String>,
+    /// `role` only: the role after.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub to: Option<String>,
+    /// `role` only: a stable word for the reason.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}

@@ -1,0 +1,47 @@
+//! Requests and answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::EventRecord;
+use crate::status::StatusReport;
+
+/// What a client may ask. One request a connection.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// All routers.
+    Status,
+    /// The latest events, then, if `follow` is set, each as it happens until the client hangs up.
+    Events {
+        /// Whether to go on.
+        #[serde(default)]
+        follow: bool,
+    },
+}
+
+/// What the daemon answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// To [`Request::Status`].
+    Status(Box<StatusReport>),
+    /// To [`Request::Events`], one for each event.
+    Event(EventRecord),
+    /// Events that this client was too slow to read.
+    EventsLost {
+        /// How many.
+        count: u64,
+    },
+    /// The end of the events that were asked for.
+    End,
+    /// To anything that cannot be done.
+    Refused(Refusal),
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Refusal {
+    /// A sentence.
+    pub reason: String,
+}

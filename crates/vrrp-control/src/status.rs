@@ -1,0 +1,185 @@
+//! What the daemon says about itself and its routers.
+
+use serde::{Deserialize, Serialize};
+use vrrp_proto::{GlobalStatistics, RouterStatistics};
+
+/// The whole answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StatusReport {
+    /// Version of this document.
+    pub version: u32,
+    /// The daemon.
+    pub daemon: Daemon,
+    /// Its routers, in the order of the configuration.
+    pub routers: Vec<RouterReport>,
+    /// Counters that belong to no router.
+    pub statistics: GlobalCounters,
+}
+
+/// The daemon that answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Daemon {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Running since, as RFC 3339 in UTC.
+    pub since: String,
+    /// The configuration file.
+    pub config: String,
+    /// When the running configuration was loaded, as RFC 3339 in UTC.
+    pub config_loaded: String,
+    /// What was wrong with the configuration file at the last reload; absent when it was applied.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reload_error: Option<String>,
+    /// How the engine's thread is scheduled: `fifo`, `nice` or `normal`.
+    pub scheduling: String,
+}
+
+/// One virtual router.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RouterReport {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its interface.
+    pub interface: String,
+    /// Its identifier.
+    pub vrid: u8,
+    /// `ipv4` or `ipv6`.
+    pub family: String,
+    /// `vrrpv2` or `vrrpv3`.
+    pub protocol: String,
+    /// `initialize`, `backup` or `active`.
+    pub state: String,
+    /// The same in RFC 8347's words: `initialize`, `backup` or `master`.
+    pub rfc8347_state: String,
+    /// Sentences that say why it does not take part; empty when nothing is wrong.
+    pub faults: Vec<String>,
+    /// Priorities.
+    pub priority: PriorityStatus,
+    /// The Active; null when none is known.
+    pub active: Option<ActiveRouter>,
+    /// Since when it has this state, as RFC 3339 in UTC with microseconds.
+    pub since: String,
+    /// Virtual addresses with prefix lengths, in the order in which they are advertised.
+    pub addresses: Vec<String>,
+    /// The MAC address that answers for them; null while that is the interface's own.
+    pub virtual_mac: Option<String>,
+    /// Where its advertisements come from; null while there is no such address.
+    pub source_address: Option<String>,
+    /// Its own advertisement interval in milliseconds.
+    pub advertise_interval_ms: u64,
+    /// The interval of the Active that it follows, in milliseconds.
+    pub active_advertise_interval_ms: u64,
+    /// RFC 8347 `skew-time`, in microseconds.
+    pub skew_time: u64,
+    /// RFC 8347 `master-down-interval` by RFC 9568's name, in microseconds.
+    pub active_down_interval: u64,
+    /// Preempt_Mode.
+    pub preempt: bool,
+    /// Accept_Mode.
+    pub accept_mode: bool,
+    /// VRRPv3 over IPv4: the checksum form that is sent, `rfc9568` or `rfc5798`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub checksum: Option<String>,
+    /// Whether the kernel holds what this state needs.
+    pub kernel_in_step: bool,
+    /// Counters.
+    pub statistics: RouterCounters,
+}
+
+/// Priorities of a router.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PriorityStatus {
+    /// In the configuration.
+    pub configured: u8,
+    /// In advertisements.
+    pub effective: u8,
+}
+
+/// The Active of a virtual router.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ActiveRouter {
+    /// Source of its advertisements.
+    pub address: String,
+    /// Its priority.
+    pub priority: u8,
+}
+
+macro_rules! counters {
+    ($(#[$doc:meta])* $name:ident from $source:ident { $($(#[$field_doc:meta])* $field:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case", default)]
+        pub struct $name {
+            $($(#[$field_doc])* #[doc = concat!("See [`", stringify!($source), "::", stringify!($field), "`].")] pub $field: u64,)*
+        }
+
+        impl From<&$source> for $name {
+            fn from(source: &$source) -> Self {
+                // Destructured, so that a new counter cannot be forgotten here.
+                let $source { $($field),* } = *source;
+                Self { $($field),* }
+            }
+        }
+
+        impl $name {
+            /// Names and values, in order.
+            #[must_use]
+            pub fn entries(&self) -> Vec<(String, u64)> {
+                vec![$((stringify!($field).replace('_', "-"), self.$field)),*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Counters that belong to no router.
+    GlobalCounters from GlobalStatistics {
+        checksum_errors, version_errors, vrid_errors, ip_ttl_errors, short_packets, carp_pkts_rcvd,
+    }
+}
+
+counters! {
+    /// Counters of one router.
+    RouterCounters from RouterStatistics {
+        master_transitions, advertisement_rcvd, advertisement_sent, interval_errors, priority_zero_pkts_rcvd,
+        priority_zero_pkts_sent, invalid_type_pkts_rcvd, address_list_errors, packet_length_errors, auth_type_invalid,
+        auth_type_mismatch, auth_failures, owner_conflicts, own_pkts_looped, source_errors, mode_errors,
+        checksum_rfc9568_rcvd, checksum_rfc5798_rcvd, conflicts, announcements_sent, repairs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_have_the_leaf_names_of_rfc_8347() {
+        let names: Vec<String> = RouterCounters::default()
+            .entries()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        for leaf in [
+            "master-transitions",
+            "advertisement-rcvd",
+            "advertisement-sent",
+            "interval-errors",
+            "priority-zero-pkts-rcvd",
+            "priority-zero-pkts-sent",
+            "invalid-type-pkts-rcvd",
+            "address-list-errors",
+            "packet-length-errors",
+        ] {
+            assert!(names.iter().any(|name| name == leaf), "{leaf}");
+        }
+        let json = serde_json::to_value(RouterCounters::default()).unwrap();
+        assert!(names.iter().all(|name| json.get(name).is_some()));
+    }
+}
