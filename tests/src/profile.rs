@@ -22,6 +22,20 @@ impl Profile {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::V2, Self::V3Ipv4, Self::V3Ipv6];
 
+    /// The profile a test is named after: `v2`, `v3_ipv4` or `v3_ipv6`.
+    ///
+    /// # Panics
+    /// If there is no such profile.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        match name {
+            "v2" => Self::V2,
+            "v3_ipv4" => Self::V3Ipv4,
+            "v3_ipv6" => Self::V3Ipv6,
+            _ => panic!("no profile {name:?}"),
+        }
+    }
+
     /// The version nibble.
     #[must_use]
     pub fn version(self) -> u8 {

@@ -157,3 +157,13 @@ pub fn udp(ip: &Ip, source: u16, destination: u16, data: &[u8]) -> Vec<u8> {
     bytes[6..8].copy_from_slice(&sum.to_be_bytes());
     bytes
 }
+
+/// A TCP connection request, as `payload` of [`Ip::packet`].
+#[must_use]
+pub fn tcp_syn(ip: &Ip, source: u16, destination: u16) -> Vec<u8> {
+    let mut bytes = [source.to_be_bytes(), destination.to_be_bytes()].concat();
+    bytes.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0x20, 0x00, 0, 0, 0, 0]);
+    let sum = fold(pseudo_sum(ip.source, ip.destination, 6, &bytes));
+    bytes[16..18].copy_from_slice(&sum.to_be_bytes());
+    bytes
+}

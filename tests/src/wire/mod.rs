@@ -19,7 +19,7 @@ pub use icmp::{
     Echo, NeighbourAdvert, NeighbourSolicit, icmp_echo, neighbour_advert, neighbour_solicit,
     solicited_node,
 };
-pub use ip::{Ip, udp};
+pub use ip::{Ip, tcp_syn, udp};
 pub use packet::{Heard, Packet, Payload};
 
 /// IP protocol and next-header number of VRRP (RFC 9568 §5.1.1.4).
