@@ -1,1 +1,71 @@
-//! vrrp-config
+//! `vrrpd.toml`: a text becomes a checked [`Plan`], or everything that is wrong with it.
+//!
+//! The text is parsed into a tree that knows where each key and value stands, and the tree is read by hand: a
+//! derived deserialiser stops at its first complaint, and an operator wants all of them at once. A key that
+//! cannot be used refuses the whole file. Nothing is ignored, cut or replaced by a default with a line in a log.
+//!
+//! ```text
+//! text ── syntax ──> tree ── file ──> router ──> address, timing, peers, authentication
+//!            │                  │        │                         │
+//!            └──────────────────┴────────┴─────── Finding ─────────┘ ──> render
+//! ```
+//!
+//! Findings never contain an authentication key, and [`render`] hides it in the lines it shows.
+#![forbid(unsafe_code)]
+
+mod address;
+mod authentication;
+pub mod code;
+mod duration;
+mod file;
+mod finding;
+mod keys;
+mod peers;
+mod render;
+mod router;
+mod secret;
+mod section;
+mod syntax;
+mod timing;
+
+pub use finding::{Finding, Severity};
+pub use render::render;
+
+use vrrp_proto::Plan;
+
+/// A configuration that can be run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// The routers, in the order of the file.
+    pub plan: Plan,
+    /// Warnings only, in the order of the file.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads the text of a configuration file.
+///
+/// # Errors
+///
+/// All errors and warnings at once, in the order of the text. There is no partial result.
+pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
+    let mut document = syntax::read(text, &secret::hide(text));
+    let mut findings = Vec::new();
+    let routers = file::read(document.root.get_ref(), &mut findings);
+    findings.retain(|finding| document.stands(text, finding));
+    findings.append(&mut document.findings);
+    findings.sort_by_key(|finding| finding.span.start);
+    let plans: Option<Vec<_>> = routers.into_iter().map(|router| router.plan).collect();
+    match plans {
+        Some(routers)
+            if findings
+                .iter()
+                .all(|finding| finding.severity == Severity::Warning) =>
+        {
+            Ok(Config {
+                plan: Plan { routers },
+                findings,
+            })
+        }
+        Some(_) | None => Err(findings),
+    }
+}

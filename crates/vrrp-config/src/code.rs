@@ -1,0 +1,60 @@
+//! The stable names of all rules. A number is never given to another rule.
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $meaning:literal;)*) => {
+        $(#[doc = $meaning] pub const $name: &str = $code;)*
+
+        /// Every code with its meaning, in ascending order.
+        pub const ALL: &[(&str, &str)] = &[$(($code, $meaning)),*];
+    };
+}
+
+codes! {
+    SYNTAX = "VR0001", "The text is not TOML.";
+    TWICE = "VR0002", "A key or table is given twice.";
+    NO_ROUTER = "VR0003", "The file configures no virtual router.";
+    UNKNOWN_KEY = "VR0004", "A key is unknown.";
+    UNKNOWN_TABLE = "VR0005", "A table is unknown.";
+    TYPE = "VR0006", "A value has the wrong type.";
+    MISSING_KEY = "VR0007", "A required key is missing.";
+    FOREIGN_KEY = "VR0008", "A key is the word of another program.";
+    SHAPE = "VR0009", "A virtual router is not a table with a name.";
+    NAME = "VR0010", "The name of a virtual router is not usable.";
+    INTERFACE = "VR0011", "No Linux interface can have this name.";
+    VRID = "VR0012", "The virtual router identifier is out of range.";
+    CHOICE = "VR0013", "A value is none of those a key can have.";
+    UNSUPPORTED = "VR0014", "This version does not do that yet.";
+    PRIORITY = "VR0015", "The priority is out of range.";
+    DURATION = "VR0016", "A value is not a duration.";
+    DURATION_RANGE = "VR0017", "A duration is out of range, or the protocol cannot express it.";
+    ADDRESS_COUNT = "VR0018", "There are no addresses, or more than one advertisement can carry.";
+    ADDRESS = "VR0019", "A value is not an IP address.";
+    PREFIX = "VR0020", "The prefix length is missing or out of range.";
+    ADDRESS_KIND = "VR0021", "An address of this kind cannot be a virtual address.";
+    FAMILY = "VR0022", "IPv4 and IPv6 are mixed in one virtual router.";
+    ADDRESS_TWICE = "VR0023", "An address is listed twice.";
+    LINK_LOCAL_FIRST = "VR0024", "An IPv6 link-local address is listed, but not first.";
+    VRRP2_IPV6 = "VR0025", "VRRPv2 has no IPv6.";
+    PREEMPT_DELAY = "VR0026", "A preemption delay is given while preemption is off.";
+    CHECKSUM = "VR0027", "A checksum key has no meaning here.";
+    AUTHENTICATION = "VR0028", "Authentication exists in VRRPv2 only.";
+    AUTHENTICATION_KEY = "VR0029", "The authentication key is not usable.";
+    PEER = "VR0030", "A unicast peer is not usable.";
+    VRID_TWICE = "VR0031", "Two virtual routers of one family and interface have the same VRID.";
+    VERSIONS = "VR0032", "One VRID is used in VRRPv2 and VRRPv3 on one interface.";
+    ADDRESS_SHARED = "VR0033", "Two virtual routers have the same address.";
+    DERIVED = "VR0101", "No IPv6 link-local address is listed; one is derived from the VRID.";
+    OWNER = "VR0102", "Priority 255 makes this router the owner of the addresses.";
+    OWNER_IGNORES = "VR0103", "A key has no effect on the owner.";
+    UNICAST_MAC = "VR0104", "Unicast advertisements are not sent from the virtual MAC address.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_ascending() {
+        assert!(ALL.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+}

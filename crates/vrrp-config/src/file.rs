@@ -1,0 +1,222 @@
+//! The file as a whole: its one table, and what its routers must not share.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::address::{family_name, is_link_local_ip};
+use crate::code;
+use crate::finding::{Finding, excerpt};
+use crate::keys;
+use crate::router::{self, Router};
+use crate::section::{Given, kind};
+
+const HEADER: &str = "begin a virtual router with [virtual-router.NAME]";
+
+/// Reads all routers, in the order of the file.
+pub(crate) fn read(root: &DeTable<'_>, findings: &mut Vec<Finding>) -> Vec<Router> {
+    for (key, value) in root {
+        if key.get_ref() != keys::VIRTUAL_ROUTER {
+            findings.push(stranger(key.get_ref(), key.span(), value.get_ref()));
+        }
+    }
+    let mut routers = match root.get_key_value(keys::VIRTUAL_ROUTER) {
+        Some((key, value)) => named(key.span(), value, findings),
+        None => {
+            if root.is_empty() {
+                findings.push(
+                    Finding::error(
+                        code::NO_ROUTER,
+                        0..0,
+                        "the file configures no virtual router",
+                    )
+                    .help(format!(
+                        "{HEADER}; `interface`, `vrid` and `addresses` are required"
+                    )),
+                );
+            }
+            Vec::new()
+        }
+    };
+    // The tree is sorted by name.
+    routers.sort_by_key(|router| router.name.span.start);
+    for (index, later) in routers.iter().enumerate() {
+        for earlier in &routers[..index] {
+            compare(earlier, later, findings);
+        }
+    }
+    routers
+}
+
+/// Something at the top of the file that is not `virtual-router`.
+fn stranger(name: &str, span: std::ops::Range<usize>, value: &DeValue<'_>) -> Finding {
+    let shown = excerpt(name);
+    if keys::ROUTER.contains(&name) {
+        return Finding::error(
+            code::UNKNOWN_KEY,
+            span,
+            format!("`{shown}` stands outside of any virtual router"),
+        )
+        .label("belongs to a virtual router")
+        .help(format!("{HEADER}, above this line"));
+    }
+    if matches!(value, DeValue::Table(_) | DeValue::Array(_)) {
+        let finding = Finding::error(
+            code::UNKNOWN_TABLE,
+            span.clone(),
+            format!("unknown table `{shown}`"),
+        )
+        .label("not a table of this file");
+        let dashed = name.to_ascii_lowercase().replace('_', "-");
+        return if keys::nearest(&dashed, &[keys::VIRTUAL_ROUTER, "virtual-routers"]).is_some() {
+            finding.help("did you mean `virtual-router`?")
+        } else {
+            let foreign = keys::unknown(name, span, &[], "the file");
+            let advice = foreign.help.filter(|_| foreign.code == code::FOREIGN_KEY);
+            finding.help(
+                advice.unwrap_or_else(|| format!("the file has only virtual routers; {HEADER}")),
+            )
+        };
+    }
+    keys::unknown(name, span, &[keys::VIRTUAL_ROUTER], "the file")
+}
+
+/// The tables within `virtual-router`.
+fn named(
+    key: std::ops::Range<usize>,
+    value: &Spanned<DeValue<'_>>,
+    findings: &mut Vec<Finding>,
+) -> Vec<Router> {
+    let Some(table) = value.get_ref().as_table() else {
+        findings.push(
+            Finding::error(
+                code::SHAPE,
+                key,
+                format!("`virtual-router` is {}", kind(value.get_ref())),
+            )
+            .label("expected a table with a name")
+            .help(if value.get_ref().is_array() {
+                "write [virtual-router.NAME] with single brackets and a name"
+            } else {
+                HEADER
+            }),
+        );
+        return Vec::new();
+    };
+    let nameless = table.iter().find(|(key, value)| {
+        !value.get_ref().is_table() && keys::ROUTER.contains(&key.get_ref().as_ref())
+    });
+    if nameless.is_some() {
+        // Its keys are not looked at one by one: they are those of a router.
+        findings.push(
+            Finding::error(code::SHAPE, key.clone(), "this virtual router has no name")
+                .label("nameless")
+                .help("write for example [virtual-router.lan4]"),
+        );
+    } else if table.is_empty() {
+        findings.push(
+            Finding::error(
+                code::NO_ROUTER,
+                key,
+                "the file configures no virtual router",
+            )
+            .label("nothing in it")
+            .help("write for example [virtual-router.lan4], and its keys below"),
+        );
+    }
+    let mut routers = Vec::new();
+    for (name, value) in table {
+        if let Some(content) = value.get_ref().as_table() {
+            if nameless.is_none() || !keys::ROUTER.contains(&name.get_ref().as_ref()) {
+                let name = Given {
+                    value: name.get_ref().clone().into_owned(),
+                    span: name.span(),
+                };
+                routers.push(router::read(name, content, findings));
+            }
+        } else if nameless.is_none() {
+            let message = format!(
+                "virtual router `{}` is {}",
+                excerpt(name.get_ref()),
+                kind(value.get_ref())
+            );
+            findings.push(
+                Finding::error(code::SHAPE, name.span(), message)
+                    .label("expected a table")
+                    .help(HEADER),
+            );
+        }
+    }
+    routers
+}
+
+/// What two routers must not have in common.
+fn compare(earlier: &Router, later: &Router, findings: &mut Vec<Finding>) {
+    let same_interface = match (&earlier.interface, &later.interface) {
+        (Some(one), Some(other)) => one.value == other.value,
+        (None, _) | (_, None) => false,
+    };
+    let (Some(family), Some(other)) = (earlier.family(), later.family()) else {
+        return;
+    };
+    if family != other {
+        return;
+    }
+    if same_interface
+        && let (Some(first), Some(second), Some(interface)) =
+            (&earlier.vrid, &later.vrid, &later.interface)
+        && first.value == second.value
+    {
+        let (vrid, interface) = (second.value, &interface.value);
+        let of = |router: &Router| format!("`{}`", excerpt(&router.name.value));
+        let finding = match (earlier.dialect, later.dialect) {
+            (Some(one), Some(other)) if one != other => Finding::error(
+                code::VERSIONS,
+                second.span.clone(),
+                format!("VRID {vrid} is used in two versions of VRRP on {interface}"),
+            )
+            .label(format!("{} speaks {}", of(later), other.name()))
+            .related(
+                first.span.clone(),
+                format!("{} speaks {}", of(earlier), one.name()),
+            ),
+            (Some(_) | None, Some(_) | None) => Finding::error(
+                code::VRID_TWICE,
+                second.span.clone(),
+                format!(
+                    "VRID {vrid} is used twice for {} on {interface}",
+                    family_name(family)
+                ),
+            )
+            .label(format!("used by {}", of(later)))
+            .related(first.span.clone(), format!("and by {}", of(earlier))),
+        };
+        findings.push(
+            finding.help(
+                "both would have the same virtual MAC address; give one of them another VRID",
+            ),
+        );
+        return;
+    }
+    for second in &later.addresses {
+        let ip = second.value.ip;
+        // A link-local address is another one on another link.
+        if is_link_local_ip(ip) && !same_interface {
+            continue;
+        }
+        if let Some(first) = earlier.addresses.iter().find(|first| first.value.ip == ip) {
+            findings.push(
+                Finding::error(
+                    code::ADDRESS_SHARED,
+                    second.span.clone(),
+                    format!("{ip} is an address of two virtual routers"),
+                )
+                .label(format!("of `{}`", excerpt(&later.name.value)))
+                .related(
+                    first.span.clone(),
+                    format!("and of `{}`", excerpt(&earlier.name.value)),
+                )
+                .help("an address belongs to one virtual router; remove it from the other"),
+            );
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! The words of the file, and what to say about words that are not among them.
+
+use std::ops::Range;
+
+use crate::code;
+use crate::finding::{Finding, excerpt};
+
+/// The one table at the top of the file.
+pub(crate) const VIRTUAL_ROUTER: &str = "virtual-router";
+
+/// Keys of a virtual router, in the order of the documentation.
+pub(crate) const ROUTER: [&str; 15] = [
+    "interface",
+    "vrid",
+    "protocol",
+    "priority",
+    "advertise-interval",
+    "addresses",
+    "preempt",
+    "preempt-delay",
+    "accept-mode",
+    "virtual-mac",
+    "checksum",
+    "checksum-strict",
+    "authentication",
+    "unicast-peers",
+    "announce-refresh",
+];
+
+/// Keys of `authentication`.
+pub(crate) const AUTHENTICATION: [&str; 2] = ["type", "key"];
+
+/// Words of keepalived, FRR, VyOS, ucarp and RFC 8347 with our word; written with dashes, in lower case.
+const FOREIGN: &[(&[&str], &str)] = &[
+    (
+        &[
+            "virtual-router-id",
+            "router-id",
+            "vhid",
+            "vrrp-id",
+            "id",
+            "group",
+        ],
+        "it is called `vrid`",
+    ),
+    (
+        &["dev", "device", "ifname", "iface", "vif", "nic"],
+        "it is called `interface`",
+    ),
+    (&["prio", "base-priority"], "it is called `priority`"),
+    (
+        &[
+            "advert-int",
+            "advertisement-interval",
+            "interval",
+            "advbase",
+            "adv-interval",
+            "advertise-interval-sec",
+        ],
+        "it is called `advertise-interval` and has a unit: `advertise-interval = \"1s\"`",
+    ),
+    (
+        &["advertise-interval-centi-sec"],
+        "it is called `advertise-interval` and has a unit: 100 centiseconds are `advertise-interval = \"1s\"`",
+    ),
+    (
+        &[
+            "virtual-ipaddress",
+            "virtual-ip",
+            "virtual-ips",
+            "virtual-address",
+            "virtual-addresses",
+            "vip",
+            "vips",
+            "ip",
+            "ips",
+            "address",
+            "addr",
+            "virtual-ipv4-address",
+            "virtual-ipv4-addresses",
+            "virtual-ipv6-address",
+            "virtual-ipv6-addresses",
+            "virtual-ipaddress-excluded",
+        ],
+        "it is called `addresses`: `addresses = [\"192.0.2.254/24\"]`",
+    ),
+    (
+        &["state", "initial-state", "role"],
+        "there is no state key: a router starts as Backup, and `priority` decides which one becomes Active",
+    ),
+    (&["nopreempt", "no-preempt"], "write `preempt = false`"),
+    (&["preemption", "preempt-mode"], "it is called `preempt`"),
+    (
+        &["hold-time", "preempt-hold-time", "preemption-delay"],
+        "it is called `preempt-delay` and has a unit: `preempt-delay = \"30s\"`",
+    ),
+    (
+        &[
+            "use-vmac",
+            "vmac",
+            "use-virtual-mac",
+            "rfc3768-compatibility",
+            "rfc-compatibility",
+            "rfc-compatible",
+        ],
+        "it is called `virtual-mac` and is on by default",
+    ),
+    (
+        &["version", "vrrp-version"],
+        "write `protocol = \"vrrpv3\"` or `protocol = \"vrrpv2\"`",
+    ),
+    (
+        &["accept", "accept-data"],
+        "it is called `accept-mode` and is on by default",
+    ),
+    (&["no-accept"], "write `accept-mode = false`"),
+    (
+        &["unicast-peer", "peer", "peers", "peer-address", "neighbor"],
+        "it is called `unicast-peers`: `unicast-peers = [\"192.0.2.2\"]`",
+    ),
+    (
+        &[
+            "unicast-src-ip",
+            "mcast-src-ip",
+            "hello-source-address",
+            "source-address",
+            "srcip",
+        ],
+        "the source is always the interface's own address; there is no key for it",
+    ),
+    (
+        &["garp-master-refresh", "garp-refresh", "garp-interval"],
+        "it is called `announce-refresh` and has a unit: `announce-refresh = \"60s\"`",
+    ),
+    (
+        &[
+            "auth-type",
+            "auth-pass",
+            "auth",
+            "auth-data",
+            "password",
+            "pass",
+            "passphrase",
+            "secret",
+        ],
+        "VRRPv2 has `authentication = { type = \"simple-text\", key = \"...\" }`; VRRPv3 has none",
+    ),
+    (
+        &["family", "address-family", "afi"],
+        "the family follows from `addresses`",
+    ),
+    (
+        &["name", "instance"],
+        "the name stands in the header: [virtual-router.NAME]",
+    ),
+    (
+        &["enabled", "enable", "disabled", "disable", "shutdown"],
+        "there is no such key: a router that is in the file runs",
+    ),
+    (
+        &["include", "includes"],
+        "there is one file; nothing is included",
+    ),
+    (
+        &[
+            "track-interface",
+            "track-script",
+            "track-file",
+            "track-process",
+            "track-bfd",
+            "track",
+            "weight",
+            "notify",
+            "notify-master",
+            "notify-backup",
+            "notify-fault",
+            "notify-stop",
+            "virtual-routes",
+            "virtual-rules",
+            "sync-group",
+            "smtp-alert",
+            "vrrp-sync-group",
+            "vrrp-script",
+            "vrrp-track-process",
+            "global-defs",
+            "static-routes",
+            "static-ipaddress",
+        ],
+        "this version has nothing that corresponds to it",
+    ),
+    (
+        &[
+            "vrrp-instance",
+            "vrrp",
+            "router",
+            "routers",
+            "virtual-routers",
+            "instances",
+        ],
+        "a virtual router begins with [virtual-router.NAME]",
+    ),
+];
+
+/// The finding for a key that is not in `known`; `place` is the table it stands in, as a sentence would name it.
+pub(crate) fn unknown(key: &str, span: Range<usize>, known: &[&str], place: &str) -> Finding {
+    let dashed = key.trim().to_ascii_lowercase().replace('_', "-");
+    let shown = excerpt(key);
+    if known.contains(&dashed.as_str()) {
+        return Finding::error(
+            code::UNKNOWN_KEY,
+            span,
+            format!("unknown key `{shown}` in {place}"),
+        )
+        .label("not a key")
+        .help(format!(
+            "did you mean `{dashed}`? Keys are written in lower case with dashes"
+        ));
+    }
+    if let Some((_, advice)) = FOREIGN
+        .iter()
+        .find(|(words, _)| words.contains(&dashed.as_str()))
+    {
+        return Finding::error(
+            code::FOREIGN_KEY,
+            span,
+            format!("unknown key `{shown}` in {place}"),
+        )
+        .label("not a word of this file")
+        .help(*advice);
+    }
+    let help = match nearest(&dashed, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("{place} has the keys {}", enumerate(known)),
+    };
+    Finding::error(
+        code::UNKNOWN_KEY,
+        span,
+        format!("unknown key `{shown}` in {place}"),
+    )
+    .label("not a key")
+    .help(help)
+}
+
+/// `a`, `b` and `c`
+pub(crate) fn enumerate(words: &[&str]) -> String {
+    let mut text = String::new();
+    for (index, word) in words.iter().enumerate() {
+        text.push_str(match index {
+            0 => "",
+            _ if index + 1 == words.len() => " and ",
+            _ => ", ",
+        });
+        text.push('`');
+        text.push_str(word);
+        text.push('`');
+    }
+    text
+}
+
+/// The word of `known` that somebody who typed `word` probably meant.
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    // Long texts are no typing errors, and need not be compared.
+    if word.len() > 40 {
+        return None;
+    }
+    let tolerance = (word.chars().count() / 3).max(1);
+    known
+        .iter()
+        .map(|candidate| (distance(word, candidate), *candidate))
+        .filter(|(distance, _)| *distance <= tolerance)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that lead from `a` to `b` (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = replace.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(before_last[j - 2] + 1);
+            }
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, expected) in [
+            ("vrid", "vrid", 0),
+            ("prority", "priority", 1),
+            ("vird", "vrid", 1),
+            ("", "vrid", 4),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn typing_errors_find_their_word() {
+        for (word, meant) in [
+            ("prority", Some("priority")),
+            ("adresses", Some("addresses")),
+            ("advertise-intervall", Some("advertise-interval")),
+            ("prempt", Some("preempt")),
+            ("vird", Some("vrid")),
+            ("interfase", Some("interface")),
+            ("colour", None),
+            ("x", None),
+        ] {
+            assert_eq!(nearest(word, &ROUTER), meant, "{word}");
+        }
+    }
+
+    #[test]
+    fn foreign_words_are_not_ours_and_unique() {
+        let mut seen = std::collections::BTreeSet::new();
+        for word in FOREIGN.iter().flat_map(|(words, _)| *words) {
+            assert!(seen.insert(*word), "{word} twice");
+            assert!(
+                !ROUTER.contains(word) && !AUTHENTICATION.contains(word),
+                "{word}"
+            );
+            assert_eq!(*word, word.to_ascii_lowercase().replace('_', "-"));
+        }
+    }
+}
