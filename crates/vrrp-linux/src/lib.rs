@@ -1,1 +1,18 @@
-//! vrrp-linux
+//! The Linux side of vrrpd: sockets and frames of protocol 112, the engine's thread, and the kernel state it wants.
+//!
+//! | module | noun |
+//! |---|---|
+//! | [`driver`] | the engine's thread: what it waits for and in which order it works |
+//! | [`socket`], [`frame`] | packets in and out |
+//! | [`kernel`] | macvlans, addresses, sysctls and filters, reconciled with what the engine wants |
+//! | [`clock`] | time |
+
+pub mod clock;
+pub mod driver;
+pub mod frame;
+pub mod kernel;
+pub mod socket;
+mod syscall;
+
+pub use driver::{Driver, Handle, News, NewsSink, StartError};
+pub use syscall::{Batch, Scheduling};

@@ -1,0 +1,574 @@
+//! The engine's own thread: sockets and timers in, packets out, and nothing that could make it wait.
+//!
+//! ```text
+//!   protocol sockets --+                      +--> frames (now)
+//!   mailbox (eventfd) -+--> Engine (pure) ----+--> desired state --> kernel thread (latest value counts)
+//!   timerfd -----------+                      +--> events ---------> office (bounded; counted when it overflows)
+//! ```
+//!
+//! One turn of the loop: wait; drain the sockets, a bounded number of datagrams each; drain the mailbox; then run the
+//! timers. Sockets come before timers: after a stall, the advertisements already queued prove that the Active was
+//! alive, or that somebody has replaced us. The kernel backend may wait for the kernel's locks for as long as it must;
+//! this thread only leaves it notes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use thiserror::Error;
+use vrrp_proto::{
+    Announce, Datagram, Engine, Event, Family, Input, Instant, LinkId, Output, Plan, RouterId,
+    Transmit,
+};
+
+use crate::clock;
+use crate::frame;
+use crate::kernel::{Kernel, Notice, OwnerId};
+use crate::socket::{self, FrameSocket, ProtocolSocket};
+use crate::syscall::{self, Batch, Scheduling};
+
+/// Batches of datagrams read from one socket in one turn. A flood on one interface then cannot keep the timers or the
+/// other interfaces waiting; what is left stays in the socket's queue.
+const BATCHES_A_TURN: usize = 4;
+
+/// Mail to the engine. When it is full the sender waits: the kernel thread and the office can, the engine never does.
+const MAILBOX: usize = 1024;
+
+const WAKE_MAILBOX: u64 = 0;
+const WAKE_TIMER: u64 = 1;
+const WAKE_SOCKETS: u64 = 2;
+
+/// Why the engine's thread could not begin.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The packet socket for sending.
+    #[error("cannot open a packet socket; vrrpd needs CAP_NET_RAW")]
+    FrameSocket(#[source] io::Error),
+    /// The netlink side.
+    #[error("cannot talk to the kernel's routing tables; vrrpd needs CAP_NET_ADMIN")]
+    Kernel(#[source] io::Error),
+    /// Timer, event or thread.
+    #[error("cannot set up the engine's thread")]
+    Thread(#[source] io::Error),
+}
+
+/// News from the engine.
+#[derive(Debug)]
+pub struct News {
+    /// When, by the wall clock.
+    pub at: SystemTime,
+    /// What.
+    pub event: Event,
+}
+
+/// Where news goes. Called on the engine's thread: it must not wait. `false` means that the news was lost.
+pub type NewsSink = Box<dyn FnMut(News) -> bool + Send>;
+
+/// Work on the engine's thread.
+type Inspection = Box<dyn FnOnce(&mut Engine, Instant) + Send>;
+
+enum Mail {
+    Notice(Notice),
+    Inspect(Inspection),
+    Reload(Arc<Plan>),
+    Shutdown,
+}
+
+/// A running engine. Must be stopped; dropping it leaves everything as it is.
+#[derive(Debug)]
+pub struct Driver {
+    handle: Handle,
+    thread: JoinHandle<Kernel>,
+}
+
+/// Talks to a running engine from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    mail: Post,
+    scheduling: Scheduling,
+    lost: Arc<AtomicU64>,
+}
+
+/// The sending side of the mailbox.
+#[derive(Clone, Debug)]
+struct Post {
+    sender: SyncSender<Mail>,
+    wake: Arc<EventFd>,
+}
+
+impl Post {
+    /// Waits while the mailbox is full. Mail to an engine that has stopped is dropped.
+    fn send(&self, mail: Mail) {
+        if self.sender.send(mail).is_ok() {
+            // Only fails when the counter is at its maximum, and then the engine is awake anyway.
+            let _ = self.wake.write(1);
+        }
+    }
+}
+
+impl std::fmt::Debug for Mail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Notice(_) => "Notice",
+            Self::Inspect(_) => "Inspect",
+            Self::Reload(_) => "Reload",
+            Self::Shutdown => "Shutdown",
+        })
+    }
+}
+
+impl Driver {
+    /// Runs `plan` in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// When a privilege or resource is missing. Interfaces that do not exist are no error: they may come.
+    pub fn start(plan: &Plan, owner: OwnerId, news: NewsSink) -> Result<Self, StartError> {
+        let frames = FrameSocket::open().map_err(StartError::FrameSocket)?;
+        let (sender, receiver) = sync_channel(MAILBOX);
+        let thread_error = |error: nix::errno::Errno| StartError::Thread(error.into());
+        let wake = Arc::new(
+            EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)
+                .map_err(thread_error)?,
+        );
+        let mail = Post {
+            sender,
+            wake: Arc::clone(&wake),
+        };
+        let notify = mail.clone();
+        let kernel = crate::kernel::spawn(
+            owner,
+            Box::new(move |notice| notify.send(Mail::Notice(notice))),
+        )
+        .map_err(StartError::Kernel)?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(thread_error)?;
+        let timer = TimerFd::new(
+            ClockId::CLOCK_BOOTTIME,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )
+        .map_err(thread_error)?;
+        epoll
+            .add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE_MAILBOX))
+            .map_err(thread_error)?;
+        epoll
+            .add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, WAKE_TIMER))
+            .map_err(thread_error)?;
+        let lost = Arc::new(AtomicU64::new(0));
+        let mut turn = Turn {
+            engine: Engine::new(plan, clock::now()),
+            kernel,
+            frames,
+            sockets: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            next_token: WAKE_SOCKETS,
+            macs: BTreeMap::new(),
+            failing: BTreeMap::new(),
+            news,
+            lost: Arc::clone(&lost),
+            epoll,
+            timer,
+            armed: None,
+            wake,
+            inbox: receiver,
+            batch: Batch::default(),
+            packet_id: 0,
+        };
+        let (told, scheduling) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("engine".into())
+            .spawn(move || {
+                let _ = told.send(syscall::schedule_first());
+                // A fault in here must not leave addresses behind: the news ends, the daemon sees that and cleans up.
+                if catch_unwind(AssertUnwindSafe(|| turn.run())).is_err() {
+                    tracing::error!("the engine has panicked");
+                }
+                turn.kernel
+            })
+            .map_err(StartError::Thread)?;
+        let scheduling = scheduling.recv().unwrap_or(Scheduling::Normal);
+        Ok(Self {
+            handle: Handle {
+                mail,
+                scheduling,
+                lost,
+            },
+            thread,
+        })
+    }
+
+    /// To talk to it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Releases all routers, then removes everything they had in the kernel. Returns what could not be removed.
+    pub fn stop(self) -> Vec<String> {
+        self.handle.mail.send(Mail::Shutdown);
+        match self.thread.join() {
+            Ok(kernel) => kernel.stop(),
+            Err(_) => vec!["the engine's thread is lost; its addresses may still be there".into()],
+        }
+    }
+}
+
+impl Handle {
+    /// Calls `inspect` on the engine's thread and returns what it returns; `None` when the engine has stopped.
+    pub fn inspect<T: Send + 'static>(
+        &self,
+        inspect: impl FnOnce(&mut Engine, Instant) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = sync_channel(1);
+        self.mail.send(Mail::Inspect(Box::new(move |engine, now| {
+            let _ = answer.send(inspect(engine, now));
+        })));
+        answered.recv().ok()
+    }
+
+    /// Changes to another plan.
+    pub fn reload(&self, plan: Arc<Plan>) {
+        self.mail.send(Mail::Reload(plan));
+    }
+
+    /// How the engine's thread is scheduled.
+    #[must_use]
+    pub const fn scheduling(&self) -> Scheduling {
+        self.scheduling
+    }
+
+    /// News that the sink could not take.
+    #[must_use]
+    pub fn news_lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything the loop works with.
+struct Turn {
+    engine: Engine,
+    kernel: Kernel,
+    frames: FrameSocket,
+    sockets: BTreeMap<(LinkId, Family), (ProtocolSocket, u64)>,
+    tokens: BTreeMap<u64, (LinkId, Family)>,
+    next_token: u64,
+    macs: BTreeMap<LinkId, (u32, vrrp_proto::MacAddress)>,
+    /// Interfaces on which sending fails at present, so that it is said once.
+    failing: BTreeMap<LinkId, io::ErrorKind>,
+    news: NewsSink,
+    lost: Arc<AtomicU64>,
+    epoll: Epoll,
+    timer: TimerFd,
+    armed: Option<Instant>,
+    wake: Arc<EventFd>,
+    inbox: Receiver<Mail>,
+    batch: Batch,
+    packet_id: u16,
+}
+
+impl Turn {
+    /// Runs until told to stop. The kernel backend has then not been told anything about the end yet.
+    fn run(&mut self) {
+        self.drain();
+        let mut events = [EpollEvent::empty(); 64];
+        loop {
+            self.arm();
+            let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+                Ok(count) => count,
+                Err(nix::errno::Errno::EINTR) => 0,
+                Err(error) => {
+                    // Nothing that waiting again could mend, and spinning would starve the machine.
+                    tracing::error!(%error, "the engine cannot wait for events");
+                    std::thread::sleep(Duration::from_millis(10));
+                    0
+                }
+            };
+            let ready = &events[..count];
+            for event in ready.iter().filter(|event| event.data() >= WAKE_SOCKETS) {
+                self.read_socket(event.data());
+            }
+            if ready.iter().any(|event| event.data() == WAKE_MAILBOX) && self.read_mail() {
+                return;
+            }
+            if ready.iter().any(|event| event.data() == WAKE_TIMER) {
+                let _ = self.timer.wait();
+                self.armed = None;
+            }
+            self.run_timers();
+        }
+    }
+
+    fn read_socket(&mut self, token: u64) {
+        let Some(key) = self.tokens.get(&token).copied() else {
+            return;
+        };
+        for _ in 0..BATCHES_A_TURN {
+            let Some((socket, _)) = self.sockets.get(&key) else {
+                return;
+            };
+            let count = match socket.receive(&mut self.batch) {
+                Ok(count) => count,
+                Err(error) => {
+                    // Its interface is going away, and netlink will say so. A socket's error is cleared by reporting it.
+                    tracing::debug!(%error, "receiving failed");
+                    return;
+                }
+            };
+            let now = clock::now();
+            for slot in 0..count {
+                if let Some((envelope, message)) = socket::datagram(&self.batch, slot, key.1) {
+                    self.engine.handle(
+                        now,
+                        Input::Datagram(Datagram {
+                            link: key.0,
+                            envelope,
+                            message,
+                        }),
+                    );
+                    self.drain();
+                }
+            }
+            if count == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Handles all mail; whether it was the last.
+    fn read_mail(&mut self) -> bool {
+        let _ = self.wake.read();
+        // Bounded: more mail than fits the box at once waits for the next turn.
+        for _ in 0..MAILBOX {
+            let Ok(mail) = self.inbox.try_recv() else {
+                return false;
+            };
+            let now = clock::now();
+            match mail {
+                Mail::Notice(Notice::Link { interface, facts }) => {
+                    self.engine.handle(
+                        now,
+                        Input::Link {
+                            interface: &interface,
+                            facts: facts.as_ref(),
+                        },
+                    );
+                    // Sockets before packets: what the change makes us send must find a way out.
+                    self.open_sockets();
+                    self.drain();
+                }
+                Mail::Notice(Notice::Report {
+                    router,
+                    generation,
+                    report,
+                }) => {
+                    self.engine.handle(
+                        now,
+                        Input::Kernel {
+                            router,
+                            generation,
+                            report: &report,
+                        },
+                    );
+                    self.drain();
+                }
+                Mail::Notice(Notice::Upkeep { router, upkeep }) => {
+                    self.engine.handle(
+                        now,
+                        Input::Upkeep {
+                            router,
+                            upkeep: &upkeep,
+                        },
+                    );
+                    self.drain();
+                }
+                Mail::Inspect(inspect) => inspect(&mut self.engine, now),
+                Mail::Reload(plan) => {
+                    self.engine.handle(now, Input::Reload(&plan));
+                    self.open_sockets();
+                    self.drain();
+                }
+                Mail::Shutdown => {
+                    self.engine.handle(now, Input::Shutdown);
+                    // The kernel is told once, by the stop that follows, and removes everything in one go.
+                    self.drain_with(|_, _, _| {});
+                    return true;
+                }
+            }
+        }
+        let _ = self.wake.write(1);
+        false
+    }
+
+    fn run_timers(&mut self) {
+        let now = clock::now();
+        while self
+            .engine
+            .poll_timeout()
+            .is_some_and(|wakeup| wakeup.at <= now)
+        {
+            self.engine.handle_timeout(now);
+            self.drain();
+        }
+    }
+
+    fn arm(&mut self) {
+        let at = self.engine.poll_timeout().map(|wakeup| wakeup.at);
+        if at == self.armed {
+            return;
+        }
+        let result = match at {
+            // Zero would disarm the timer.
+            Some(at) => {
+                let spec = TimeSpec::from_duration(Duration::from_nanos(at.as_nanos().max(1)));
+                self.timer.set(
+                    Expiration::OneShot(spec),
+                    TimerSetTimeFlags::TFD_TIMER_ABSTIME,
+                )
+            }
+            None => self.timer.unset(),
+        };
+        match result {
+            Ok(()) => self.armed = at,
+            Err(error) => tracing::error!(%error, "cannot set the engine's timer"),
+        }
+    }
+
+    fn drain(&mut self) {
+        self.drain_with(|kernel, router, desired| kernel.publish(router, desired));
+    }
+
+    fn drain_with(&mut self, publish: impl Fn(&Kernel, RouterId, Option<vrrp_proto::Desired>)) {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Transmit(transmit) => self.transmit(&transmit),
+                Output::Announce(announce) => self.announce(&announce),
+                Output::Desired(router, desired) => publish(&self.kernel, router, desired),
+                Output::Event(event) => {
+                    if !(self.news)(News {
+                        at: SystemTime::now(),
+                        event,
+                    }) {
+                        self.lost.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        }
+    }
+
+    fn transmit(&mut self, transmit: &Transmit) {
+        let Some(&(index, own_mac)) = self.macs.get(&transmit.link) else {
+            return;
+        };
+        let result = if transmit.destination.is_multicast() {
+            self.packet_id = self.packet_id.wrapping_add(1);
+            let mac = transmit.mac.unwrap_or(own_mac);
+            frame::advertisement(
+                mac,
+                transmit.source,
+                transmit.destination,
+                &transmit.message,
+                self.packet_id,
+            )
+            .map_or(Ok(()), |frame| self.frames.send(index, &frame))
+        } else {
+            let family = Family::of(transmit.destination);
+            self.sockets
+                .get(&(transmit.link, family))
+                .map_or(Ok(()), |(socket, _)| {
+                    socket.send_to(transmit.source, transmit.destination, &transmit.message)
+                })
+        };
+        self.note_sending(transmit.link, result);
+    }
+
+    fn announce(&mut self, announce: &Announce) {
+        let Some(&(index, own_mac)) = self.macs.get(&announce.link) else {
+            return;
+        };
+        let mac = announce.mac.unwrap_or(own_mac);
+        for address in &*announce.addresses {
+            if let Some(frame) = frame::announcement(mac, *address) {
+                let result = self.frames.send(index, &frame);
+                self.note_sending(announce.link, result);
+            }
+        }
+    }
+
+    /// Says that sending fails when it begins to, not each time.
+    fn note_sending(&mut self, link: LinkId, result: io::Result<()>) {
+        match result {
+            Ok(()) => {
+                self.failing.remove(&link);
+            }
+            Err(error) => {
+                if self.failing.insert(link, error.kind()) != Some(error.kind()) {
+                    let name = self
+                        .engine
+                        .links()
+                        .find(|(id, _)| *id == link)
+                        .map(|(_, name)| name.to_owned());
+                    tracing::warn!(interface = name, %error, "cannot send");
+                }
+            }
+        }
+    }
+
+    /// Opens and closes sockets so that there is one for each interface that exists and each family spoken on it.
+    fn open_sockets(&mut self) {
+        let links: Vec<(LinkId, String)> = self
+            .engine
+            .links()
+            .map(|(id, name)| (id, name.to_owned()))
+            .collect();
+        for (link, name) in links {
+            let facts = self.engine.link(link);
+            match facts {
+                Some(facts) => self.macs.insert(link, (facts.index, facts.mac)),
+                None => self.macs.remove(&link),
+            };
+            let index = facts.map(|facts| facts.index);
+            for family in [Family::Ipv4, Family::Ipv6] {
+                let key = (link, family);
+                let wanted = index.filter(|_| self.engine.wants(link, family));
+                if self.sockets.get(&key).map(|(socket, _)| socket.index()) == wanted {
+                    continue;
+                }
+                if let Some((socket, token)) = self.sockets.remove(&key) {
+                    let _ = self.epoll.delete(socket.as_fd());
+                    self.tokens.remove(&token);
+                }
+                if let Some(index) = wanted {
+                    self.open_socket(key, &name, index);
+                }
+            }
+        }
+    }
+
+    fn open_socket(&mut self, key: (LinkId, Family), name: &str, index: u32) {
+        let token = self.next_token;
+        let opened = ProtocolSocket::open(name, index, key.1).and_then(|socket| {
+            self.epoll
+                .add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, token))?;
+            Ok(socket)
+        });
+        match opened {
+            Ok(socket) => {
+                self.next_token += 1;
+                self.tokens.insert(token, key);
+                self.sockets.insert(key, (socket, token));
+            }
+            // Tried again at the next change of the interface, which is on its way if it has just vanished.
+            Err(error) => {
+                tracing::warn!(interface = name, family = %key.1, %error, "cannot open a socket")
+            }
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The system calls that no safe library offers the way the sockets need them.
+#![expect(
+    unsafe_code,
+    reason = "recvmmsg, sendmsg with control data, and scheduling have no safe interface"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "sizes of C structures and constants of the system call interface fit its types"
+)]
+
+use std::io;
+use std::mem;
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::fd::{AsRawFd, RawFd};
+
+use socket2::{SockAddr, Socket};
+
+use crate::socket::Ipv6Info;
+
+/// Datagrams read by one system call.
+const BATCH: usize = 64;
+/// Longest message we look at; VRRPv2 with 255 addresses has 1,056 bytes. The rest of a longer one is cut off, and its
+/// length is then wrong.
+const MESSAGE: usize = 2048;
+/// Room for IPV6_PKTINFO and IPV6_HOPLIMIT.
+const CONTROL: usize = 128;
+
+/// Buffers for one call of recvmmsg, used again and again.
+pub struct Batch {
+    messages: Box<[[u8; MESSAGE]; BATCH]>,
+    controls: Box<[Control; BATCH]>,
+    names: Box<[libc::sockaddr_in6; BATCH]>,
+    headers: Box<[libc::mmsghdr; BATCH]>,
+    vectors: Box<[libc::iovec; BATCH]>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; CONTROL]);
+
+/// A received datagram.
+pub(crate) struct Received<'a> {
+    /// As the socket delivers it: IPv4 with its header, IPv6 without.
+    pub(crate) bytes: &'a [u8],
+    /// Source, destination and hop limit, on an IPv6 socket.
+    pub(crate) ipv6: Option<Ipv6Info>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        // SAFETY: all of these are plain data for which zeros are valid.
+        let (names, headers, vectors) = unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed()) };
+        Self {
+            messages: Box::new([[0; MESSAGE]; BATCH]),
+            controls: Box::new([Control([0; CONTROL]); BATCH]),
+            names: Box::new(names),
+            headers: Box::new(headers),
+            vectors: Box::new(vectors),
+        }
+    }
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batch").finish_non_exhaustive()
+    }
+}
+
+// SAFETY: the pointers in `headers` and `vectors` point into this value's own boxes and are written anew before each use.
+unsafe impl Send for Batch {}
+
+impl Batch {
+    /// Fills the batch from `fd` without blocking; the number of datagrams, 0 when none is queued.
+    pub(crate) fn receive(&mut self, fd: RawFd) -> io::Result<usize> {
+        for slot in 0..BATCH {
+            self.vectors[slot] = libc::iovec {
+                iov_base: self.messages[slot].as_mut_ptr().cast(),
+                iov_len: MESSAGE,
+            };
+            let header = &mut self.headers[slot].msg_hdr;
+            header.msg_name = (&raw mut self.names[slot]).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+            header.msg_iov = &raw mut self.vectors[slot];
+            header.msg_iovlen = 1;
+            header.msg_control = self.controls[slot].0.as_mut_ptr().cast();
+            header.msg_controllen = CONTROL;
+            header.msg_flags = 0;
+        }
+        loop {
+            // SAFETY: each header points to buffers of the stated lengths that live in `self` and are not moved.
+            let count = unsafe {
+                libc::recvmmsg(
+                    fd,
+                    self.headers.as_mut_ptr(),
+                    BATCH as libc::c_uint,
+                    libc::MSG_DONTWAIT,
+                    std::ptr::null_mut(),
+                )
+            };
+            if let Ok(count) = usize::try_from(count) {
+                return Ok(count);
+            }
+            match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                error => return Err(error),
+            }
+        }
+    }
+
+    /// The datagram in this slot of those that the last call filled.
+    pub(crate) fn get(&self, slot: usize) -> Received<'_> {
+        let length = usize::try_from(self.headers[slot].msg_len)
+            .unwrap_or(0)
+            .min(MESSAGE);
+        Received {
+            bytes: &self.messages[slot][..length],
+            ipv6: self.ipv6_info(slot),
+        }
+    }
+
+    fn ipv6_info(&self, slot: usize) -> Option<Ipv6Info> {
+        let name = &self.names[slot];
+        if i32::from(name.sin6_family) != libc::AF_INET6 {
+            return None;
+        }
+        let (mut destination, mut hop_limit) = (None, None);
+        let header = &raw const self.headers[slot].msg_hdr;
+        // SAFETY: the header was filled by the kernel; its control data lies in `self.controls[slot]`, aligned, and the
+        // CMSG functions stay within msg_controllen. Data is read without assuming its alignment.
+        unsafe {
+            let mut message = libc::CMSG_FIRSTHDR(header);
+            while !message.is_null() {
+                match ((*message).cmsg_level, (*message).cmsg_type) {
+                    (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                        let info = libc::CMSG_DATA(message)
+                            .cast::<libc::in6_pktinfo>()
+                            .read_unaligned();
+                        destination = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr));
+                    }
+                    (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                        let value = libc::CMSG_DATA(message)
+                            .cast::<libc::c_int>()
+                            .read_unaligned();
+                        hop_limit = u8::try_from(value).ok();
+                    }
+                    _ => {}
+                }
+                message = libc::CMSG_NXTHDR(header, message);
+            }
+        }
+        Some((
+            Ipv6Addr::from(name.sin6_addr.s6_addr),
+            destination?,
+            hop_limit?,
+        ))
+    }
+}
+
+/// Asks for a large receive queue, beyond the system's limit where that is allowed.
+pub(crate) fn set_receive_buffer(socket: &Socket, bytes: usize) {
+    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    if set_option(
+        socket.as_raw_fd(),
+        libc::SOL_SOCKET,
+        libc::SO_RCVBUFFORCE,
+        &value,
+    )
+    .is_err()
+    {
+        // Without CAP_NET_ADMIN the system's limit applies, which only shortens the queue.
+        let _ = socket.set_recv_buffer_size(bytes);
+    }
+}
+
+/// Control traffic goes before everything else in the queues of the interface.
+pub(crate) fn set_priority(socket: &Socket) -> io::Result<()> {
+    const TC_PRIO_CONTROL: libc::c_int = 7;
+    set_option(
+        socket.as_raw_fd(),
+        libc::SOL_SOCKET,
+        libc::SO_PRIORITY,
+        &TC_PRIO_CONTROL,
+    )
+}
+
+/// Asks for destination and hop limit of each datagram.
+pub(crate) fn receive_packet_info_v6(socket: &Socket) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    set_option(
+        socket.as_raw_fd(),
+        libc::IPPROTO_IPV6,
+        libc::IPV6_RECVPKTINFO,
+        &on,
+    )?;
+    set_option(
+        socket.as_raw_fd(),
+        libc::IPPROTO_IPV6,
+        libc::IPV6_RECVHOPLIMIT,
+        &on,
+    )
+}
+
+fn set_option<T: Copy>(
+    fd: RawFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
+    // SAFETY: `value` points to `size_of::<T>()` readable bytes for the duration of the call.
+    let result = unsafe {
+        libc::setsockopt(
+            fd,
+            level,
+            name,
+            (&raw const *value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Sends `message` to `to` with this source address, out of the interface with this number.
+pub(crate) fn send_from(
+    socket: &Socket,
+    source: IpAddr,
+    index: u32,
+    to: &SockAddr,
+    message: &[u8],
+) -> io::Result<()> {
+    let mut control = Control([0; CONTROL]);
+    let vector = libc::iovec {
+        iov_base: message.as_ptr().cast_mut().cast(),
+        iov_len: message.len(),
+    };
+    // SAFETY: zeros are a valid msghdr. The control data is written within `control`, whose size CMSG_SPACE of either
+    // structure does not exceed; all pointers outlive the call, and sendmsg writes through none of them.
+    let sent = unsafe {
+        let mut header: libc::msghdr = mem::zeroed();
+        header.msg_name = to.as_ptr().cast_mut().cast();
+        header.msg_namelen = to.len();
+        header.msg_iov = (&raw const vector).cast_mut();
+        header.msg_iovlen = 1;
+        header.msg_control = control.0.as_mut_ptr().cast();
+        match source {
+            IpAddr::V4(source) => {
+                let info = libc::in_pktinfo {
+                    ipi_ifindex: libc::c_int::try_from(index).unwrap_or(0),
+                    ipi_spec_dst: libc::in_addr {
+                        s_addr: u32::from(source).to_be(),
+                    },
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                put_control(&mut header, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+            }
+            IpAddr::V6(source) => {
+                let info = libc::in6_pktinfo {
+                    ipi6_addr: libc::in6_addr {
+                        s6_addr: source.octets(),
+                    },
+                    ipi6_ifindex: index,
+                };
+                put_control(&mut header, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+            }
+        }
+        libc::sendmsg(
+            socket.as_raw_fd(),
+            &raw const header,
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// # Safety
+/// `header.msg_control` must point to at least `CMSG_SPACE(size_of::<T>())` zeroed bytes, aligned for a cmsghdr.
+unsafe fn put_control<T>(
+    header: &mut libc::msghdr,
+    level: libc::c_int,
+    kind: libc::c_int,
+    value: T,
+) {
+    // SAFETY: by the caller's promise the first control message and its data lie within the buffer.
+    unsafe {
+        header.msg_controllen = libc::CMSG_SPACE(size_of::<T>() as libc::c_uint) as usize;
+        let message = libc::CMSG_FIRSTHDR(header);
+        (*message).cmsg_level = level;
+        (*message).cmsg_type = kind;
+        (*message).cmsg_len = libc::CMSG_LEN(size_of::<T>() as libc::c_uint) as usize;
+        libc::CMSG_DATA(message).cast::<T>().write_unaligned(value);
+    }
+}
+
+/// Sends a frame on the interface with this number.
+pub(crate) fn send_frame(socket: &Socket, index: u32, frame: &[u8]) -> io::Result<()> {
+    // SAFETY: zeros are a valid sockaddr_ll.
+    let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as libc::c_ushort;
+    address.sll_ifindex = libc::c_int::try_from(index).unwrap_or(0);
+    // SAFETY: frame and address are valid for their lengths; the kernel only reads them.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// How a thread is scheduled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scheduling {
+    /// Real time, first in first out.
+    Fifo,
+    /// Nice value −20.
+    Nice,
+    /// Like everybody.
+    Normal,
+}
+
+impl Scheduling {
+    /// The word used in status.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fifo => "fifo",
+            Self::Nice => "nice",
+            Self::Normal => "normal",
+        }
+    }
+}
+
+/// Gives the calling thread the best scheduling it is allowed to have. Children do not inherit it.
+#[must_use]
+pub(crate) fn schedule_first() -> Scheduling {
+    const PRIORITY: libc::c_int = 50;
+    let parameters = libc::sched_param {
+        sched_priority: PRIORITY,
+    };
+    // SAFETY: `parameters` is valid for the call, which concerns the calling thread only.
+    if unsafe {
+        libc::sched_setscheduler(
+            0,
+            libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK,
+            &raw const parameters,
+        )
+    } == 0
+    {
+        return Scheduling::Fifo;
+    }
+    // SAFETY: no pointers. On Linux a process identifier of 0 means the calling thread here.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) } == 0 {
+        return Scheduling::Nice;
+    }
+    Scheduling::Normal
+}
