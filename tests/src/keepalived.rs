@@ -98,6 +98,10 @@ impl Rival for Keepalived {
         if self.process.wait(Duration::from_secs(8)).is_none() {
             self.process.kill();
         }
+        // An orphan that nobody has reaped yet still has a pid, and keepalived takes that for itself running.
+        for file in ["parent.pid", "vrrp.pid"] {
+            let _ = std::fs::remove_file(self.scratch.path().join(file));
+        }
         self.process = launch(namespace, &self.scratch);
     }
 

@@ -25,6 +25,7 @@ pub mod daemon;
 pub mod frr;
 pub mod keepalived;
 pub mod netns;
+pub mod pair;
 pub mod process;
 pub mod profile;
 pub mod rival;

@@ -158,7 +158,6 @@ impl Tester {
     ///
     /// # Panics
     /// If none came within `limit` and the tolerance.
-    #[must_use]
     pub fn expect_advert(&self, from: Stamp, limit: Duration) -> Sighting {
         self.try_advert(from, limit)
             .unwrap_or_else(|| panic!("no advertisement within {limit:?}"))

@@ -8,6 +8,7 @@ use vrrp_lab::client::Client;
 use vrrp_lab::clock::{Stamp, assert_span, ms, tolerance};
 use vrrp_lab::keepalived::Keepalived;
 use vrrp_lab::netns::Namespace;
+use vrrp_lab::pair::Pair;
 use vrrp_lab::profile::{Profile, VRID};
 use vrrp_lab::rival::{Make, Orders, start};
 use vrrp_lab::tester::Tester;
@@ -198,6 +199,22 @@ fn frr_elects_itself_on_a_silent_wire() {
             "{}",
             heard.source
         );
+    });
+}
+
+#[test]
+fn a_pair_of_known_routers_passes_the_pair_judgement() {
+    for_each_profile(|profile| {
+        let measured = Pair::start(Make::Keepalived, Make::Keepalived, profile).judge(ms(10));
+        println!("{profile:?}, keepalived over keepalived: {measured}");
+    });
+}
+
+#[test]
+fn frr_hands_over_to_keepalived() {
+    for_each_profile(|profile| {
+        let measured = Pair::start(Make::Frr, Make::Keepalived, profile).judge(ms(10));
+        println!("{profile:?}, frr over keepalived: {measured}");
     });
 }
 

@@ -137,6 +137,16 @@ impl Packet {
         }
     }
 
+    /// The IGMP or MLD message inside, if that is what it is.
+    #[must_use]
+    pub fn membership(&self) -> Option<&[u8]> {
+        if let Payload::Membership(bytes) = &self.payload {
+            Some(bytes)
+        } else {
+            None
+        }
+    }
+
     /// The echo inside, if that is what it is.
     #[must_use]
     pub fn echo(&self) -> Option<&Echo> {

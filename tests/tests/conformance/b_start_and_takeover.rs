@@ -10,7 +10,7 @@ use vrrp_lab::clock::{Stamp, assert_span, assert_within, ms};
 use vrrp_lab::daemon::Daemon;
 use vrrp_lab::profile::Profile;
 use vrrp_lab::settings::{Router, file};
-use vrrp_lab::wire::{Mac, Payload};
+use vrrp_lab::wire::Mac;
 
 /// Starts the router on a silent wire and judges when its first advertisement comes after it became Backup.
 fn expect_first_advert_after(
@@ -189,9 +189,12 @@ fn r18_solicited_node_groups_are_joined(profile: Profile) {
             "{address} asked at its solicited-node group"
         );
     }
-    let reports = |frame: &Frame| match &frame.packet.payload {
-        Payload::Membership(bytes) if !frame.outgoing => Some(bytes.clone()),
-        _ => None,
+    let reports = |frame: &Frame| {
+        frame
+            .packet
+            .membership()
+            .filter(|_| !frame.outgoing)
+            .map(<[u8]>::to_vec)
     };
     // A snooping switch delivers nothing to a group nobody reported. The kernel repeats and delays its reports.
     let group = [
