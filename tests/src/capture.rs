@@ -3,7 +3,7 @@
 use crate::clock::{Stamp, wait_for};
 use crate::netns::Namespace;
 use crate::socket::PacketSocket;
-use crate::wire::{Heard, Mac, Packet};
+use crate::wire::{Heard, Mac, Packet, Payload};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -189,4 +189,20 @@ pub fn announces(frame: &Frame, address: IpAddr) -> bool {
             .packet
             .neighbour_advert()
             .is_some_and(|advert| !advert.solicited && advert.target == address)
+}
+
+/// Whether a frame is an advertisement, a router advertisement, from a virtual MAC, or names one of `virtual_addresses`
+/// as its own: what no Backup may send.
+#[must_use]
+pub fn speaks_for(frame: &Frame, virtual_addresses: &[IpAddr]) -> bool {
+    let packet = &frame.packet;
+    let own = |address: IpAddr| virtual_addresses.contains(&address);
+    packet.advert().is_some()
+        || matches!(packet.payload, Payload::RouterAdvert)
+        || packet.ethernet.source.is_virtual()
+        || packet.arp().is_some_and(|arp| own(arp.sender_ip.into()))
+        || packet
+            .neighbour_advert()
+            .is_some_and(|advert| own(advert.target.into()))
+        || packet.ip.as_ref().is_some_and(|ip| own(ip.source))
 }

@@ -121,7 +121,13 @@ impl Tester {
     /// Sends an advertisement now and then every `interval`, until the [`Repeater`] is dropped.
     #[must_use]
     pub fn repeat(&self, advert: &Advert, interval: Duration) -> Repeater {
-        let (socket, frame) = (Arc::clone(&self.socket), advert.frame());
+        self.repeat_frame(advert.frame(), interval)
+    }
+
+    /// Sends a frame now and then every `interval`, until the [`Repeater`] is dropped.
+    #[must_use]
+    pub fn repeat_frame(&self, frame: Vec<u8>, interval: Duration) -> Repeater {
+        let socket = Arc::clone(&self.socket);
         let stop = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -198,15 +204,7 @@ impl Tester {
     /// If the families differ.
     #[must_use]
     pub fn resolve_to(&self, host: Host, wanted: IpAddr, to: Option<Mac>) -> Vec<(Mac, Mac)> {
-        let from = self.send_frame(&match (host.ip, wanted) {
-            (IpAddr::V4(ip), IpAddr::V4(wanted)) => {
-                Arp::request(host.mac, ip, wanted).frame_to(to.unwrap_or(Mac::BROADCAST))
-            }
-            (IpAddr::V6(ip), IpAddr::V6(wanted)) => neighbour_solicit(host.mac, ip, wanted, to),
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
-                panic!("one family per question")
-            }
-        });
+        let from = self.send_frame(&question(host, wanted, to));
         (from + Duration::from_millis(100)).sleep_until();
         self.log.pick(from, |frame| {
             let to_host = frame.packet.ethernet.destination == host.mac && !frame.outgoing;
@@ -243,6 +241,23 @@ impl Tester {
             }
             .frame(&ip.packet(payload)),
         )
+    }
+}
+
+/// The frame in which `host` asks who has `wanted`, sent to `to` or to everyone concerned.
+///
+/// # Panics
+/// If the families differ.
+#[must_use]
+pub fn question(host: Host, wanted: IpAddr, to: Option<Mac>) -> Vec<u8> {
+    match (host.ip, wanted) {
+        (IpAddr::V4(ip), IpAddr::V4(wanted)) => {
+            Arp::request(host.mac, ip, wanted).frame_to(to.unwrap_or(Mac::BROADCAST))
+        }
+        (IpAddr::V6(ip), IpAddr::V6(wanted)) => neighbour_solicit(host.mac, ip, wanted, to),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
+            panic!("one family per question")
+        }
     }
 }
 

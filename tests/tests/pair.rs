@@ -1,5 +1,8 @@
 //! Ours with ours: election, hand-over on priority 0, takeover after SIGKILL and link loss, preemption.
-#![expect(clippy::print_stdout, reason = "the measured figures are half of the result")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the measured figures are half of the result"
+)]
 
 use vrrp_lab::clock::ms;
 use vrrp_lab::pair::Pair;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use vrrp_lab::bench::{Bench, NAME};
-use vrrp_lab::capture::{Frame, Sighting};
+use vrrp_lab::capture::{Sighting, speaks_for};
 use vrrp_lab::clock::{Stamp, ms};
 use vrrp_lab::profile::Profile;
 use vrrp_lab::settings::{Router, file};
@@ -185,21 +185,6 @@ fn r09_a_backup_is_silent(profile: Profile) {
         (!frame.outgoing && speaks_for(frame, &virtual_addresses)).then(|| frame.clone())
     });
     assert!(spoken.is_empty(), "{spoken:#?}");
-}
-
-/// Whether a frame is an advertisement, a router advertisement, from a virtual MAC, or names a virtual address as its own.
-pub(crate) fn speaks_for(frame: &Frame, virtual_addresses: &[IpAddr]) -> bool {
-    use vrrp_lab::wire::Payload;
-    let packet = &frame.packet;
-    let own = |address: IpAddr| virtual_addresses.contains(&address);
-    packet.advert().is_some()
-        || matches!(packet.payload, Payload::RouterAdvert)
-        || packet.ethernet.source.is_virtual()
-        || packet.arp().is_some_and(|arp| own(arp.sender_ip.into()))
-        || packet
-            .neighbour_advert()
-            .is_some_and(|advert| own(advert.target.into()))
-        || packet.ip.as_ref().is_some_and(|ip| own(ip.source))
 }
 
 statement!(r10_the_families_are_independent: v3_ipv4 v3_ipv6);

@@ -1,11 +1,10 @@
 //! B. Start and takeover.
 
-use super::a_frames_sent::speaks_for;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 use vrrp_lab::bench::{Bench, NAME};
-use vrrp_lab::capture::{Frame, announces};
+use vrrp_lab::capture::{Frame, announces, speaks_for};
 use vrrp_lab::clock::{Stamp, assert_span, assert_within, ms};
 use vrrp_lab::daemon::Daemon;
 use vrrp_lab::profile::Profile;

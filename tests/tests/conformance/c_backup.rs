@@ -1,7 +1,7 @@
 //! C. Backup.
 
-use super::a_frames_sent::speaks_for;
 use vrrp_lab::bench::{Bench, NAME};
+use vrrp_lab::capture::speaks_for;
 use vrrp_lab::clock::{Stamp, assert_span, ms};
 use vrrp_lab::profile::Profile;
 
