@@ -1,3 +1,40 @@
-//! vrrpd
+//! The daemon: ties the engine, the kernel backend, the configuration and the control socket together.
+//!
+//! | module | noun |
+//! |---|---|
+//! | `cli` | the command line |
+//! | `check` | `--check`: reading a configuration file and saying what is wrong with it |
+//! | `runtime_dir` | the directory that belongs to one daemon, and the lock that keeps others out |
+//! | `daemon` | start, signals, reload, stop |
+//! | `office` | where events become log lines, history and news for subscribers |
+//! | `control` | the control socket |
+//! | `report` | the engine's state in the words of the control socket |
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod check;
+mod cli;
+mod control;
+mod daemon;
+mod log;
+mod office;
+mod report;
+mod runtime_dir;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    if let Some(file) = arguments.file_to_check() {
+        return check::run(&file);
+    }
+    log::start(arguments.log_format);
+    match daemon::run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("{}", log::chain(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

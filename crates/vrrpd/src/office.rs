@@ -1,0 +1,133 @@
+//! Where events become log lines, history, and news for subscribers.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::broadcast;
+use vrrp_control::EventRecord;
+use vrrp_linux::News;
+use vrrp_proto::Happening;
+
+/// Events that `vrrpctl events` can look back on. The oldest is forgotten when another comes.
+const HISTORY: usize = 1000;
+
+/// Events that a subscriber may lag behind. A slower one loses the oldest and is told how many.
+const SUBSCRIBER: usize = 1024;
+
+/// Takes note of everything that happens.
+#[derive(Clone, Debug)]
+pub(crate) struct Office {
+    desk: Arc<Mutex<Desk>>,
+    subscribers: broadcast::Sender<EventRecord>,
+}
+
+#[derive(Debug, Default)]
+struct Desk {
+    history: VecDeque<EventRecord>,
+    sequence: u64,
+}
+
+impl Office {
+    pub(crate) fn new() -> Self {
+        Self {
+            desk: Arc::default(),
+            subscribers: broadcast::Sender::new(SUBSCRIBER),
+        }
+    }
+
+    /// Notes what happened to a router or in the engine.
+    pub(crate) fn note(&self, news: News) {
+        let News { at, event } = news;
+        let router = event.router.map(|_| event.name);
+        let happening = event.happening;
+        let text = happening.to_string();
+        let kind = happening.name();
+        let name = router.as_deref().unwrap_or("-");
+        if is_good_news(&happening) {
+            tracing::info!(router = name, kind, "{text}");
+        } else {
+            tracing::warn!(router = name, kind, "{text}");
+        }
+        let mut record = EventRecord {
+            time: timestamp(at),
+            sequence: 0,
+            router,
+            kind: kind.into(),
+            text,
+            from: None,
+            to: None,
+            reason: None,
+        };
+        if let Happening::Role { from, to, reason } = happening {
+            record.from = Some(from.name().into());
+            record.to = Some(to.name().into());
+            record.reason = Some(reason.name().into());
+        }
+        self.file(record);
+    }
+
+    /// Notes what the daemon did; the caller logs it.
+    pub(crate) fn note_daemon(&self, kind: &str, text: impl Into<String>) {
+        let (time, text) = (timestamp(SystemTime::now()), text.into());
+        self.file(EventRecord {
+            time,
+            sequence: 0,
+            router: None,
+            kind: kind.into(),
+            text,
+            from: None,
+            to: None,
+            reason: None,
+        });
+    }
+
+    /// The events so far, and those to come, without a gap between them.
+    pub(crate) fn subscribe(&self) -> (Vec<EventRecord>, broadcast::Receiver<EventRecord>) {
+        let desk = self.desk();
+        (
+            desk.history.iter().cloned().collect(),
+            self.subscribers.subscribe(),
+        )
+    }
+
+    fn file(&self, mut record: EventRecord) {
+        let mut desk = self.desk();
+        desk.sequence += 1;
+        record.sequence = desk.sequence;
+        if desk.history.len() == HISTORY {
+            desk.history.pop_front();
+        }
+        desk.history.push_back(record.clone());
+        // Under the lock, so that `subscribe` sees each event exactly once. Nobody listening is no error.
+        let _ = self.subscribers.send(record);
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an operator may sleep on.
+fn is_good_news(happening: &Happening) -> bool {
+    match happening {
+        Happening::Role { .. }
+        | Happening::FollowedActive { .. }
+        | Happening::Revised
+        | Happening::Added
+        | Happening::Removed => true,
+        Happening::Faults(faults) => faults.is_empty(),
+        Happening::Conflict { .. }
+        | Happening::Refused { .. }
+        | Happening::Odd { .. }
+        | Happening::Late(_)
+        | Happening::Repaired(_)
+        | Happening::KernelRefused(_) => false,
+    }
+}
+
+/// RFC 3339 in UTC with microseconds.
+pub(crate) fn timestamp(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at)
+        .map_or_else(|_| String::new(), |timestamp| format!("{timestamp:.6}"))
+}

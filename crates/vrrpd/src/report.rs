@@ -1,0 +1,75 @@
+//! The engine's state in the words of the control socket.
+
+use std::time::{Duration, SystemTime};
+
+use vrrp_control::{ActiveRouter, PriorityStatus, RouterReport};
+use vrrp_proto::router::Role;
+use vrrp_proto::{ChecksumForm, Dialect, Engine, Family, Instant, RouterStatus};
+
+use crate::office::timestamp;
+
+/// All routers, in the order of the configuration.
+pub(crate) fn routers(engine: &Engine, now: Instant) -> Vec<RouterReport> {
+    let wall = SystemTime::now();
+    engine
+        .status()
+        .map(|status| router(&status, now, wall))
+        .collect()
+}
+
+fn router(status: &RouterStatus<'_>, now: Instant, wall: SystemTime) -> RouterReport {
+    let plan = status.plan;
+    let since = wall
+        .checked_sub(now.saturating_since(status.since))
+        .unwrap_or(wall);
+    let checksum = (plan.dialect == Dialect::Vrrp3 && plan.family == Family::Ipv4).then(|| {
+        match status.checksum_form {
+            ChecksumForm::Rfc9568 => "rfc9568".to_owned(),
+            ChecksumForm::Rfc5798 => "rfc5798".to_owned(),
+        }
+    });
+    RouterReport {
+        name: plan.name.clone(),
+        interface: plan.interface.clone(),
+        vrid: plan.vrid.get(),
+        family: plan.family.to_string(),
+        protocol: plan.dialect.name().into(),
+        state: status.role.name().into(),
+        rfc8347_state: match status.role {
+            Role::Initialize => "initialize",
+            Role::Backup => "backup",
+            Role::Active => "master",
+        }
+        .into(),
+        faults: status.faults.iter().map(ToString::to_string).collect(),
+        priority: PriorityStatus {
+            configured: plan.priority.get(),
+            effective: status.effective_priority.get(),
+        },
+        active: status.active.map(|(address, priority)| ActiveRouter {
+            address: address.to_string(),
+            priority: priority.get(),
+        }),
+        since: timestamp(since),
+        addresses: plan.addresses.iter().map(ToString::to_string).collect(),
+        virtual_mac: plan.mac().map(|mac| mac.to_string()),
+        source_address: status.primary.map(|primary| primary.to_string()),
+        advertise_interval_ms: millis(plan.interval.duration()),
+        active_advertise_interval_ms: millis(status.active_interval.duration()),
+        skew_time: micros(status.skew_time),
+        active_down_interval: micros(status.active_down_interval),
+        preempt: plan.preempt,
+        accept_mode: plan.accept,
+        checksum,
+        kernel_in_step: status.applied,
+        statistics: status.statistics.into(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
