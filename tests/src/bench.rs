@@ -25,7 +25,8 @@ pub struct Bench {
     pub far: Tester,
     /// The device's namespace: `eth0` 192.0.2.11, fe80::11; `eth1` 198.51.100.11.
     pub dut: Namespace,
-    _lab: Namespace,
+    /// The tester's namespace.
+    pub lab: Namespace,
 }
 
 impl Bench {
@@ -50,7 +51,7 @@ impl Bench {
             lan,
             far,
             dut,
-            _lab: lab,
+            lab,
         }
     }
 
@@ -89,6 +90,18 @@ impl Bench {
     /// Starts the daemon with a whole file and waits for nothing but its answer.
     pub fn start_file(&mut self, config: &str) {
         self.daemon = Some(Daemon::start(&self.dut, config));
+    }
+
+    /// Starts the daemon again in the same directory, after it has ended.
+    ///
+    /// # Panics
+    /// If it was never started, or does not answer.
+    pub fn restart(&mut self) {
+        let Self { daemon, dut, .. } = self;
+        daemon
+            .as_mut()
+            .expect("the daemon was started")
+            .restart(dut);
     }
 
     /// Makes the Backup Active by a resignation, and waits for its first advertisement.

@@ -338,6 +338,29 @@ fn launch(namespace: &Namespace, directory: &Path, attempt: u32) -> Process {
     )
 }
 
+/// How often a router's role has changed and which it is: equal before and after means that nothing happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    state: String,
+    since: String,
+    transitions: u64,
+}
+
+impl Daemon {
+    /// The role of a router.
+    #[must_use]
+    pub fn role(&self, name: &str) -> Role {
+        let router = self.router(name);
+        Role {
+            state: router["state"].to_string(),
+            since: router["since"].to_string(),
+            transitions: router["statistics"]["master-transitions"]
+                .as_u64()
+                .unwrap_or(u64::MAX),
+        }
+    }
+}
+
 /// Finds one of the product's programs: by its environment variable, else in the target directory this test was built into.
 ///
 /// # Panics

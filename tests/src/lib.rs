@@ -26,6 +26,7 @@ pub mod frr;
 pub mod keepalived;
 pub mod netns;
 pub mod pair;
+pub mod presence;
 pub mod process;
 pub mod profile;
 pub mod rival;

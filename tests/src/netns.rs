@@ -44,16 +44,37 @@ impl Namespace {
     /// # Panics
     /// If the namespace is gone, or if `work` panics.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let handle = File::open(format!("/run/netns/{}", self.name)).expect("the namespace exists");
+        let handle = self.handle();
         thread::scope(|scope| {
             let inside = scope.spawn(move || {
-                setns(handle, CloneFlags::CLONE_NEWNET).expect("entering a namespace needs root");
+                handle.enter();
                 work()
             });
             inside
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+
+    /// A handle by which a thread may move inside for good.
+    ///
+    /// # Panics
+    /// If the namespace is gone.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle(File::open(format!("/run/netns/{}", self.name)).expect("the namespace exists"))
+    }
+
+    /// The names of its interfaces, in order.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .sh("ls /sys/class/net")
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names
     }
 
     /// A command that will run inside, with `/sys` showing the namespace's devices; killed after 30 s.
@@ -152,6 +173,19 @@ impl Namespace {
             .collect();
         lines.sort();
         lines
+    }
+}
+
+/// A way into a namespace for one thread.
+pub struct Handle(File);
+
+impl Handle {
+    /// Moves the calling thread into the namespace, for the rest of its life.
+    ///
+    /// # Panics
+    /// If this is not allowed, which mostly means: not root.
+    pub fn enter(&self) {
+        setns(&self.0, CloneFlags::CLONE_NEWNET).expect("entering a namespace needs root");
     }
 }
 
