@@ -51,16 +51,14 @@ impl RuntimeDir {
             .map_err(io_error)?;
         let mut lock =
             Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, errno)| {
-                match errno {
-                    Errno::EWOULDBLOCK => {
-                        let mut pid = String::new();
-                        let _ = file.read_to_string(&mut pid);
-                        RuntimeDirError::Taken {
-                            path: path.to_owned(),
-                            holder: format!("process {}", pid.trim()),
-                        }
-                    }
-                    errno => io_error(errno.into()),
+                if errno != Errno::EWOULDBLOCK {
+                    return io_error(errno.into());
+                }
+                let mut pid = String::new();
+                let _ = file.read_to_string(&mut pid);
+                RuntimeDirError::Taken {
+                    path: path.to_owned(),
+                    holder: format!("process {}", pid.trim()),
                 }
             })?;
         // For people and for the message above; the lock itself is what counts.
