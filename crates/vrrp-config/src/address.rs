@@ -1,19 +1,13 @@
-//! Virtual addresses: which texts are addresses, and which addresses may be virtual.
+//! One virtual address: which texts are addresses, and which addresses may be virtual.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::Range;
 
 use vrrp_proto::types::is_link_local;
-use vrrp_proto::{Family, VirtualAddress, Vrid};
+use vrrp_proto::{Family, VirtualAddress};
 
 use crate::code;
 use crate::finding::{Finding, excerpt};
 use crate::section::Given;
-
-/// Most IPv4 addresses of one router: the count is a byte (RFC 9568 §5.2.5).
-pub(crate) const MOST_IPV4: usize = 255;
-/// Most IPv6 addresses of one router: 40 + 8 + 90 × 16 bytes are what 1500 hold (RFC 9568 §5.2.5 asks for no fragments).
-pub(crate) const MOST_IPV6: usize = 90;
 
 /// Reads `"192.0.2.254/24"`.
 pub(crate) fn read(given: &Given<&str>, findings: &mut Vec<Finding>) -> Option<VirtualAddress> {
@@ -23,6 +17,15 @@ pub(crate) fn read(given: &Given<&str>, findings: &mut Vec<Finding>) -> Option<V
             .help(help)
     };
     let text = given.value;
+    if text.split_whitespace().next() != Some(text) {
+        let (label, help) = explain(text);
+        let message = format!(
+            "\"{}\" is not an address with a prefix length",
+            excerpt(text)
+        );
+        findings.push(refuse(code::ADDRESS, message, label, help));
+        return None;
+    }
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (text, None),
@@ -228,72 +231,8 @@ fn unfit(ip: IpAddr, prefix_len: u8) -> Option<(&'static str, String)> {
     }
 }
 
-/// The link-local address that stands for a router which lists none: the EUI-64 of its virtual MAC address, as Cisco forms it.
-///
-/// RFC 9568 §7.4 forbids this for a router's own addresses. As a virtual one it is moved with the virtual MAC address.
-pub(crate) fn derived(vrid: Vrid) -> VirtualAddress {
-    let ip = Ipv6Addr::new(
-        0xfe80,
-        0,
-        0,
-        0,
-        0x0200,
-        0x5eff,
-        0xfe00,
-        0x0200 | u16::from(vrid.get()),
-    );
-    VirtualAddress {
-        ip: IpAddr::V6(ip),
-        prefix_len: 64,
-    }
-}
-
 pub(crate) fn is_link_local_ip(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(v6) if is_link_local(v6))
-}
-
-/// A list whose addresses are all of one family and none twice: only the first offender of each kind is spared.
-pub(crate) fn consistent(
-    list: Vec<Given<VirtualAddress>>,
-    findings: &mut Vec<Finding>,
-) -> Vec<Given<VirtualAddress>> {
-    let mut kept: Vec<Given<VirtualAddress>> = Vec::with_capacity(list.len());
-    let mut mixed: Option<Range<usize>> = None;
-    for given in list {
-        if let Some(first) = kept.first()
-            && let family = Family::of(first.value.ip)
-            && family != Family::of(given.value.ip)
-        {
-            // One finding, at the first stranger, is enough for any number of them.
-            if mixed.is_none() {
-                findings.push(
-                    Finding::error(
-                        code::FAMILY,
-                        given.span.clone(),
-                        "IPv4 and IPv6 addresses in one virtual router",
-                    )
-                    .label(format!("{} here", family_name(Family::of(given.value.ip))))
-                    .related(first.span.clone(), format!("{} here", family_name(family)))
-                    .help("make two virtual routers, one per family; they may use the same VRID"),
-                );
-                mixed = Some(given.span);
-            }
-        } else if let Some(first) = kept.iter().find(|first| first.value.ip == given.value.ip) {
-            findings.push(
-                Finding::error(
-                    code::ADDRESS_TWICE,
-                    given.span.clone(),
-                    format!("{} is listed twice", given.value.ip),
-                )
-                .label("again")
-                .related(first.span.clone(), "first listed here")
-                .help("remove one of the two"),
-            );
-        } else {
-            kept.push(given);
-        }
-    }
-    kept
 }
 
 /// As sentences name it.

@@ -2,20 +2,44 @@
 
 use toml::Spanned;
 use toml::de::DeValue;
-use vrrp_proto::AuthenticationKey;
+use vrrp_proto::{AuthenticationKey, Dialect};
 
 use crate::code;
 use crate::finding::{Finding, excerpt};
 use crate::keys;
-use crate::section::{Field, Section, mismatch};
+use crate::section::{Field, Given, Section, mismatch};
 
 const EXAMPLE: &str = "write `authentication = { type = \"simple-text\", key = \"...\" }`";
 
-/// Reads `{ type = "simple-text", key = "..." }`. No finding repeats the key.
+/// Reads `authentication`, of which only VRRPv2 knows.
 pub(crate) fn read(
-    value: &Spanned<DeValue<'_>>,
+    section: &Section<'_>,
+    protocol: &Field<Dialect>,
     findings: &mut Vec<Finding>,
-) -> Option<AuthenticationKey> {
+) -> Field<Option<AuthenticationKey>> {
+    let Some(value) = section.value("authentication") else {
+        return Field::Absent;
+    };
+    if protocol.or(Dialect::Vrrp3) == Some(Dialect::Vrrp3) {
+        let mut finding = Finding::error(code::AUTHENTICATION, value.span(), "VRRPv3 has no authentication")
+            .label("never sent")
+            .help("remove it, or write `protocol = \"vrrpv2\"` if all routers of the pair do; RFC 9568, section 9 says why it is gone");
+        if let Some(protocol) = protocol.given() {
+            finding = finding.related(protocol.span.clone(), "VRRPv3 here");
+        }
+        findings.push(finding);
+    }
+    match key(value, findings) {
+        Some(key) => Field::Given(Given {
+            value: Some(key),
+            span: value.span(),
+        }),
+        None => Field::Refused,
+    }
+}
+
+/// Reads `{ type = "simple-text", key = "..." }`. No finding repeats the key.
+fn key(value: &Spanned<DeValue<'_>>, findings: &mut Vec<Finding>) -> Option<AuthenticationKey> {
     let Some(table) = value.get_ref().as_table() else {
         findings.push(mismatch("authentication", value, "a table").help(EXAMPLE));
         return None;
@@ -45,8 +69,10 @@ pub(crate) fn read(
         }
     }
     for key in keys::AUTHENTICATION {
-        let elsewhere = key == "key" && section.value("key-file").is_some();
-        if section.value(key).is_none() && !elsewhere {
+        let names = || table.keys().map(|key| key.get_ref().as_ref());
+        let elsewhere = key == "key" && names().any(|name| name == "key-file");
+        let misspelt = names().any(|name| keys::meant(name, &keys::AUTHENTICATION) == Some(key));
+        if !elsewhere && !misspelt {
             findings.push(
                 Finding::error(
                     code::MISSING_KEY,

@@ -59,25 +59,22 @@ fn stranger(name: &str, span: std::ops::Range<usize>, value: &DeValue<'_>) -> Fi
         .label("belongs to a virtual router")
         .help(format!("{HEADER}, above this line"));
     }
-    if matches!(value, DeValue::Table(_) | DeValue::Array(_)) {
-        let finding = Finding::error(
-            code::UNKNOWN_TABLE,
-            span.clone(),
-            format!("unknown table `{shown}`"),
-        )
-        .label("not a table of this file");
-        let dashed = name.to_ascii_lowercase().replace('_', "-");
-        return if keys::nearest(&dashed, &[keys::VIRTUAL_ROUTER, "virtual-routers"]).is_some() {
-            finding.help("did you mean `virtual-router`?")
-        } else {
-            let foreign = keys::unknown(name, span, &[], "the file");
-            let advice = foreign.help.filter(|_| foreign.code == code::FOREIGN_KEY);
-            finding.help(
-                advice.unwrap_or_else(|| format!("the file has only virtual routers; {HEADER}")),
-            )
-        };
-    }
-    keys::unknown(name, span, &[keys::VIRTUAL_ROUTER], "the file")
+    let (code, noun) = match value {
+        DeValue::Table(_) | DeValue::Array(_) => (code::UNKNOWN_TABLE, "table"),
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => (code::UNKNOWN_KEY, "key"),
+    };
+    let help = match keys::meant(name, &[keys::VIRTUAL_ROUTER]) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => keys::advice(name)
+            .unwrap_or_else(|| format!("the file has only virtual routers; {HEADER}")),
+    };
+    Finding::error(code, span, format!("unknown {noun} `{shown}`"))
+        .label(format!("not a {noun} of this file"))
+        .help(help)
 }
 
 /// The tables within `virtual-router`.
@@ -106,7 +103,19 @@ fn named(
         !value.get_ref().is_table() && keys::ROUTER.contains(&key.get_ref().as_ref())
     });
     if nameless.is_some() {
-        // Its keys are not looked at one by one: they are those of a router.
+        if table.values().all(|value| !value.get_ref().is_table()) {
+            let name = Given {
+                value: String::new(),
+                span: key.clone(),
+            };
+            let mut others = Vec::new();
+            router::read(name, table, &mut others);
+            findings.extend(
+                others
+                    .into_iter()
+                    .filter(|finding| finding.code != code::NAME),
+            );
+        }
         findings.push(
             Finding::error(code::SHAPE, key.clone(), "this virtual router has no name")
                 .label("nameless")

@@ -30,215 +30,166 @@ pub(crate) const ROUTER: [&str; 15] = [
 /// Keys of `authentication`.
 pub(crate) const AUTHENTICATION: [&str; 2] = ["type", "key"];
 
-/// Words of keepalived, FRR, VyOS, ucarp and RFC 8347 with our word; written with dashes, in lower case.
-const FOREIGN: &[(&[&str], &str)] = &[
-    (
-        &[
-            "virtual-router-id",
-            "router-id",
-            "vhid",
-            "vrrp-id",
-            "id",
-            "group",
-        ],
-        "it is called `vrid`",
+/// Words of other programs and of RFC 8347, written with dashes in lower case.
+struct Foreign {
+    /// Our word for it, if there is one.
+    ours: Option<&'static str>,
+    words: &'static [&'static str],
+    /// What to do; behind "it is called ..." if there is a word of ours.
+    advice: &'static str,
+}
+
+const fn renamed(
+    ours: &'static str,
+    words: &'static [&'static str],
+    advice: &'static str,
+) -> Foreign {
+    Foreign {
+        ours: Some(ours),
+        words,
+        advice,
+    }
+}
+
+const fn other(words: &'static [&'static str], advice: &'static str) -> Foreign {
+    Foreign {
+        ours: None,
+        words,
+        advice,
+    }
+}
+
+#[rustfmt::skip]
+const FOREIGN: &[Foreign] = &[
+    renamed("vrid", &["virtual-router-id", "router-id", "vhid", "vrrp-id", "id", "group"], ""),
+    renamed("interface", &["dev", "device", "ifname", "iface", "vif", "nic"], ""),
+    renamed("priority", &["prio", "base-priority"], ""),
+    renamed(
+        "advertise-interval",
+        &["advert-int", "advertisement-interval", "interval", "advbase", "adv-interval", "advertise-interval-sec"],
+        " and has a unit: `advertise-interval = \"1s\"`",
     ),
-    (
-        &["dev", "device", "ifname", "iface", "vif", "nic"],
-        "it is called `interface`",
-    ),
-    (&["prio", "base-priority"], "it is called `priority`"),
-    (
-        &[
-            "advert-int",
-            "advertisement-interval",
-            "interval",
-            "advbase",
-            "adv-interval",
-            "advertise-interval-sec",
-        ],
-        "it is called `advertise-interval` and has a unit: `advertise-interval = \"1s\"`",
-    ),
-    (
+    renamed(
+        "advertise-interval",
         &["advertise-interval-centi-sec"],
-        "it is called `advertise-interval` and has a unit: 100 centiseconds are `advertise-interval = \"1s\"`",
+        " and has a unit: 100 centiseconds are `advertise-interval = \"1s\"`",
     ),
-    (
+    renamed(
+        "addresses",
         &[
-            "virtual-ipaddress",
-            "virtual-ip",
-            "virtual-ips",
-            "virtual-address",
-            "virtual-addresses",
-            "vip",
-            "vips",
-            "ip",
-            "ips",
-            "address",
-            "addr",
-            "virtual-ipv4-address",
-            "virtual-ipv4-addresses",
-            "virtual-ipv6-address",
-            "virtual-ipv6-addresses",
-            "virtual-ipaddress-excluded",
+            "virtual-ipaddress", "virtual-ip", "virtual-ips", "virtual-address", "virtual-addresses", "vip", "vips",
+            "ip", "ips", "address", "addr", "virtual-ipv4-address", "virtual-ipv4-addresses",
+            "virtual-ipv6-address", "virtual-ipv6-addresses", "virtual-ipaddress-excluded",
         ],
-        "it is called `addresses`: `addresses = [\"192.0.2.254/24\"]`",
+        ": `addresses = [\"192.0.2.254/24\"]`",
     ),
-    (
+    renamed("preempt", &["preemption", "preempt-mode"], ""),
+    renamed(
+        "preempt-delay",
+        &["hold-time", "preempt-hold-time", "preemption-delay"],
+        " and has a unit: `preempt-delay = \"30s\"`",
+    ),
+    renamed(
+        "virtual-mac",
+        &["use-vmac", "vmac", "use-virtual-mac", "rfc3768-compatibility", "rfc-compatibility", "rfc-compatible"],
+        " and is on by default",
+    ),
+    renamed("accept-mode", &["accept", "accept-data"], " and is on by default"),
+    renamed(
+        "unicast-peers",
+        &["unicast-peer", "peer", "peers", "peer-address", "neighbor"],
+        ": `unicast-peers = [\"192.0.2.2\"]`",
+    ),
+    renamed(
+        "announce-refresh",
+        &["garp-master-refresh", "garp-refresh", "garp-interval"],
+        " and has a unit: `announce-refresh = \"60s\"`",
+    ),
+    other(
         &["state", "initial-state", "role"],
         "there is no state key: a router starts as Backup, and `priority` decides which one becomes Active",
     ),
-    (&["nopreempt", "no-preempt"], "write `preempt = false`"),
-    (&["preemption", "preempt-mode"], "it is called `preempt`"),
-    (
-        &["hold-time", "preempt-hold-time", "preemption-delay"],
-        "it is called `preempt-delay` and has a unit: `preempt-delay = \"30s\"`",
-    ),
-    (
-        &[
-            "use-vmac",
-            "vmac",
-            "use-virtual-mac",
-            "rfc3768-compatibility",
-            "rfc-compatibility",
-            "rfc-compatible",
-        ],
-        "it is called `virtual-mac` and is on by default",
-    ),
-    (
-        &["version", "vrrp-version"],
-        "write `protocol = \"vrrpv3\"` or `protocol = \"vrrpv2\"`",
-    ),
-    (
-        &["accept", "accept-data"],
-        "it is called `accept-mode` and is on by default",
-    ),
-    (&["no-accept"], "write `accept-mode = false`"),
-    (
-        &["unicast-peer", "peer", "peers", "peer-address", "neighbor"],
-        "it is called `unicast-peers`: `unicast-peers = [\"192.0.2.2\"]`",
-    ),
-    (
-        &[
-            "unicast-src-ip",
-            "mcast-src-ip",
-            "hello-source-address",
-            "source-address",
-            "srcip",
-        ],
-        "the source is always the interface's own address; there is no key for it",
-    ),
-    (
-        &["garp-master-refresh", "garp-refresh", "garp-interval"],
-        "it is called `announce-refresh` and has a unit: `announce-refresh = \"60s\"`",
-    ),
-    (
-        &[
-            "auth-type",
-            "auth-pass",
-            "auth",
-            "auth-data",
-            "password",
-            "pass",
-            "passphrase",
-            "secret",
-        ],
+    other(&["nopreempt", "no-preempt"], "write `preempt = false`"),
+    other(&["no-accept"], "write `accept-mode = false`"),
+    other(&["version", "vrrp-version"], "write `protocol = \"vrrpv3\"` or `protocol = \"vrrpv2\"`"),
+    other(
+        &["auth-type", "auth-pass", "auth", "auth-data", "password", "pass", "passphrase", "secret"],
         "VRRPv2 has `authentication = { type = \"simple-text\", key = \"...\" }`; VRRPv3 has none",
     ),
-    (
-        &["family", "address-family", "afi"],
-        "the family follows from `addresses`",
+    other(
+        &["unicast-src-ip", "mcast-src-ip", "hello-source-address", "source-address", "srcip"],
+        "the source is always the interface's own address; there is no key for it",
     ),
-    (
-        &["name", "instance"],
-        "the name stands in the header: [virtual-router.NAME]",
-    ),
-    (
+    other(&["family", "address-family", "afi"], "the family follows from `addresses`"),
+    other(&["name", "instance"], "the name stands in the header: [virtual-router.NAME]"),
+    other(
         &["enabled", "enable", "disabled", "disable", "shutdown"],
         "there is no such key: a router that is in the file runs",
     ),
-    (
-        &["include", "includes"],
-        "there is one file; nothing is included",
+    other(&["include", "includes"], "there is one file; nothing is included"),
+    other(
+        &["vrrp-instance", "vrrp", "router", "routers", "virtual-routers", "instances"],
+        "a virtual router begins with [virtual-router.NAME]",
     ),
-    (
+    other(
         &[
-            "track-interface",
-            "track-script",
-            "track-file",
-            "track-process",
-            "track-bfd",
-            "track",
-            "weight",
-            "notify",
-            "notify-master",
-            "notify-backup",
-            "notify-fault",
-            "notify-stop",
-            "virtual-routes",
-            "virtual-rules",
-            "sync-group",
-            "smtp-alert",
-            "vrrp-sync-group",
-            "vrrp-script",
-            "vrrp-track-process",
-            "global-defs",
-            "static-routes",
-            "static-ipaddress",
+            "track-interface", "track-script", "track-file", "track-process", "track-bfd", "track", "weight", "notify",
+            "notify-master", "notify-backup", "notify-fault", "notify-stop", "virtual-routes", "virtual-rules",
+            "sync-group", "vrrp-sync-group", "vrrp-script", "vrrp-track-process", "smtp-alert", "global-defs",
+            "static-routes", "static-ipaddress",
         ],
         "this version has nothing that corresponds to it",
     ),
-    (
-        &[
-            "vrrp-instance",
-            "vrrp",
-            "router",
-            "routers",
-            "virtual-routers",
-            "instances",
-        ],
-        "a virtual router begins with [virtual-router.NAME]",
-    ),
 ];
+
+fn dashed(key: &str) -> String {
+    key.trim().to_ascii_lowercase().replace('_', "-")
+}
+
+fn foreign(dashed: &str) -> Option<&'static Foreign> {
+    FOREIGN
+        .iter()
+        .find(|foreign| foreign.words.contains(&dashed))
+}
+
+/// Which of `known` somebody meant who wrote `key`.
+pub(crate) fn meant<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    let dashed = dashed(key);
+    let ours = match foreign(&dashed) {
+        Some(foreign) => foreign.ours?,
+        None => dashed.as_str(),
+    };
+    nearest(ours, known)
+}
+
+/// What to do instead of `key`, if it is a word of another program.
+pub(crate) fn advice(key: &str) -> Option<String> {
+    let foreign = foreign(&dashed(key))?;
+    Some(match foreign.ours {
+        Some(ours) => format!("it is called `{ours}`{}", foreign.advice),
+        None => foreign.advice.to_owned(),
+    })
+}
 
 /// The finding for a key that is not in `known`; `place` is the table it stands in, as a sentence would name it.
 pub(crate) fn unknown(key: &str, span: Range<usize>, known: &[&str], place: &str) -> Finding {
-    let dashed = key.trim().to_ascii_lowercase().replace('_', "-");
-    let shown = excerpt(key);
-    if known.contains(&dashed.as_str()) {
-        return Finding::error(
-            code::UNKNOWN_KEY,
-            span,
-            format!("unknown key `{shown}` in {place}"),
-        )
-        .label("not a key")
-        .help(format!(
-            "did you mean `{dashed}`? Keys are written in lower case with dashes"
-        ));
-    }
-    if let Some((_, advice)) = FOREIGN
-        .iter()
-        .find(|(words, _)| words.contains(&dashed.as_str()))
-    {
-        return Finding::error(
-            code::FOREIGN_KEY,
-            span,
-            format!("unknown key `{shown}` in {place}"),
-        )
-        .label("not a word of this file")
-        .help(*advice);
+    let dashed = dashed(key);
+    let message = format!("unknown key `{}` in {place}", excerpt(key));
+    if let Some(advice) = advice(key) {
+        return Finding::error(code::FOREIGN_KEY, span, message)
+            .label("not a word of this file")
+            .help(advice);
     }
     let help = match nearest(&dashed, known) {
+        Some(same) if same == dashed => {
+            format!("did you mean `{same}`? Keys are written in lower case with dashes")
+        }
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("{place} has the keys {}", enumerate(known)),
     };
-    Finding::error(
-        code::UNKNOWN_KEY,
-        span,
-        format!("unknown key `{shown}` in {place}"),
-    )
-    .label("not a key")
-    .help(help)
+    Finding::error(code::UNKNOWN_KEY, span, message)
+        .label("not a key")
+        .help(help)
 }
 
 /// `a`, `b` and `c`
@@ -328,7 +279,7 @@ mod tests {
     #[test]
     fn foreign_words_are_not_ours_and_unique() {
         let mut seen = std::collections::BTreeSet::new();
-        for word in FOREIGN.iter().flat_map(|(words, _)| *words) {
+        for word in FOREIGN.iter().flat_map(|foreign| foreign.words) {
             assert!(seen.insert(*word), "{word} twice");
             assert!(
                 !ROUTER.contains(word) && !AUTHENTICATION.contains(word),

@@ -14,12 +14,15 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod addresses;
 mod authentication;
+mod checksum;
 pub mod code;
 mod duration;
 mod file;
 mod finding;
 mod keys;
+mod name;
 mod peers;
 mod render;
 mod router;
@@ -48,7 +51,8 @@ pub struct Config {
 ///
 /// All errors and warnings at once, in the order of the text. There is no partial result.
 pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
-    let mut document = syntax::read(text, &secret::hide(text));
+    let repaired = syntax::repair(text);
+    let mut document = syntax::read(text, &repaired, &secret::hide(text));
     let mut findings = Vec::new();
     let routers = file::read(document.root.get_ref(), &mut findings);
     findings.retain(|finding| document.stands(text, finding));

@@ -78,10 +78,17 @@ fn in_lines(text: &str, ranges: &mut Vec<Range<usize>>) {
             if !WORDS.contains(&word.as_str()) {
                 continue;
             }
-            let rest = line[end..]
-                .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '='));
+            // The closing quote of a quoted key; then a blank or `=`, or this is no key.
+            let behind = line[end..]
+                .strip_prefix(['"', '\''])
+                .unwrap_or(&line[end..]);
+            let value = behind.trim_start_matches(|c: char| c.is_whitespace() || c == '=');
+            if value.len() == behind.len() {
+                continue;
+            }
+            let rest = value.strip_prefix(['"', '\'']).unwrap_or(value);
             // A table or list: the words inside it follow.
-            if !rest.starts_with(['{', '[', ']', '.']) {
+            if !value.starts_with(['{', '[', ']', '}', ',']) {
                 let from = line.len() - rest.len();
                 at = from + value_len(rest);
                 ranges.push(offset + from..offset + at);

@@ -33,6 +33,13 @@ impl<T> Field<T> {
         }
     }
 
+    pub(crate) fn into_given(self) -> Option<Given<T>> {
+        match self {
+            Self::Given(given) => Some(given),
+            Self::Absent | Self::Refused => None,
+        }
+    }
+
     /// The value that holds; `None` when it was refused.
     pub(crate) fn or(&self, default: T) -> Option<T>
     where
@@ -70,6 +77,13 @@ pub(crate) struct Section<'t> {
 impl<'t> Section<'t> {
     pub(crate) fn value(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.table.get(key)
+    }
+
+    /// Where `key` itself stands.
+    pub(crate) fn place(&self, key: &str) -> Range<usize> {
+        self.table
+            .get_key_value(key)
+            .map_or_else(|| self.head.clone(), |(key, _)| key.span())
     }
 
     pub(crate) fn string(

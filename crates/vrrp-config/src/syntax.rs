@@ -13,8 +13,8 @@ use crate::section::bool_word;
 pub(crate) struct Document<'t> {
     pub(crate) root: Spanned<DeTable<'t>>,
     pub(crate) findings: Vec<Finding>,
-    /// Where the tree stops to resemble what the operator meant; the text's length if it never does.
-    pub(crate) trusted: usize,
+    /// Where the tree does not resemble what the operator meant.
+    lost: Vec<Range<usize>>,
 }
 
 impl Document<'_> {
@@ -24,7 +24,10 @@ impl Document<'_> {
         let absent = matches!(finding.code, code::MISSING_KEY | code::NO_ROUTER);
         self.findings.is_empty()
             || !absent
-                && finding.span.start < self.trusted
+                && !self
+                    .lost
+                    .iter()
+                    .any(|lost| lost.contains(&finding.span.start))
                 && self
                     .findings
                     .iter()
@@ -32,27 +35,71 @@ impl Document<'_> {
     }
 }
 
+/// A text in which lines that end the parser's attention are blanked, and what is wrong with those lines.
+pub(crate) struct Repaired {
+    pub(crate) text: String,
+    errors: Vec<Error>,
+}
+
+/// Blanks lines that have a key and no value, behind which the parser would see nothing of the table.
+pub(crate) fn repair(text: &str) -> Repaired {
+    const ROUNDS: usize = 100;
+    let mut repaired = Repaired {
+        text: text.to_owned(),
+        errors: Vec::new(),
+    };
+    for _ in 0..ROUNDS {
+        let (_, mut errors) = DeTable::parse_recoverable(&repaired.text);
+        errors.retain(|error| error.message().starts_with(VALUELESS));
+        if errors.is_empty() {
+            break;
+        }
+        for error in errors {
+            let line = line_of(text, start(&error, text));
+            if !repaired.text[line.clone()].trim().is_empty() {
+                repaired
+                    .text
+                    .replace_range(line.clone(), &" ".repeat(line.len()));
+                repaired.errors.push(error);
+            }
+        }
+    }
+    repaired
+}
+
 /// Reads `text`; `shown` is the same text with its secrets hidden.
-pub(crate) fn read<'t>(text: &'t str, shown: &str) -> Document<'t> {
-    let (root, mut errors) = DeTable::parse_recoverable(text);
+pub(crate) fn read<'t>(text: &str, repaired: &'t Repaired, shown: &str) -> Document<'t> {
+    let (root, mut errors) = DeTable::parse_recoverable(&repaired.text);
+    errors.extend(repaired.errors.iter().cloned());
     let mut document = Document {
         root,
         findings: Vec::new(),
-        trusted: text.len(),
+        lost: Vec::new(),
     };
     if errors.is_empty() {
         return document;
     }
     if let Some(finding) = other_program(text) {
         document.findings.push(finding);
-        document.trusted = 0;
+        document.lost.push(0..usize::MAX);
         return document;
     }
     errors.sort_by_key(|error| start(error, text));
-    // Behind a bracket that is never closed everything is read as its content, so the bracket alone is reported.
+    // Behind a bracket that is never closed everything is read as its content, so the bracket alone is reported;
+    // unless it is a quote on its line that swallowed the closing bracket.
     let open = errors
         .iter()
         .find_map(|error| unclosed(text, document.root.get_ref(), error));
+    if let Some(bracket) = &open {
+        document.lost.push(bracket.start..usize::MAX);
+    }
+    let quote = errors.iter().find(|error| {
+        let at = start(error, text);
+        is_open_string(error)
+            && open
+                .as_ref()
+                .is_some_and(|open| open.start < at && same_line(text, open.start, at))
+    });
     for error in &errors {
         let at = start(error, text);
         if open.as_ref().is_some_and(|bracket| at > bracket.start) {
@@ -70,12 +117,17 @@ pub(crate) fn read<'t>(text: &'t str, shown: &str) -> Document<'t> {
             continue;
         }
         if is_header(text, at) && error.message() != DUPLICATE {
-            document.trusted = document.trusted.min(line_of(text, at).start);
+            document
+                .lost
+                .push(line_of(text, at).start..next_header(text, at));
         }
         document.findings.push(finding(text, shown, error, at));
     }
-    if let Some(bracket) = open {
-        document.trusted = document.trusted.min(bracket.start);
+    if let Some(error) = quote {
+        document
+            .findings
+            .push(finding(text, shown, error, start(error, text)));
+    } else if let Some(bracket) = open {
         let (kind, close) = match &text[bracket.clone()] {
             "[" => ("list", ']'),
             "{" => ("table", '}'),
@@ -95,6 +147,7 @@ pub(crate) fn read<'t>(text: &'t str, shown: &str) -> Document<'t> {
 }
 
 const DUPLICATE: &str = "duplicate key";
+const VALUELESS: &str = "key with no value";
 
 fn finding(text: &str, shown: &str, error: &Error, at: usize) -> Finding {
     let end = error.span().map_or(at, |span| span.end).max(at);
@@ -115,7 +168,7 @@ fn finding(text: &str, shown: &str, error: &Error, at: usize) -> Finding {
     if message.starts_with("string values must be quoted") {
         return unquoted(&syntax, written);
     }
-    if message.starts_with("key with no value") {
+    if message.starts_with(VALUELESS) {
         let key = shown[line].trim().to_owned();
         let help = match key.split_once(char::is_whitespace) {
             Some((key, value)) if !value.trim().is_empty() && !value.contains(['"', '\'']) => {
@@ -135,16 +188,13 @@ fn finding(text: &str, shown: &str, error: &Error, at: usize) -> Finding {
             .label("expected the end of the line")
             .help("write one key per line");
     }
-    if message.starts_with("invalid basic string") || message.starts_with("invalid literal string")
-    {
+    if is_open_string(error) {
         return syntax("this string is never closed".to_owned())
             .label("expected the closing quote")
             .help("a string begins and ends with the same quote, on one line");
     }
     if message.starts_with("invalid boolean") {
-        return syntax(format!("`{}` is not a value", excerpt(written)))
-            .label("not a value")
-            .help("write `true` or `false`, in lower case");
+        return unquoted(&syntax, written);
     }
     if message.starts_with("unexpected leading zero") {
         return syntax("a number begins with 0".to_owned())
@@ -156,6 +206,12 @@ fn finding(text: &str, shown: &str, error: &Error, at: usize) -> Finding {
         .help("see https://toml.io for the notation, and vrrpd.toml(5) for examples")
 }
 
+fn is_open_string(error: &Error) -> bool {
+    ["invalid basic string", "invalid literal string"]
+        .iter()
+        .any(|known| error.message().starts_with(known))
+}
+
 fn unquoted(syntax: &dyn Fn(String) -> Finding, written: &str) -> Finding {
     if written.is_empty() {
         return syntax("a value is missing".to_owned())
@@ -163,6 +219,12 @@ fn unquoted(syntax: &dyn Fn(String) -> Finding, written: &str) -> Finding {
             .help("write a value behind `=`, or remove the line");
     }
     let finding = syntax(format!("`{}` is not a value", excerpt(written)));
+    let first = written.split_whitespace().next().unwrap_or(written);
+    if first != written && (first.parse::<i64>().is_ok() || bool_word(first).is_some()) {
+        return syntax(format!("something follows the value `{first}`"))
+            .label("expected one value")
+            .help("write one key per line");
+    }
     if let Some(value) = bool_word(written) {
         return finding
             .label("neither `true` nor `false`")
@@ -332,6 +394,15 @@ fn lines(text: &str) -> Vec<Range<usize>> {
 fn same_line(text: &str, a: usize, b: usize) -> bool {
     let (from, to) = (floor(text, a.min(b)), floor(text, a.max(b)));
     !text[from..to].contains('\n')
+}
+
+fn next_header(text: &str, at: usize) -> usize {
+    let end = line_of(text, at).end;
+    lines(&text[end..])
+        .into_iter()
+        .map(|line| end + line.start)
+        .find(|start| *start > end && is_header(text, *start))
+        .unwrap_or(usize::MAX)
 }
 
 fn is_header(text: &str, at: usize) -> bool {
