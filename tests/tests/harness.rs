@@ -3,17 +3,18 @@
 //! keepalived 2.2.7 stands where our daemon will. If these fail, no verdict of the other tests means anything.
 
 use std::time::Duration;
-use vrrp_lab::capture::announces;
+use vrrp_lab::capture::{Capture, announces};
 use vrrp_lab::client::Client;
 use vrrp_lab::clock::{Stamp, assert_span, ms, tolerance};
 use vrrp_lab::keepalived::Keepalived;
 use vrrp_lab::netns::Namespace;
 use vrrp_lab::pair::Pair;
+use vrrp_lab::presence::Presence;
 use vrrp_lab::profile::{Profile, VRID};
 use vrrp_lab::rival::{Make, Orders, start};
 use vrrp_lab::tester::Tester;
 use vrrp_lab::topology::{Lan, cable, router_lan};
-use vrrp_lab::wire::{Checksum, Mac};
+use vrrp_lab::wire::{Checksum, Ethernet, Mac};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -177,7 +178,7 @@ fn frr_elects_itself_on_a_silent_wire() {
         } else {
             ms(100)
         };
-        let capture = vrrp_lab::capture::Capture::start(&lan.client, "eth0");
+        let capture = Capture::start(&lan.client, "eth0");
         let begun = Stamp::now();
         let frr = start(
             Make::Frr,
@@ -216,6 +217,82 @@ fn frr_hands_over_to_keepalived() {
         let measured = Pair::start(Make::Frr, Make::Keepalived, profile).judge(ms(10));
         println!("{profile:?}, frr over keepalived: {measured}");
     });
+}
+
+/// The data-plane tests stand on this: on the hub both routers get what is sent to the virtual MAC.
+#[test]
+fn a_hub_floods_and_a_switch_learns() {
+    let lan = Lan::new(2);
+    let ports = ["lan1", "lan2"].map(|port| Capture::start(&lan.switch, port));
+    let asker = Tester::new(&lan.client, "eth0");
+    let mac = Profile::V3Ipv4.virtual_mac();
+    let frame = |from: Mac, to: Mac| {
+        Ethernet {
+            destination: to,
+            source: from,
+            ethertype: 0x88b5,
+        }
+        .frame(&[0; 46])
+    };
+    let reached = |from: Stamp| {
+        std::thread::sleep(ms(100));
+        ports.each_ref().map(|port| {
+            port.pick(from, |seen| {
+                (seen.outgoing && seen.packet.ethernet.destination == mac).then_some(())
+            })
+            .len()
+        })
+    };
+    // The first router teaches the switch where the virtual MAC is.
+    let teacher = Tester::new(&lan.routers[0], "eth0");
+    teacher.send_frame(&frame(mac, Mac::BROADCAST));
+    std::thread::sleep(ms(50));
+    let sent = asker.send_frame(&frame(Mac::played(9), mac));
+    assert_eq!(
+        reached(sent),
+        [1, 0],
+        "a switch sends it where it learned it"
+    );
+
+    lan.flood();
+    teacher.send_frame(&frame(mac, Mac::BROADCAST));
+    std::thread::sleep(ms(50));
+    let sent = asker.send_frame(&frame(Mac::played(9), mac));
+    assert_eq!(reached(sent), [1, 1], "a hub sends it everywhere");
+}
+
+#[test]
+fn an_absence_is_measured() {
+    let namespace = Namespace::new("absence");
+    namespace.ip("addr add 192.0.2.254/32 dev lo");
+    let presence = Presence::watch(&namespace, "192.0.2.254".parse().unwrap());
+    std::thread::sleep(ms(50));
+    let from = Stamp::now();
+    namespace.ip("addr del 192.0.2.254/32 dev lo");
+    std::thread::sleep(ms(100));
+    namespace.ip("addr add 192.0.2.254/32 dev lo");
+    std::thread::sleep(ms(100));
+    let absences = presence.absences(from);
+    let [(_, Some(lasted))] = absences.as_slice() else {
+        panic!("{absences:?}")
+    };
+    assert!(*lasted >= ms(95), "{lasted:?}");
+}
+
+/// Before-and-after comparisons need a snapshot that does not change by itself.
+#[test]
+fn sysctls_hold_still() {
+    let lan = Lan::new(1);
+    let before = lan.routers[0].interface_sysctls();
+    std::thread::sleep(ms(1500));
+    assert_eq!(before, lan.routers[0].interface_sysctls());
+    assert!(
+        before
+            .iter()
+            .any(|line| line == "ipv4/conf/eth0/arp_ignore=0"),
+        "{:?}",
+        &before[..5]
+    );
 }
 
 #[test]

@@ -693,7 +693,7 @@ fn ten_broken_files_change_nothing() {
     let broken: [(&str, String); 10] = [
         (
             "a bracket is missing",
-            file(&[good.clone()]).replacen(']', "", 1),
+            file(std::slice::from_ref(&good)).replacen(']', "", 1),
         ),
         ("an unknown key", file(&[good.clone().set("prority", 150)])),
         ("VRID 300", file(&[good.clone().set("vrid", 300)])),
@@ -704,7 +704,7 @@ fn ten_broken_files_change_nothing() {
         ),
         (
             "no interface",
-            file(&[good.clone()]).replace("interface = \"eth0\"\n", ""),
+            file(std::slice::from_ref(&good)).replace("interface = \"eth0\"\n", ""),
         ),
         (
             "one VRID twice",
