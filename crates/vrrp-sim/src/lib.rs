@@ -1,1 +1,48 @@
-//! vrrp-sim
+//! The laboratory: the engine that ships, on a virtual clock and a seeded lossy LAN.
+//!
+//! ```text
+//!    seed -> Random -+-> Wire (loss, delay, jitter, duplication, cuts, islands)
+//!                    +-> Machine (late timers), Kernel (late orders)
+//!
+//!   Machine 0            Wire            Machine 1
+//!   Engine <--> Kernel   ----            Engine <--> Kernel
+//!      |           |                        |           |
+//!      +--> Judge  +--------> Ledger <------+-----------+      after every step
+//! ```
+//!
+//! | module | noun |
+//! |---|---|
+//! | [`lan`], [`action`] | the world, and what is done to it |
+//! | [`host`], [`kernel`], [`wire`] | what it is made of |
+//! | [`plan`] | words for worlds |
+//! | [`judge`], [`ledger`] | what must hold after every step; who held the addresses |
+//! | [`chaos`], [`failover`] | worlds made from a seed; failover times by loss |
+//!
+//! ```
+//! use vrrp_sim::{Host, Lan, plan::{priority, secs}};
+//!
+//! let mut lan = Lan::of([priority(200), priority(100)]);
+//! lan.run_for(secs(10));
+//! assert_eq!(lan.actives(), [Host(0)]);
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod action;
+pub mod chaos;
+pub mod failover;
+pub mod host;
+pub mod judge;
+pub mod kernel;
+pub mod lan;
+pub mod ledger;
+pub mod plan;
+pub mod random;
+pub mod trace;
+pub mod wire;
+
+pub use action::Action;
+pub use host::Host;
+pub use judge::{Verdict, Violation};
+pub use lan::Lan;
+pub use random::{Chance, Random};
+pub use wire::Weather;

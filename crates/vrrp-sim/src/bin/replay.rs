@@ -1,0 +1,70 @@
+//! Shows one seed as a readable trace.
+#![expect(clippy::print_stdout, reason = "a command that prints")]
+
+use core::time::Duration;
+use std::process::ExitCode;
+
+use vrrp_sim::chaos::World;
+use vrrp_sim::failover::{self, Cell};
+
+const USAGE: &str = "\
+usage: replay chaos --seed N
+       replay failover --profile NAME --routers 2|3 --loss PERCENT --seed N";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let option = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1).map(String::as_str)
+    };
+    let seed = option("--seed").and_then(|seed| seed.parse().ok());
+    let done = match (arguments.first().map(String::as_str), seed) {
+        (Some("chaos"), Some(seed)) => Some(chaos(seed)),
+        (Some("failover"), Some(seed)) => cell(option).map(|cell| watch(cell, seed)),
+        _ => None,
+    };
+    done.unwrap_or_else(|| {
+        println!("{USAGE}");
+        ExitCode::from(2)
+    })
+}
+
+fn chaos(seed: u64) -> ExitCode {
+    let world = World::of(seed);
+    let mut lan = world.lan();
+    lan.record();
+    let result = world.run_on(&mut lan);
+    println!("{world}\n{}", lan.trace());
+    verdict(result.err().map(|verdict| verdict.to_string()))
+}
+
+fn cell<'a>(option: impl Fn(&str) -> Option<&'a str>) -> Option<Cell> {
+    let profile = option("--profile")?;
+    let loss = format!("{} %", option("--loss")?);
+    let routers = option("--routers")?.parse().ok()?;
+    failover::cells().find(|cell| {
+        cell.profile.name == profile && cell.routers == routers && cell.loss.to_string() == loss
+    })
+}
+
+fn watch(cell: Cell, seed: u64) -> ExitCode {
+    let (mut lan, crash) = cell.lan(seed);
+    lan.record();
+    let rest = Duration::from_millis(u64::from(cell.profile.centis) * 10) * 20;
+    let result = lan.try_run_until(crash + rest);
+    println!("{}", lan.trace());
+    verdict(result.err().map(|verdict| verdict.to_string()))
+}
+
+fn verdict(broken: Option<String>) -> ExitCode {
+    match broken {
+        Some(law) => {
+            println!("BROKEN {law}");
+            ExitCode::FAILURE
+        }
+        None => {
+            println!("no law was broken");
+            ExitCode::SUCCESS
+        }
+    }
+}

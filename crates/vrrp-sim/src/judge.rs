@@ -1,0 +1,202 @@
+//! What must hold after every single step, whatever happened before.
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use vrrp_proto::packet::Header;
+use vrrp_proto::{Engine, Instant, Output, Priority, Role, RouterId};
+
+use crate::host::Host;
+
+/// A law of the engine that was broken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Violation {
+    /// It advertised without being Active.
+    AdvertisedUninvited(Role),
+    /// It gave up without having been Active, or twice.
+    ReleasedUninvited,
+    /// One input made it do this many things.
+    Flood(usize),
+    /// An Active said nothing for this long.
+    Silent(Duration),
+    /// What the kernel is asked to hold does not follow from the role.
+    DesiredDisagrees(Role),
+    /// It announced addresses that the kernel did not have yet.
+    AnnouncedEarly,
+    /// It has a role without a timer, or a timer without a role, or sleeps past its own deadline.
+    Timer(Role),
+    /// It has a fault and a role at once.
+    FaultyAndElected(Role),
+    /// After a long quiet, these are Active where exactly one ought to be.
+    NotSettled {
+        /// Hosts that hear each other.
+        island: Vec<Host>,
+        /// Those of them that are Active.
+        actives: Vec<Host>,
+    },
+    /// After a long quiet, this Active should have been replaced.
+    WrongActive {
+        /// Who is.
+        active: Host,
+        /// Who ought to be.
+        better: Host,
+    },
+    /// After a long quiet, the kernel of this host does not hold what its role says.
+    KernelDisagrees,
+}
+
+/// A violation with its place and time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// When.
+    pub at: Instant,
+    /// Who; `None` when all of them together did it.
+    pub host: Option<Host>,
+    /// What.
+    pub violation: Violation,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {:?}", self.at)?;
+        if let Some(host) = self.host {
+            write!(f, ", {host}")?;
+        }
+        write!(f, ": {:?}", self.violation)
+    }
+}
+
+/// What the judge remembers of one router.
+#[derive(Clone, Debug, Default)]
+struct Record {
+    role: Option<Role>,
+    spoke: Option<Instant>,
+    /// The last desired state was an active one.
+    desired: bool,
+}
+
+/// Watches the engine of one host.
+#[derive(Clone, Debug)]
+pub(crate) struct Judge {
+    host: Host,
+    records: BTreeMap<RouterId, Record>,
+}
+
+/// More than this for one router and one input is a flood: two transitions with all their news.
+const OUTPUTS_PER_ROUTER: usize = 12;
+
+impl Judge {
+    pub(crate) const fn new(host: Host) -> Self {
+        Self {
+            host,
+            records: BTreeMap::new(),
+        }
+    }
+
+    /// A new process remembers nothing.
+    pub(crate) fn forget(&mut self) {
+        self.records.clear();
+    }
+
+    /// One input has been taken and `outputs` came of it.
+    pub(crate) fn outputs(
+        &mut self,
+        now: Instant,
+        engine: &mut Engine,
+        outputs: &[Output],
+    ) -> Result<(), Verdict> {
+        let host = self.host;
+        let broken = |violation| {
+            Err(Verdict {
+                at: now,
+                host: Some(host),
+                violation,
+            })
+        };
+        let routers = engine.status().count();
+        if outputs.len() > OUTPUTS_PER_ROUTER * routers.max(1) {
+            return broken(Violation::Flood(outputs.len()));
+        }
+        for output in outputs {
+            match output {
+                Output::Transmit(transmit) => {
+                    let record = self.records.entry(transmit.router).or_default();
+                    let priority = Header::new(&transmit.message).map(Header::priority);
+                    let role = role_of(engine, transmit.router);
+                    if priority == Some(Priority::RELEASE) {
+                        if record.role != Some(Role::Active) || role == Role::Active {
+                            return broken(Violation::ReleasedUninvited);
+                        }
+                    } else if role != Role::Active {
+                        return broken(Violation::AdvertisedUninvited(role));
+                    }
+                    record.spoke = Some(now);
+                }
+                Output::Announce(announce) => {
+                    let applied = engine.status().any(|status| {
+                        status.id == announce.router
+                            && status.applied
+                            && status.role == Role::Active
+                    });
+                    if !applied {
+                        return broken(Violation::AnnouncedEarly);
+                    }
+                }
+                Output::Desired(router, desired) => {
+                    self.records.entry(*router).or_default().desired =
+                        desired.as_ref().is_some_and(|desired| desired.active);
+                }
+                Output::Event(_) => {}
+            }
+        }
+        let wakeup = engine.poll_timeout().map(|wakeup| wakeup.at);
+        for status in engine.status() {
+            let record = self.records.entry(status.id).or_default();
+            let active = status.role == Role::Active;
+            if record.desired != active {
+                return broken(Violation::DesiredDisagrees(status.role));
+            }
+            let timed = status.role != Role::Initialize;
+            let overslept = status
+                .deadline
+                .is_some_and(|due| wakeup.is_none_or(|at| at > due));
+            if status.deadline.is_some() != timed || overslept {
+                return broken(Violation::Timer(status.role));
+            }
+            if timed && !status.faults.is_empty() {
+                return broken(Violation::FaultyAndElected(status.role));
+            }
+            record.role = Some(status.role);
+        }
+        Ok(())
+    }
+
+    /// Nothing is due: every Active of an awake host has spoken recently.
+    pub(crate) fn quiet(
+        &self,
+        now: Instant,
+        engine: &Engine,
+        slack: Duration,
+    ) -> Result<(), Verdict> {
+        for status in engine.status().filter(|status| status.role == Role::Active) {
+            let spoke = self.records.get(&status.id).and_then(|record| record.spoke);
+            let silent = now.saturating_since(spoke.unwrap_or(status.since));
+            if silent > status.plan.interval.duration() + slack {
+                return Err(Verdict {
+                    at: now,
+                    host: Some(self.host),
+                    violation: Violation::Silent(silent),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn role_of(engine: &Engine, router: RouterId) -> Role {
+    engine
+        .status()
+        .find(|status| status.id == router)
+        .map_or(Role::Initialize, |status| status.role)
+}
