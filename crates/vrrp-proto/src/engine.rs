@@ -17,7 +17,7 @@
 //! deadline. A deadline that moved later leaves its entry where it is, to be moved when it surfaces: a Backup's moves
 //! with every advertisement.
 
-use alloc::collections::{BTreeMap, BinaryHeap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -234,9 +234,11 @@ impl Engine {
                 report,
             } => self.kernel_report(now, router, generation, report),
             Input::Upkeep { router, upkeep } => self.upkeep(now, router, upkeep),
+            Input::Reload(_) if self.stopped => {}
             Input::Reload(plan) => self.reload(now, plan),
             Input::Shutdown => self.shutdown(now),
         }
+        self.compact();
     }
 
     /// Does what is due. Calling it too early or twice is harmless.
@@ -328,6 +330,16 @@ impl Engine {
         self.slots
             .values()
             .any(|slot| slot.link == link && slot.plan.family == family)
+    }
+
+    /// Sweeps the heap when most of it is stale: an Active that shortens its interval with each advertisement moves its
+    /// Backup's deadline earlier each time, which leaves an entry behind.
+    fn compact(&mut self) {
+        if self.wakeups.len() > 64 + 4 * self.slots.len() {
+            let scheduled =
+                |(id, slot): (&RouterId, &Slot)| slot.scheduled.map(|at| Reverse((at, *id)));
+            self.wakeups = self.slots.iter().filter_map(scheduled).collect();
+        }
     }
 
     fn datagram(&mut self, now: Instant, datagram: &Datagram<'_>) {
@@ -521,22 +533,24 @@ impl Engine {
             .filter(|(_, slot)| !plan.routers.iter().any(|new| same(slot, new)))
             .map(|(id, _)| *id)
             .collect();
+        // Links whose routers change: what is virtual on them and what is not may change for their other routers too.
+        let mut touched = BTreeSet::new();
         for id in gone {
+            touched.extend(self.slots.get(&id).map(|slot| slot.link));
             self.remove(now, id);
         }
-        let mut touched = Vec::new();
         for new in &plan.routers {
             let found = self.slots.iter_mut().find(|(_, slot)| same(slot, new));
             if let Some((id, slot)) = found {
                 if slot.plan != *new {
                     slot.revise(now, *id, new, &self.links, &mut self.outputs);
-                    touched.push(slot.link);
+                    touched.insert(slot.link);
                     schedule(&mut self.wakeups, *id, slot);
                 }
             } else {
                 let id = self.add(now, new);
                 if let Some(slot) = self.slots.get(&id) {
-                    touched.push(slot.link);
+                    touched.insert(slot.link);
                     slot.say(now, id, Happening::Added, &mut self.outputs);
                 }
             }
@@ -551,6 +565,8 @@ impl Engine {
         // All of them fall silent before the kernel is asked to do the first bit of work.
         let mut after = Outputs::new();
         for (id, slot) in &mut self.slots {
+            // Whom the kernel refused must not stand for election again when its time is over.
+            slot.refused = None;
             let terms = slot.terms();
             let step = slot.machine.shutdown(Reason::Shutdown);
             let mut outputs = Outputs::new();
@@ -855,7 +871,6 @@ impl Slot {
             self.statistics.master_transitions += 1;
         }
         if (from == Role::Active) != (to == Role::Active) {
-            self.announcer.stop();
             self.publish(id, outputs);
         }
         self.say(now, id, Happening::Role { from, to, reason }, outputs);
@@ -1043,9 +1058,6 @@ impl Slot {
                 plan.priority.is_owner(),
             )
         };
-        if kernel(&old) != kernel(new) {
-            self.publish(id, outputs);
-        }
         let advertised = |plan: &RouterPlan| {
             (
                 plan.priority,
@@ -1063,6 +1075,9 @@ impl Slot {
             let step = self.machine.revise(now, &old_terms, &new_terms);
             self.apply(now, id, Some(&new_terms), step, links, outputs);
         }
+        if kernel(&old) != kernel(new) {
+            self.publish(id, outputs);
+        }
         if self.machine.role() == Role::Active
             && self.announcer.deadline().is_none()
             && self.applied
@@ -1073,9 +1088,12 @@ impl Slot {
     }
 
     /// Tells the kernel backend what it should hold from now on.
+    ///
+    /// Nothing is announced until it says that it does (RFC 9568 §8.1.2, §8.2.2).
     fn publish(&mut self, id: RouterId, outputs: &mut Outputs) {
         self.generation.0 += 1;
         self.applied = false;
+        self.announcer.stop();
         let desired = Desired {
             generation: self.generation,
             name: self.plan.name.clone(),
@@ -1170,13 +1188,11 @@ impl Complaints {
         if now < said.next {
             return None;
         }
-        let quiet = now.saturating_since(said.next) > COMPLAINT_PAUSE_MAX;
-        said.pause = if quiet {
-            COMPLAINT_PAUSE
-        } else {
-            (said.pause * 2).min(COMPLAINT_PAUSE_MAX)
-        };
+        if now.saturating_since(said.next) > COMPLAINT_PAUSE_MAX {
+            said.pause = COMPLAINT_PAUSE;
+        }
         said.next = now + said.pause;
+        said.pause = (said.pause * 2).min(COMPLAINT_PAUSE_MAX);
         Some(core::mem::take(&mut said.unsaid))
     }
 }
@@ -1192,4 +1208,122 @@ fn schedule(wakeups: &mut BinaryHeap<Reverse<(Instant, RouterId)>>, id: RouterId
 
 fn link_index(link: LinkId) -> usize {
     usize::try_from(link.0).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Dialect;
+    use crate::interval::Interval;
+    use crate::plan::{ChecksumPolicy, VirtualAddress};
+    use alloc::vec;
+
+    fn backup() -> Engine {
+        let plan = RouterPlan {
+            name: "wan4".into(),
+            interface: "eth0".into(),
+            vrid: Vrid::new(1).unwrap(),
+            dialect: Dialect::Vrrp3,
+            family: Family::Ipv4,
+            priority: Priority::DEFAULT,
+            interval: Interval::DEFAULT,
+            addresses: vec![VirtualAddress {
+                ip: "192.0.2.254".parse().unwrap(),
+                prefix_len: 24,
+            }],
+            preempt: true,
+            preempt_delay: Duration::ZERO,
+            accept: true,
+            virtual_mac: true,
+            checksum: ChecksumPolicy::default(),
+            authentication: None,
+            unicast_peers: vec![],
+            announce_refresh: None,
+        };
+        let mut engine = Engine::new(
+            &Plan {
+                routers: vec![plan],
+            },
+            Instant::ZERO,
+        );
+        while engine.poll_output().is_some() {}
+        let facts = LinkFacts {
+            index: 2,
+            up: true,
+            carrier: true,
+            mtu: 1500,
+            mac: MacAddress([2, 0, 0, 0, 0, 1]),
+            ipv4: vec![("192.0.2.1".parse().unwrap(), 24)],
+            link_local: vec![],
+        };
+        let interface = "eth0";
+        engine.handle(
+            Instant::ZERO,
+            Input::Link {
+                interface,
+                facts: Some(&facts),
+            },
+        );
+        while engine.poll_output().is_some() {}
+        engine
+    }
+
+    fn hear(engine: &mut Engine, now: Instant, priority: u8, centis: u16) {
+        let (source, destination) = ("192.0.2.2".parse().unwrap(), Family::Ipv4.group());
+        let advertisement = Advertisement {
+            dialect: Dialect::Vrrp3,
+            vrid: Vrid::new(1).unwrap(),
+            priority: Priority::new(priority),
+            interval: Interval::from_centis(centis).unwrap(),
+            addresses: &["192.0.2.254".parse().unwrap()],
+            authentication: None,
+        };
+        let message = advertisement.emit(ChecksumForm::Rfc9568, source, destination);
+        let envelope = Envelope {
+            source,
+            destination,
+            hop_limit: 255,
+        };
+        let datagram = Datagram {
+            link: LinkId(0),
+            envelope,
+            message: &message,
+        };
+        engine.handle(now, Input::Datagram(datagram));
+        while engine.poll_output().is_some() {}
+    }
+
+    #[test]
+    fn a_steady_active_leaves_one_entry_in_the_heap() {
+        let mut engine = backup();
+        for second in 0..10_000 {
+            hear(
+                &mut engine,
+                Instant::ZERO + Duration::from_secs(second),
+                200,
+                100,
+            );
+            assert_eq!(engine.wakeups.len(), 1);
+            let due = engine.poll_timeout().unwrap().at;
+            assert!(due > Instant::ZERO + Duration::from_secs(second + 3));
+        }
+    }
+
+    #[test]
+    fn deadlines_that_move_earlier_and_earlier_do_not_fill_the_heap() {
+        let mut engine = backup();
+        let mut now = Instant::ZERO;
+        for _ in 0..20 {
+            for centis in (1..=4095).rev() {
+                now = now + Duration::from_micros(10);
+                hear(&mut engine, now, 200, centis);
+                assert!(engine.wakeups.len() <= 70, "{}", engine.wakeups.len());
+            }
+            hear(&mut engine, now, 200, 4095);
+            let due = engine.poll_timeout().unwrap().at;
+            engine.handle_timeout(due);
+            while engine.poll_output().is_some() {}
+            now = now.max(due - Duration::from_secs(1));
+        }
+    }
 }

@@ -262,7 +262,8 @@ impl VirtualRouter {
             State::Initialize => Step::default(),
             State::Backup(backup) => {
                 let last = backup.active_down - old.down_interval(backup.active_interval);
-                let learned = if new.dialect.learns_interval() && old.interval == new.interval {
+                // What was learned is the Active's, and no business of our configuration (RFC 9568 §6.4.2).
+                let learned = if new.dialect.learns_interval() {
                     backup.active_interval
                 } else {
                     new.interval
@@ -297,14 +298,14 @@ impl VirtualRouter {
     /// RFC 9568 §6.4.3 (700) to (770).
     fn contest(&mut self, now: Instant, terms: &Terms, active: Active, heard: &Heard) -> Step {
         if heard.priority == Priority::RELEASE {
-            return self.answer(
-                now,
-                terms,
-                Active {
-                    adver: now + terms.interval.duration(),
-                    ..active
-                },
-            );
+            let adver = now + terms.interval.duration();
+            let step = self.answer(now, terms, Active { adver, ..active });
+            if step.send.is_none() {
+                // It comes as soon as it may: Backups that heard the release wait for their skew time only.
+                let adver = active.adver.min(now + Self::answer_pause(terms));
+                self.state = State::Active(Active { adver, ..active });
+            }
+            return step;
         }
         // Addresses compare as unsigned numbers in network order, which is how Rust orders them.
         let wins = heard.priority > terms.priority
@@ -336,10 +337,9 @@ impl VirtualRouter {
     /// Advertises out of turn, unless that was done a moment ago: a flood of losing or releasing advertisements must not
     /// make us flood the link in turn. Everybody who spoke since has heard the last answer.
     fn answer(&mut self, now: Instant, terms: &Terms, active: Active) -> Step {
-        let pause = terms.interval.duration() / 20;
         if active
             .answered
-            .is_some_and(|answered| now < answered + pause)
+            .is_some_and(|answered| now < answered + Self::answer_pause(terms))
         {
             return Step::default();
         }
@@ -352,6 +352,10 @@ impl VirtualRouter {
             send: Some(Send::Regular),
             ..Step::default()
         }
+    }
+
+    fn answer_pause(terms: &Terms) -> Duration {
+        terms.interval.duration() / 20
     }
 
     fn become_active(&mut self, now: Instant, terms: &Terms, reason: Reason) -> Step {

@@ -1,0 +1,132 @@
+//! Refusals are counted exactly and said rarely (RFC 9568 §7.1: logging is rate-limited).
+
+use crate::bench::*;
+use vrrp_proto::*;
+
+fn counts(did: &Did) -> Vec<u64> {
+    did.happenings()
+        .into_iter()
+        .filter_map(|happening| {
+            if let Happening::Refused { count, .. } | Happening::Odd { count, .. } = happening {
+                Some(*count)
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn a_million_refusals_are_a_handful_of_events() {
+    let mut bench = Bench::active(plan());
+    let bad = Packet::of(&plan(), 254).damaged(6, 0);
+    let mut events = 0;
+    for _ in 0..1_000_000 {
+        events += bench.hear(&bad).0.len();
+        bench.sleep(micros(10));
+    }
+    assert!(events <= 2, "{events}");
+    assert_eq!(bench.engine.statistics().checksum_errors, 1_000_000);
+}
+
+#[test]
+fn what_goes_on_is_said_after_a_minute_then_ever_more_rarely() {
+    let mut bench = Bench::backup(plan());
+    let bad = Packet::of(&plan(), 254).hop_limit(254);
+    let mut said = Vec::new();
+    for second in 0..4 * 3600_u64 {
+        for count in counts(&bench.hear(&bad)) {
+            said.push((second, count));
+        }
+        bench.sleep(millis(1_000));
+    }
+    let seconds: Vec<u64> = said.iter().map(|(second, _)| *second).collect();
+    assert_eq!(seconds, [0, 60, 180, 420, 900, 1_860, 3_780, 7_380, 10_980]);
+    assert_eq!(
+        said.iter().map(|(_, count)| count).sum::<u64>(),
+        10_981,
+        "none is forgotten"
+    );
+}
+
+#[test]
+fn after_long_peace_a_refusal_is_news_again() {
+    let mut bench = Bench::backup(plan());
+    let bad = Packet::of(&plan(), 254).hop_limit(1);
+    for _ in 0..600 {
+        bench.hear(&bad);
+        bench.sleep(millis(1_000));
+    }
+    bench.sleep(millis(3 * 3_600_000));
+    assert_eq!(bench.hear(&bad).said(), ["refused"]);
+    bench.sleep(millis(60_000));
+    assert_eq!(
+        bench.hear(&bad).said(),
+        ["refused"],
+        "after a minute, as the first time"
+    );
+}
+
+#[test]
+fn each_reason_is_said_for_itself() {
+    let mut bench = Bench::backup(plan());
+    let good = Packet::of(&plan(), 254);
+    for bad in [
+        good.clone().hop_limit(254),
+        good.clone().byte(0, 0x21),
+        good.clone().damaged(6, 1),
+        good.clone().byte(0, 0x32),
+        good.clone().byte(3, 2),
+        good.centis(0),
+    ] {
+        assert_eq!(bench.hear(&bad).said(), ["refused"], "{bad:?}");
+        assert!(bench.hear(&bad).nothing(), "{bad:?}");
+    }
+}
+
+#[test]
+fn foreign_routers_and_carp_are_counted_and_not_worth_a_word() {
+    let mut bench = Bench::backup(plan());
+    assert!(bench.hear(&Packet::of(&plan(), 254).byte(1, 99)).nothing());
+    assert!(
+        bench
+            .hear(&Packet::of(&plan(), 254).byte(0, 0x21).byte(3, 7).len(36))
+            .nothing()
+    );
+    assert_eq!(bench.engine.statistics().vrid_errors, 1);
+    assert_eq!(bench.engine.statistics().carp_pkts_rcvd, 1);
+}
+
+#[test]
+fn oddities_are_kept_counted_and_said_once() {
+    // RFC 9568 §7.1: interval and address mismatch are logged and the advertisement is processed.
+    let mut bench = Bench::backup(plan());
+    let odd = Packet::of(&plan(), 200).centis(300).byte(11, 253);
+    assert_eq!(bench.hear(&odd).said(), ["odd", "odd", "followed-active"]);
+    assert!(bench.hear(&odd).nothing());
+    let statistics = bench.statistics();
+    assert_eq!(
+        (statistics.interval_errors, statistics.address_list_errors),
+        (2, 2)
+    );
+    assert_eq!(statistics.advertisement_rcvd, 2);
+}
+
+#[test]
+fn a_message_without_router_is_nobodys_complaint() {
+    let mut bench = Bench::backup(plan());
+    let did = bench.hear(&Packet::of(&plan(), 100).len(7));
+    let [Output::Event(event)] = &did.0[..] else {
+        panic!("{did:?}");
+    };
+    // The VRID byte is there, but nothing says that it is one.
+    assert!(matches!(
+        event.happening,
+        Happening::Refused {
+            reject: Reject::Short,
+            count: 1,
+            ..
+        }
+    ));
+    assert_eq!(bench.engine.statistics().short_packets, 1);
+}

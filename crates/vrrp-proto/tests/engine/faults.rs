@@ -1,0 +1,225 @@
+//! Faults: recomputed from the whole state, named, and gone when their cause is gone.
+
+use crate::bench::*;
+use core::net::Ipv4Addr;
+use vrrp_proto::*;
+
+struct Row {
+    plan: fn() -> RouterPlan,
+    spoil: fn(&mut LinkFacts),
+    faults: &'static [&'static str],
+    /// The link still carries packets, so an Active says that it gives up.
+    releases: bool,
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        plan,
+        spoil: |facts| facts.up = false,
+        faults: &["interface eth0 is down"],
+        releases: false,
+    },
+    Row {
+        plan,
+        spoil: |facts| facts.carrier = false,
+        faults: &["interface eth0 has no carrier"],
+        releases: false,
+    },
+    Row {
+        plan,
+        spoil: |facts| facts.ipv4.clear(),
+        faults: &["waiting for an IPv4 address on eth0"],
+        releases: true,
+    },
+    Row {
+        plan,
+        spoil: |facts| facts.ipv4 = vec![(Ipv4Addr::new(192, 0, 2, 254), 24)],
+        faults: &["waiting for an IPv4 address on eth0"],
+        releases: true,
+    },
+    Row {
+        plan: plan_v6,
+        spoil: |facts| facts.link_local.clear(),
+        faults: &["waiting for an IPv6 link-local address on eth0"],
+        releases: true,
+    },
+    Row {
+        plan,
+        spoil: |facts| facts.mtu = 31,
+        faults: &["an advertisement of 32 bytes does not fit the MTU of eth0, 31 bytes"],
+        releases: true,
+    },
+    Row {
+        plan: plan_v2,
+        spoil: |facts| facts.mtu = 39,
+        faults: &["an advertisement of 40 bytes does not fit the MTU of eth0, 39 bytes"],
+        releases: true,
+    },
+    Row {
+        plan: plan_v6,
+        spoil: |facts| facts.mtu = 79,
+        faults: &["an advertisement of 80 bytes does not fit the MTU of eth0, 79 bytes"],
+        releases: true,
+    },
+    Row {
+        plan,
+        spoil: |facts| {
+            facts.up = false;
+            facts.carrier = false;
+            facts.ipv4.clear();
+        },
+        faults: &[
+            "interface eth0 is down",
+            "waiting for an IPv4 address on eth0",
+        ],
+        releases: false,
+    },
+];
+
+#[test]
+fn each_fault_appears_and_disappears() {
+    // RFC 9568 §6.4.2, §6.4.3 Shutdown; §6.4.1 Startup.
+    for row in ROWS {
+        let mut spoiled = facts();
+        (row.spoil)(&mut spoiled);
+        for mut bench in [Bench::backup((row.plan)()), Bench::active((row.plan)())] {
+            let was = bench.role();
+            let did = bench.link(Some(&spoiled));
+            assert_eq!(bench.role(), Role::Initialize, "{:?}", row.faults);
+            assert_eq!(bench.faults(), row.faults);
+            assert_eq!(did.transitions(), [(was, Role::Initialize, Reason::Fault)]);
+            let release: &[u8] = if was == Role::Active && row.releases {
+                &[0]
+            } else {
+                &[]
+            };
+            assert_eq!(did.sent(), release, "{:?} {was}", row.faults);
+            assert_eq!(bench.timer(), None);
+            assert!(bench.link(Some(&spoiled)).nothing(), "nothing new");
+
+            let did = bench.link(Some(&facts()));
+            assert_eq!(bench.faults(), [""; 0]);
+            assert_eq!(
+                did.transitions(),
+                [(Role::Initialize, Role::Backup, Reason::Startup)]
+            );
+            assert!(did.sent().is_empty());
+        }
+    }
+}
+
+#[test]
+fn an_interface_that_vanishes_and_returns() {
+    let mut bench = Bench::active(plan());
+    let did = bench.link(None);
+    assert_eq!(bench.faults(), ["waiting for interface eth0 to appear"]);
+    assert_eq!(
+        did.transitions(),
+        [(Role::Active, Role::Initialize, Reason::Fault)]
+    );
+    assert!(did.sent().is_empty(), "there is nothing to send with");
+    assert!(!did.desired()[0].unwrap().active);
+    bench.link(Some(&LinkFacts {
+        index: 9,
+        ..facts()
+    }));
+    assert_eq!(bench.role(), Role::Backup);
+}
+
+#[test]
+fn before_the_interface_is_known_nobody_takes_part_or_complains() {
+    let mut bench = Bench::cold([plan()]);
+    assert_eq!((bench.role(), bench.faults().len()), (Role::Initialize, 0));
+    assert_eq!(bench.engine.poll_timeout(), None);
+    assert_eq!(bench.link(None).said(), ["faults"]);
+}
+
+#[test]
+fn an_advertisement_that_just_fits_is_no_fault() {
+    let mut bench = Bench::backup(plan());
+    bench.link(Some(&LinkFacts { mtu: 32, ..facts() }));
+    assert_eq!(bench.role(), Role::Backup);
+}
+
+#[test]
+fn a_fault_that_changes_into_another_is_news_but_no_transition() {
+    let mut bench = Bench::backup(plan());
+    bench.link(Some(&LinkFacts {
+        up: false,
+        ..facts()
+    }));
+    let did = bench.link(None);
+    assert_eq!(did.said(), ["faults"]);
+    assert_eq!(bench.faults(), ["waiting for interface eth0 to appear"]);
+}
+
+#[test]
+fn the_families_of_one_interface_fail_apart() {
+    // RFC 9568 §5.2.9: two independent virtual routers.
+    let mut bench = Bench::of([
+        plan(),
+        RouterPlan {
+            name: "wan6".into(),
+            ..plan_v6()
+        },
+    ]);
+    bench.link(Some(&LinkFacts {
+        link_local: vec![],
+        ..facts()
+    }));
+    assert_eq!(bench.status_of("wan4").role, Role::Backup);
+    assert_eq!(bench.status_of("wan6").role, Role::Initialize);
+}
+
+#[test]
+fn an_owner_without_its_address_waits_for_it() {
+    // RFC 9568 §6.1: the owner has the virtual addresses as real ones.
+    let mut bench = Bench::of([with_priority(255, plan())]);
+    assert_eq!(
+        bench.faults(),
+        ["priority 255 says that this router owns 192.0.2.254, but eth0 does not have it"]
+    );
+    let mut whole = facts();
+    whole.ipv4.push((Ipv4Addr::new(192, 0, 2, 254), 24));
+    let did = bench.link(Some(&whole));
+    assert_eq!(
+        did.transitions(),
+        [(Role::Initialize, Role::Active, Reason::Owner)]
+    );
+    assert_eq!(did.sent(), [255]);
+    assert!(did.desired()[0].unwrap().owner);
+}
+
+#[test]
+fn a_kernel_that_refuses_an_active_sends_it_away_for_half_a_minute() {
+    let mut bench = Bench::active(plan());
+    bench.hear_priority(200);
+    bench.wake();
+    let did = bench.refused("no buffer space");
+    assert_eq!(did.sent(), [0], "somebody else may do better");
+    assert_eq!(did.said(), ["kernel-refused", "faults", "role"]);
+    assert_eq!(bench.faults(), ["the kernel refused: no buffer space"]);
+    bench.applied();
+    assert_eq!(
+        bench.role(),
+        Role::Initialize,
+        "that it can be a Backup says nothing"
+    );
+    bench.run(millis(29_999));
+    assert_eq!(bench.role(), Role::Initialize);
+    bench.run(millis(1));
+    assert_eq!(bench.role(), Role::Backup);
+    assert_eq!(bench.faults(), [""; 0]);
+}
+
+#[test]
+fn a_kernel_that_refuses_a_backup_keeps_it_out_until_it_agrees() {
+    let mut bench = Bench::backup(plan());
+    assert!(bench.refused("no permission").sent().is_empty());
+    assert_eq!(bench.role(), Role::Initialize);
+    bench.run(millis(3_600_000));
+    assert_eq!(bench.role(), Role::Initialize);
+    assert_eq!(bench.refused("no permission").said(), [""; 0], "said once");
+    bench.applied();
+    assert_eq!(bench.role(), Role::Backup);
+}

@@ -1,0 +1,76 @@
+//! The lateness guard: an Active that was silent for longer than the down interval has been replaced, and stands back
+//! before it says anything.
+
+use crate::bench::*;
+use vrrp_proto::*;
+
+/// Active_Down_Interval of priority 100 at 1 s (RFC 9568 §6.1): what the quickest Backup below us waits at least.
+const DOWN: core::time::Duration = core::time::Duration::from_micros(3_609_375);
+
+#[test]
+fn late_but_not_too_late_goes_on() {
+    let mut bench = Bench::active(plan());
+    bench.sleep(DOWN);
+    let did = bench.tick();
+    assert_eq!(did.sent(), [100], "one, not the three that were missed");
+    assert_eq!(bench.role(), Role::Active);
+    assert_eq!(bench.timer(), Some(millis(1_000)));
+}
+
+#[test]
+fn too_late_stands_back_without_a_word() {
+    for plan in [plan(), plan_v2(), plan_v6()] {
+        let mut bench = Bench::active(plan);
+        bench.sleep(DOWN + micros(1));
+        let did = bench.tick();
+        assert!(did.sent().is_empty());
+        assert_eq!(did.announced(), 0);
+        assert_eq!(did.said(), ["late", "role"]);
+        assert_eq!(
+            did.transitions(),
+            [(Role::Active, Role::Backup, Reason::Late)]
+        );
+        assert!(!did.desired()[0].unwrap().active);
+        assert_eq!(
+            bench.timer(),
+            Some(DOWN),
+            "it listens before it takes over again"
+        );
+    }
+}
+
+#[test]
+fn the_mailbox_is_read_by_a_backup() {
+    // The packets that queued up in the stall come first; the first of them already finds a Backup.
+    let mut bench = Bench::active(plan());
+    bench.sleep(millis(10_000));
+    let did = bench.hear_priority(50);
+    assert!(did.sent().is_empty(), "a zombie does not answer");
+    assert_eq!(bench.role(), Role::Backup);
+    assert_eq!(bench.statistics().conflicts, 0);
+}
+
+#[test]
+fn a_late_owner_stands_back_too_and_returns() {
+    let mut facts = facts();
+    facts.ipv4.push(("192.0.2.254".parse().unwrap(), 24));
+    let mut bench = Bench::cold([with_priority(255, plan())]);
+    bench.link(Some(&facts));
+    bench.sleep(millis(60_000));
+    assert_eq!(bench.tick().sent(), [0; 0]);
+    assert_eq!(bench.role(), Role::Backup);
+    // RFC 9568 §6.1: Skew_Time of priority 255 is 1/256 of the interval.
+    assert_eq!(
+        bench.timer(),
+        Some(micros(3_003_906) + core::time::Duration::from_nanos(250))
+    );
+    bench.wake();
+    assert_eq!(bench.role(), Role::Active);
+}
+
+#[test]
+fn a_late_backup_that_heard_nothing_takes_over() {
+    let mut bench = Bench::backup(plan());
+    bench.sleep(millis(60_000));
+    assert_eq!(bench.tick().sent(), [100]);
+}

@@ -1,0 +1,16 @@
+//! The engine through its public door: inputs at chosen times, outputs in order.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod announcements;
+mod bench;
+mod complaints;
+mod conflict;
+mod faults;
+mod lateness;
+mod preempt_delay;
+mod primary;
+mod receive;
+mod reload;
+mod shutdown;
+mod timers;
+mod wakeups;
