@@ -1,3 +1,66 @@
-//! vrrpctl
+//! `vrrpctl`: asks a running vrrpd what stands, and shows the answer.
+//!
+//! ```text
+//!   arguments --> cli --> Client --> Answer --> status | show | events --> Page --> standard output
+//!                            |
+//!                            +--> Failure: a sentence on standard error, an exit code, and nothing else
+//! ```
+//!
+//! It keeps no state of its own: what is printed was said by the daemon in this very call. A daemon that does not
+//! answer is a failure, never an old answer.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod client;
+mod counter;
+mod events;
+mod failure;
+mod json;
+mod moment;
+mod page;
+mod plain;
+mod show;
+mod status;
+mod table;
+#[cfg(test)]
+mod testing;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Arguments, Command};
+use crate::client::Client;
+use crate::failure::{Failure, USAGE};
+use crate::page::Page;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers, not errors; a reader that has gone away changes neither.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let client = Client::new(&arguments.socket);
+    let mut page = Page::open(arguments);
+    let whole = Command::Status { name: None };
+    match arguments.command.as_ref().unwrap_or(&whole) {
+        Command::Status { name } => status::run(&client, &mut page, name.as_deref()),
+        Command::Show { name } => show::run(&client, &mut page, name),
+        Command::Events { follow, number } => events::run(&client, &mut page, *follow, *number),
+        Command::Completions { shell } => cli::completions(*shell, &mut page),
+    }
+}

@@ -1,0 +1,169 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::failure::Failure;
+use crate::page::Page;
+
+/// Where the daemon listens unless told otherwise.
+pub(crate) const DEFAULT_SOCKET: &str = "/run/vrrpd/vrrpd.sock";
+
+/// Asks vrrpd what stands: which router is Active, since when, and what is wrong.
+///
+/// Without a command it shows the status of all virtual routers.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "\
+Exit codes: 0 done, 1 refused by the daemon, 2 bad input such as a router that does not exist, \
+3 the daemon does not answer, 4 timed out, 64 wrong usage.
+
+Examples:
+  vrrpctl                          all virtual routers, one line each
+  vrrpctl show lan4                everything about one
+  vrrpctl events -f                what happens, as it happens
+  vrrpctl status --json            for programs"
+)]
+pub(crate) struct Arguments {
+    /// Control socket of the daemon
+    #[arg(long, global = true, value_name = "PATH", env = "VRRPCTL_SOCKET",
+        hide_env_values = true, default_value = DEFAULT_SOCKET)]
+    pub(crate) socket: PathBuf,
+
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// When to use colour; `auto` means on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+
+    /// Draw with ASCII characters only
+    #[arg(long, global = true)]
+    pub(crate) ascii: bool,
+
+    /// Show times in UTC instead of the local time zone
+    #[arg(long, global = true)]
+    pub(crate) utc: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// One line for each virtual router, and below them what is wrong
+    Status {
+        /// Only this virtual router
+        name: Option<String>,
+    },
+    /// Everything about one virtual router: timers, counters, its last events
+    Show {
+        /// The virtual router's name in the configuration
+        name: String,
+    },
+    /// What happened since the daemon started; it remembers the last 1000 events
+    Events {
+        /// Go on with each event as it happens, until interrupted
+        #[arg(short, long)]
+        follow: bool,
+
+        /// Only the last NUMBER of those that happened so far [default: all; 10 with --follow]
+        #[arg(short, long, value_name = "NUMBER")]
+        number: Option<usize>,
+    },
+    /// Print a script that completes this command line
+    Completions {
+        /// The shell that is to complete it
+        shell: Shell,
+    },
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal.
+    Auto,
+    /// Also into files and pipes.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// Prints the completion script for `shell`.
+pub(crate) fn completions(shell: Shell, page: &mut Page) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "vrrpctl", &mut script);
+    page.raw(&script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_default_socket_is_the_daemons() {
+        let theirs =
+            std::path::Path::new(vrrp_control::DEFAULT_RUNTIME_DIR).join(vrrp_control::SOCKET_NAME);
+        assert_eq!(theirs, std::path::Path::new(DEFAULT_SOCKET));
+    }
+
+    #[test]
+    fn global_options_stand_on_either_side_of_the_command() {
+        for words in [
+            ["vrrpctl", "--json", "status"],
+            ["vrrpctl", "status", "--json"],
+        ] {
+            assert!(Arguments::parse_from(words).json);
+        }
+    }
+
+    /// The manual page is written by hand; this keeps it whole.
+    #[test]
+    fn the_manual_page_has_every_command_and_option() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/man/vrrpctl.8");
+        let text = std::fs::read_to_string(page).unwrap().replace('\\', "");
+        let mut command = Arguments::command();
+        command.build();
+        let mut missing = missing(&command, &text);
+        for child in command
+            .get_subcommands()
+            .filter(|child| child.get_name() != "help")
+        {
+            if !text.contains(&format!(".B vrrpctl {}", child.get_name())) {
+                missing.push(child.get_name().to_owned());
+            }
+            missing.extend(self::missing(child, &text));
+        }
+        assert!(missing.is_empty(), "not in docs/man/vrrpctl.8: {missing:?}");
+    }
+
+    #[test]
+    fn help_texts() {
+        let mut command = Arguments::command().term_width(80);
+        insta::assert_snapshot!("help", command.render_long_help());
+        command.build();
+        for name in ["status", "show", "events", "completions"] {
+            let child = command.find_subcommand_mut(name).unwrap();
+            insta::assert_snapshot!(format!("help_{name}"), child.render_long_help());
+        }
+    }
+
+    fn missing(command: &clap::Command, text: &str) -> Vec<String> {
+        let long = |argument: &clap::Arg| argument.get_long().map(|long| format!("--{long}"));
+        command
+            .get_arguments()
+            .filter_map(long)
+            .filter(|option| !text.contains(option))
+            .collect()
+    }
+}

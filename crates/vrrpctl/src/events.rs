@@ -1,0 +1,183 @@
+//! What happened, in order.
+
+use serde_json::Value;
+use vrrp_control::{Answer, EventRecord, Request};
+
+use crate::client::{Answers, Client, Reply};
+use crate::failure::{Failure, Silence};
+use crate::json;
+use crate::page::{Look, Page, Tone};
+use crate::plain;
+
+/// Past events shown before those to come.
+const BEFORE_FOLLOWING: usize = 10;
+
+/// `vrrpctl events`.
+pub(crate) fn run(
+    client: &Client,
+    page: &mut Page,
+    follow: bool,
+    number: Option<usize>,
+) -> Result<(), Failure> {
+    if follow {
+        return follow_events(client, page, number.unwrap_or(BEFORE_FOLLOWING));
+    }
+    let mut answers = client.ask(&Request::Events { follow: false })?;
+    let mut past = Vec::new();
+    while let Some(reply) = answers.next()? {
+        match reply.answer {
+            Answer::End => {
+                let skipped = number.map_or(0, |number| past.len().saturating_sub(number));
+                return past
+                    .into_iter()
+                    .skip(skipped)
+                    .try_for_each(|event| print(event, page));
+            }
+            Answer::Event(_)
+            | Answer::EventsLost { .. }
+            | Answer::Status(_)
+            | Answer::Refused(_) => past.push(reply),
+        }
+    }
+    Err(answers.failure(Silence::HungUp))
+}
+
+/// The stream begins with the whole history and does not say where that ends. So a second question, asked after the
+/// stream was opened, tells which event was the last one then; the stream brings every event exactly once.
+fn follow_events(client: &Client, page: &mut Page, number: usize) -> Result<(), Failure> {
+    let mut stream = client.ask(&Request::Events { follow: true })?;
+    let last = last_sequence(&mut client.ask(&Request::Events { follow: false })?)?;
+    let mut past = Vec::new();
+    while past.last().and_then(sequence) < last {
+        past.push(next(&mut stream)?);
+    }
+    stream.wait_for_ever();
+    let skipped = past.len().saturating_sub(number);
+    past.into_iter()
+        .skip(skipped)
+        .try_for_each(|event| print(event, page))?;
+    loop {
+        print(next(&mut stream)?, page)?;
+    }
+}
+
+fn next(stream: &mut Answers) -> Result<Reply, Failure> {
+    match stream.next()? {
+        Some(reply) if reply.answer != Answer::End => Ok(reply),
+        _ => Err(stream.failure(Silence::Stopped)),
+    }
+}
+
+fn last_sequence(answers: &mut Answers) -> Result<Option<u64>, Failure> {
+    let mut last = None;
+    while let Some(reply) = answers.next()? {
+        if reply.answer == Answer::End {
+            return Ok(last);
+        }
+        last = sequence(&reply).or(last);
+    }
+    Err(answers.failure(Silence::HungUp))
+}
+
+fn sequence(reply: &Reply) -> Option<u64> {
+    match &reply.answer {
+        Answer::Event(event) => Some(event.sequence),
+        Answer::EventsLost { .. } | Answer::Status(_) | Answer::End | Answer::Refused(_) => None,
+    }
+}
+
+fn print(reply: Reply, page: &mut Page) -> Result<(), Failure> {
+    match reply.answer {
+        Answer::Event(_) if page.look.json => page.text(&json::line(&json::document(reply.value))),
+        Answer::Event(event) => {
+            let line = render(&event, &page.look, true);
+            page.text(&line)
+        }
+        Answer::EventsLost { count } if page.look.json => {
+            let lost = json::object([
+                ("kind", "events-lost".into()),
+                ("count", Value::from(count)),
+            ]);
+            page.text(&json::line(&lost))
+        }
+        Answer::EventsLost { count } => page.text(&format!(
+            "{count} events were not read in time and are lost\n"
+        )),
+        Answer::Status(_) | Answer::End | Answer::Refused(_) => Ok(()),
+    }
+}
+
+/// The event on a line: when, whom it concerns if `named`, what.
+pub(crate) fn render(event: &EventRecord, look: &Look, named: bool) -> String {
+    let time = match look.width {
+        Some(_) => look.calendar.clock(&event.time),
+        None => look.calendar.exact(&event.time),
+    };
+    let name = event.router.as_deref().unwrap_or("vrrpd");
+    let name = if named {
+        format!("{:<8}  ", plain::text(name))
+    } else {
+        String::new()
+    };
+    let indent = if named { "" } else { "  " };
+    let kind = look.paint(tone(event), &plain::text(&event.kind));
+    let padding = " ".repeat(16_usize.saturating_sub(event.kind.chars().count()));
+    format!(
+        "{indent}{}  {name}{kind}{padding}  {}\n",
+        plain::text(&time),
+        plain::text(&event.text)
+    )
+}
+
+fn tone(event: &EventRecord) -> Tone {
+    match (event.kind.as_str(), event.to.as_deref()) {
+        ("role", Some("active")) => Tone::Good,
+        ("role", Some("backup")) => Tone::Quiet,
+        (
+            "conflict" | "refused" | "odd" | "late" | "repaired" | "kernel-refused"
+            | "reload-refused",
+            _,
+        ) => Tone::Bad,
+        ("faults", _) if event.text != "no fault any more" => Tone::Bad,
+        _ => Tone::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{history, look};
+
+    fn all(look: &Look) -> String {
+        history()
+            .iter()
+            .map(|event| render(event, look, true))
+            .collect()
+    }
+
+    #[test]
+    fn on_a_terminal() {
+        insta::assert_snapshot!(all(&look(Some(80))));
+    }
+
+    #[test]
+    fn without_a_terminal() {
+        insta::assert_snapshot!(all(&look(None)));
+    }
+
+    #[test]
+    fn hostile_text_stays_on_its_line() {
+        let mut event = history().remove(0);
+        event.text = "a\nb\x1b[2J".into();
+        event.kind = "role\r".into();
+        event.time = "\x1b[1m".into();
+        event.router = Some("\u{9b}5n".into());
+        let line = render(&event, &look(Some(80)), true);
+        assert!(
+            line.trim_end_matches('\n')
+                .chars()
+                .all(|character| !plain::is_unsafe(character)),
+            "{line:?}"
+        );
+    }
+}

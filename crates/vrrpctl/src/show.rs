@@ -1,0 +1,226 @@
+//! Everything about one virtual router.
+
+use vrrp_control::{Answer, EventRecord, Request, RouterReport};
+
+use crate::client::Client;
+use crate::counter::{self, Group};
+use crate::events;
+use crate::failure::Failure;
+use crate::json;
+use crate::moment::span;
+use crate::page::{Look, Page, Tone};
+use crate::plain;
+use crate::status::{self, of_router, state};
+
+/// Events shown.
+const EVENTS: usize = 10;
+
+/// `vrrpctl show NAME`.
+pub(crate) fn run(client: &Client, page: &mut Page, name: &str) -> Result<(), Failure> {
+    let (report, reply) = status::fetch(client)?;
+    let router = status::find(&report, name)?;
+    let mut history = Vec::new();
+    let mut answers = client.ask(&Request::Events { follow: false })?;
+    while let Some(reply) = answers.next()? {
+        match reply.answer {
+            Answer::Event(event) if event.router.as_deref() == Some(name) => {
+                history.push((event, reply.value))
+            }
+            Answer::End => break,
+            Answer::Event(_)
+            | Answer::EventsLost { .. }
+            | Answer::Status(_)
+            | Answer::Refused(_) => {}
+        }
+    }
+    history.drain(..history.len().saturating_sub(EVENTS));
+    if page.look.json {
+        let mut reports = reply
+            .get("routers")
+            .and_then(|routers| routers.as_array())
+            .into_iter()
+            .flatten();
+        let as_it_came = reports.find(|router| router.get("name").is_some_and(|is| is == name));
+        return page.document(&json::object([
+            ("version", report.version.into()),
+            ("router", as_it_came.cloned().unwrap_or_default()),
+            (
+                "events",
+                history
+                    .into_iter()
+                    .map(|(_, value)| json::document(value))
+                    .collect(),
+            ),
+        ]));
+    }
+    let history: Vec<EventRecord> = history.into_iter().map(|(event, _)| event).collect();
+    let text = render(router, &history, &page.look);
+    page.text(&text)
+}
+
+/// The page.
+pub(crate) fn render(router: &RouterReport, history: &[EventRecord], look: &Look) -> String {
+    let (word, tone) = state(router);
+    let ago = match look.width {
+        Some(_) => format!(
+            "for {} (since {})",
+            look.calendar.ago(&router.since),
+            look.calendar.absolute(&router.since)
+        ),
+        None => format!("since {}", look.calendar.exact(&router.since)),
+    };
+    let name = look.paint(Tone::Heading, &plain::text(&router.name));
+    let mut text = format!(
+        "{name} is {} {}\n",
+        look.paint(tone, &word),
+        plain::text(&ago)
+    );
+    for complaint in of_router(router) {
+        text.push_str(&format!(
+            "{} {}\n",
+            look.paint(Tone::Bad, "!"),
+            plain::text(&complaint)
+        ));
+    }
+    text.push('\n');
+    text.push_str(&facts(&identity(router)));
+    section(&mut text, look, "Timers", &facts(&timers(router)));
+    for group in [Group::Election, Group::Traffic, Group::Refused] {
+        section(&mut text, look, group.title(), &counters(router, group));
+    }
+    let lines: String = history
+        .iter()
+        .map(|event| events::render(event, look, false))
+        .collect();
+    section(&mut text, look, "Last events", &lines);
+    text
+}
+
+fn section(text: &mut String, look: &Look, title: &str, body: &str) {
+    if !body.is_empty() {
+        text.push_str(&format!("\n{}\n", look.paint(Tone::Heading, title)));
+        text.push_str(body);
+    }
+}
+
+fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
+    let priority = router.priority;
+    let active = match &router.active {
+        _ if router.state == "active" => "this router".to_owned(),
+        Some(active) => format!("{}, priority {}", active.address, active.priority),
+        None => "none known".to_owned(),
+    };
+    let mut lines = vec![
+        ("interface", router.interface.clone()),
+        (
+            "protocol",
+            format!(
+                "{}, {}, VRID {}",
+                router.protocol, router.family, router.vrid
+            ),
+        ),
+        (
+            "priority",
+            match priority.effective == priority.configured {
+                true => priority.effective.to_string(),
+                false => format!("{}, configured {}", priority.effective, priority.configured),
+            },
+        ),
+        ("active", active),
+    ];
+    for (index, address) in router.addresses.iter().enumerate() {
+        lines.push((if index == 0 { "addresses" } else { "" }, address.clone()));
+    }
+    let or = |value: &Option<String>, otherwise: &str| {
+        value.clone().unwrap_or_else(|| otherwise.to_owned())
+    };
+    lines.extend([
+        (
+            "virtual MAC",
+            or(&router.virtual_mac, "none: the interface's own answers"),
+        ),
+        ("source", or(&router.source_address, "none yet")),
+        ("preempt", yes(router.preempt).to_owned()),
+        ("accept mode", yes(router.accept_mode).to_owned()),
+    ]);
+    lines.extend(
+        router
+            .checksum
+            .clone()
+            .map(|form| ("checksum", format!("sent as in {form}"))),
+    );
+    lines.push((
+        "kernel",
+        if router.kernel_in_step {
+            "in step"
+        } else {
+            "not in step"
+        }
+        .to_owned(),
+    ));
+    lines
+}
+
+const fn yes(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
+}
+
+fn timers(router: &RouterReport) -> Vec<(&'static str, String)> {
+    let millis = |millis: u64| span(millis.saturating_mul(1000));
+    vec![
+        ("advertise interval", millis(router.advertise_interval_ms)),
+        (
+            "the Active's interval",
+            millis(router.active_advertise_interval_ms),
+        ),
+        ("skew time", span(router.skew_time)),
+        (
+            "active down interval",
+            format!(
+                "{}, then this router takes over",
+                span(router.active_down_interval)
+            ),
+        ),
+    ]
+}
+
+fn counters(router: &RouterReport, group: Group) -> String {
+    let mut text = String::new();
+    for (name, value) in router.statistics.entries() {
+        let counter = counter::find(&name);
+        // What a healthy router counts is shown at zero, too: it is news when it stands still.
+        let shown = value > 0 || group == Group::Traffic && counter.vital;
+        if counter.group == group && shown {
+            text.push_str(&format!("  {name:<26}{value:>10}  {}\n", counter.meaning));
+        }
+    }
+    text
+}
+
+fn facts(lines: &[(&str, String)]) -> String {
+    lines
+        .iter()
+        .map(|(name, value)| format!("  {name:<22}{}\n", plain::text(value)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{history, look, report};
+
+    #[test]
+    fn an_active_on_a_terminal() {
+        insta::assert_snapshot!(render(&report().routers[0], &history(), &look(Some(80))));
+    }
+
+    #[test]
+    fn a_backup_with_refused_packets_without_a_terminal() {
+        insta::assert_snapshot!(render(&report().routers[2], &history()[..1], &look(None)));
+    }
+
+    #[test]
+    fn a_fault() {
+        insta::assert_snapshot!(render(&report().routers[3], &[], &look(Some(80))));
+    }
+}

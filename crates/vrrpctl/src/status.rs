@@ -1,0 +1,309 @@
+//! All virtual routers, one line each, and below them what is wrong.
+
+use vrrp_control::{Answer, Request, RouterReport, StatusReport};
+
+use crate::client::{Client, Reply};
+use crate::failure::{Failure, Silence};
+use crate::json;
+use crate::page::{Look, Page, Tone};
+use crate::plain;
+use crate::table::{self, Cell, Column};
+
+const COLUMNS: [Column; 8] = [
+    Column {
+        title: "NAME",
+        right: false,
+        least: Some(8),
+    },
+    Column {
+        title: "IF",
+        right: false,
+        least: Some(6),
+    },
+    Column {
+        title: "VRID",
+        right: true,
+        least: None,
+    },
+    Column {
+        title: "STATE",
+        right: false,
+        least: None,
+    },
+    Column {
+        title: "PRIO",
+        right: true,
+        least: None,
+    },
+    Column {
+        title: "ACTIVE",
+        right: false,
+        least: Some(8),
+    },
+    Column {
+        title: "SINCE",
+        right: false,
+        least: None,
+    },
+    Column {
+        title: "ADDRESS",
+        right: false,
+        least: Some(18),
+    },
+];
+
+/// `vrrpctl status`.
+pub(crate) fn run(client: &Client, page: &mut Page, name: Option<&str>) -> Result<(), Failure> {
+    let (mut report, reply) = fetch(client)?;
+    let mut document = json::document(reply);
+    if let Some(name) = name {
+        find(&report, name)?;
+        report.routers.retain(|router| router.name == name);
+        if let Some(routers) = document
+            .get_mut("routers")
+            .and_then(|routers| routers.as_array_mut())
+        {
+            routers.retain(|router| router.get("name").is_some_and(|is| is == name));
+        }
+    }
+    if page.look.json {
+        return page.document(&document);
+    }
+    let text = render(&report, &page.look);
+    page.text(&text)
+}
+
+/// The report, also as it came.
+pub(crate) fn fetch(client: &Client) -> Result<(StatusReport, serde_json::Value), Failure> {
+    let mut answers = client.ask(&Request::Status)?;
+    match answers.next()? {
+        Some(Reply {
+            answer: Answer::Status(report),
+            value,
+        }) => Ok((*report, value)),
+        Some(_) => Err(answers.failure(Silence::Gibberish(
+            "another answer than was asked for".into(),
+        ))),
+        None => Err(answers.failure(Silence::HungUp)),
+    }
+}
+
+/// The router of that name.
+pub(crate) fn find<'a>(report: &'a StatusReport, name: &str) -> Result<&'a RouterReport, Failure> {
+    report
+        .routers
+        .iter()
+        .find(|router| router.name == name)
+        .ok_or_else(|| {
+            let known = report
+                .routers
+                .iter()
+                .map(|router| router.name.clone())
+                .collect();
+            Failure::NoSuchRouter(name.to_owned(), known)
+        })
+}
+
+/// The page.
+pub(crate) fn render(report: &StatusReport, look: &Look) -> String {
+    let mut text = heading(report, look);
+    text.push('\n');
+    if report.routers.is_empty() {
+        text.push_str("no virtual routers are configured\n");
+    } else {
+        let rows: Vec<_> = report
+            .routers
+            .iter()
+            .map(|router| row(router, look))
+            .collect();
+        text.push_str(&table::render(look, &COLUMNS, &rows));
+    }
+    let complaints = complaints(report);
+    if !complaints.is_empty() {
+        text.push('\n');
+    }
+    for complaint in complaints {
+        text.push_str(&look.paint(Tone::Bad, "!"));
+        text.push(' ');
+        text.push_str(&plain::text(&complaint));
+        text.push('\n');
+    }
+    text
+}
+
+fn heading(report: &StatusReport, look: &Look) -> String {
+    let daemon = &report.daemon;
+    let config = plain::text(&daemon.config);
+    let version = plain::text(&daemon.version);
+    let (up, loaded) = (look.since(&daemon.since), look.since(&daemon.config_loaded));
+    let (up, loaded) = (plain::text(&up), plain::text(&loaded));
+    match look.width {
+        Some(width) => {
+            look.cut(
+                &format!("vrrpd {version}   up {up}   {config}, loaded {loaded} ago"),
+                width,
+            ) + "\n"
+        }
+        None => format!("vrrpd {version}   since {up}   {config}, loaded {loaded}\n"),
+    }
+}
+
+fn row(router: &RouterReport, look: &Look) -> (Cell, Vec<Cell>) {
+    let (word, tone) = state(router);
+    let mark = match (tone, look.ascii) {
+        (Tone::Good, false) => "●",
+        (Tone::Good, true) => "*",
+        (Tone::Bad, false) => "✕",
+        (Tone::Bad, true) => "x",
+        (Tone::Quiet | Tone::Plain | Tone::Heading, false) => "○",
+        (Tone::Quiet | Tone::Plain | Tone::Heading, true) => "o",
+    };
+    let active = match &router.active {
+        _ if router.state == "active" => "self".to_owned(),
+        Some(active) => plain::text(&active.address),
+        None => "-".to_owned(),
+    };
+    let priority = if router.state == "initialize" {
+        "-".to_owned()
+    } else {
+        router.priority.effective.to_string()
+    };
+    let addresses = match (&router.addresses[..], look.width) {
+        ([first, rest @ ..], Some(_)) if !rest.is_empty() => format!("{first} +{}", rest.len()),
+        (all, _) => all.join(","),
+    };
+    let cells = vec![
+        plain::text(&router.name).into(),
+        plain::text(&router.interface).into(),
+        router.vrid.to_string().into(),
+        Cell { text: word, tone },
+        priority.into(),
+        active.into(),
+        plain::text(&look.since(&router.since)).into(),
+        plain::text(&addresses).into(),
+    ];
+    (
+        Cell {
+            text: mark.into(),
+            tone,
+        },
+        cells,
+    )
+}
+
+/// The state in capitals. A router that has a fault is called by that.
+pub(crate) fn state(router: &RouterReport) -> (String, Tone) {
+    match router.state.as_str() {
+        _ if !router.faults.is_empty() => ("FAULT".into(), Tone::Bad),
+        "active" => ("ACTIVE".into(), Tone::Good),
+        "backup" => ("BACKUP".into(), Tone::Quiet),
+        "initialize" => ("INIT".into(), Tone::Plain),
+        other => (plain::text(&other.to_uppercase()), Tone::Plain),
+    }
+}
+
+/// Sentences about what is wrong.
+pub(crate) fn complaints(report: &StatusReport) -> Vec<String> {
+    let reload = report.daemon.reload_error.iter().map(|error| {
+        format!("the configuration file was refused, the one before it still runs: {error}")
+    });
+    reload
+        .chain(report.routers.iter().flat_map(of_router))
+        .collect()
+}
+
+/// Sentences about what is wrong with one router.
+pub(crate) fn of_router(router: &RouterReport) -> impl Iterator<Item = String> {
+    let faults = router
+        .faults
+        .iter()
+        .map(|fault| format!("{}: {fault}", router.name));
+    let behind = (!router.kernel_in_step && router.faults.is_empty()).then(|| {
+        format!(
+            "{}: the kernel does not hold yet what this state needs",
+            router.name
+        )
+    });
+    faults.chain(behind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{look, report};
+
+    #[test]
+    fn on_a_terminal_of_80_columns() {
+        let text = render(&report(), &look(Some(80)));
+        let table = text.lines().take_while(|line| !line.starts_with('!'));
+        assert!(
+            table.clone().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn on_a_wide_terminal() {
+        insta::assert_snapshot!(render(&report(), &look(Some(160))));
+    }
+
+    #[test]
+    fn in_ascii() {
+        let text = render(
+            &report(),
+            &Look {
+                ascii: true,
+                ..look(Some(80))
+            },
+        );
+        assert!(text.is_ascii());
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn in_colour() {
+        let text = render(
+            &report(),
+            &Look {
+                color: true,
+                ..look(Some(80))
+            },
+        );
+        insta::assert_snapshot!(text.replace('\x1b', "␛"));
+    }
+
+    #[test]
+    fn without_a_terminal() {
+        insta::assert_snapshot!(render(&report(), &look(None)));
+    }
+
+    #[test]
+    fn what_came_over_the_socket_cannot_command_the_terminal() {
+        let mut report = report();
+        report.daemon.config = "/etc/\x1b]0;owned\x07.toml".into();
+        report.daemon.reload_error = Some("line\nbreak \x1b[2J".into());
+        for router in &mut report.routers {
+            router.name = format!("{}\r\x1b[31m", router.name);
+            router.since = "\x1b[5m".into();
+            router.state = "\x1b[7mactive".into();
+            router.addresses = vec!["\u{9b}2J".into()];
+            router.faults.push("\u{202e}tluaf".into());
+        }
+        for width in [Some(300), None] {
+            let text = render(&report, &look(width));
+            assert!(
+                text.chars()
+                    .all(|character| character == '\n' || !plain::is_unsafe(character)),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_routers() {
+        let mut report = report();
+        report.routers.clear();
+        assert!(render(&report, &look(Some(80))).contains("no virtual routers"));
+    }
+}

@@ -1,0 +1,422 @@
+//! The built program against daemons that are well, ill, hostile and dead.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// A socket in a directory of its own, and whoever answers there.
+struct Fake {
+    directory: PathBuf,
+}
+
+impl Fake {
+    /// Answers each connection with what `reply` makes of the request line.
+    fn serving(name: &str, reply: impl Fn(&str, UnixStream) + Send + Clone + 'static) -> Self {
+        let fake = Self::nobody(name);
+        let listener = UnixListener::bind(fake.socket()).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, reply) = (stream.unwrap(), reply.clone());
+                thread::spawn(move || {
+                    let mut line = String::new();
+                    BufReader::new(&stream).read_line(&mut line).unwrap();
+                    reply(&line, stream);
+                });
+            }
+        });
+        fake
+    }
+
+    /// Says `text` to whatever it is asked, and hangs up.
+    fn saying(name: &str, text: impl Into<Vec<u8>>) -> Self {
+        let text = text.into();
+        Self::serving(name, move |_, mut stream| {
+            let _ = stream.write_all(&text);
+        })
+    }
+
+    /// No socket at all.
+    fn nobody(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("vrrpctl-{}-{name}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        Self { directory }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("vrrpd.sock")
+    }
+
+    fn ask(&self, words: &[&str]) -> Output {
+        vrrpctl(&self.socket()).args(words).output().unwrap()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn vrrpctl(socket: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vrrpctl"));
+    command
+        .env_remove("CLICOLOR_FORCE")
+        .arg("--socket")
+        .arg(socket);
+    command
+}
+
+fn status() -> Value {
+    // A field that this version does not know, first, and a number that a float would spoil.
+    json!({
+        "answer": "status",
+        "version": 1,
+        "daemon": {
+            "zeal": 18_446_744_073_709_551_615_u64, "version": "0.1.0", "pid": 7, "since": "2026-11-20T13:00:00Z",
+            "config": "/etc/vrrpd/vrrpd.toml", "config-loaded": "2026-11-20T13:00:00Z", "scheduling": "fifo"
+        },
+        "routers": [router("lan4", "active"), router("lan6", "backup")],
+        "statistics": { "checksum-errors": 2 }
+    })
+}
+
+fn router(name: &str, state: &str) -> Value {
+    json!({
+        "name": name, "interface": "eth0", "vrid": 51, "family": "ipv4", "protocol": "vrrpv3", "state": state,
+        "rfc8347-state": "master", "faults": [], "priority": { "configured": 200, "effective": 200 },
+        "active": { "address": "192.0.2.11", "priority": 200 }, "since": "2026-11-20T13:00:00.000001Z",
+        "addresses": ["192.0.2.254/24"], "virtual-mac": "00:00:5e:00:01:33", "source-address": "192.0.2.11",
+        "advertise-interval-ms": 100, "active-advertise-interval-ms": 100, "skew-time": 60937,
+        "active-down-interval": 360_937, "preempt": true, "accept-mode": true, "checksum": "rfc9568",
+        "kernel-in-step": true, "statistics": { "advertisement-sent": 12, "aurora": 3 }
+    })
+}
+
+fn event(sequence: u64, router: &str) -> String {
+    let event = json!({
+        "answer": "event", "time": "2026-11-20T13:00:00.000001Z", "sequence": sequence, "router": router,
+        "kind": "role", "text": format!("event {sequence}"), "from": "backup", "to": "active", "reason": "no-response"
+    });
+    format!("{event}\n")
+}
+
+/// A daemon that is well: two routers, twenty events, and one more for those who follow.
+fn well(name: &str) -> Fake {
+    Fake::serving(name, |line, mut stream| {
+        let request: Value = serde_json::from_str(line).unwrap();
+        if request["request"] == "status" {
+            writeln!(stream, "{}", status()).unwrap();
+            return;
+        }
+        for sequence in 1..=20 {
+            let router = if sequence % 2 == 0 { "lan4" } else { "lan6" };
+            stream
+                .write_all(event(sequence, router).as_bytes())
+                .unwrap();
+        }
+        if request["follow"] == true {
+            thread::sleep(Duration::from_millis(200));
+            let _ = stream.write_all(event(21, "lan4").as_bytes());
+            let _ = stream.write_all(b"{\"answer\":\"events-lost\",\"count\":5}\n");
+        }
+        let _ = stream.write_all(b"{\"answer\":\"end\"}\n");
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Nothing on standard output, one line on standard error, exit code 3.
+fn assert_silent(output: &Output, why: &str) {
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert_eq!(
+        text(&output.stdout),
+        "",
+        "no state from a daemon that does not answer"
+    );
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("vrrpd is not answering on ") && said.contains(why),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn no_command_is_status() {
+    let fake = well("default");
+    let output = fake.ask(&["--utc"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output, fake.ask(&["--utc", "status"]));
+    insta::assert_snapshot!(text(&output.stdout));
+}
+
+#[test]
+fn json_is_the_report_as_it_came() {
+    let output = well("json").ask(&["status", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut sent = status();
+    sent.as_object_mut().unwrap().remove("answer");
+    assert_eq!(printed, sent);
+    assert!(
+        text(&output.stdout).starts_with(
+            "{\n  \"version\": 1,\n  \"daemon\": {\n    \"zeal\": 18446744073709551615,"
+        )
+    );
+}
+
+#[test]
+fn one_router_by_name() {
+    let fake = well("one");
+    let printed: Value =
+        serde_json::from_slice(&fake.ask(&["status", "lan6", "--json"]).stdout).unwrap();
+    assert_eq!(printed["routers"], json!([router("lan6", "backup")]));
+    assert!(!text(&fake.ask(&["status", "lan6"]).stdout).contains("lan4"));
+}
+
+#[test]
+fn no_such_router_is_bad_input() {
+    let fake = well("unknown");
+    for words in [["status", "lan5"], ["show", "lan5"]] {
+        let output = fake.ask(&words);
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(
+            text(&output.stderr),
+            "there is no virtual router \"lan5\"; there is lan4, lan6\n"
+        );
+        assert_eq!(text(&output.stdout), "");
+    }
+}
+
+#[test]
+fn show_has_the_routers_own_events() {
+    let fake = well("show");
+    let output = fake.ask(&["--utc", "show", "lan4"]);
+    insta::assert_snapshot!(text(&output.stdout));
+    let printed: Value =
+        serde_json::from_slice(&fake.ask(&["show", "lan4", "--json"]).stdout).unwrap();
+    assert_eq!(printed["router"], router("lan4", "active"));
+    assert_eq!(printed["events"].as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn events_are_one_object_a_line() {
+    let fake = well("events");
+    let sequences = |words: &[&str]| -> Vec<u64> {
+        let output = fake.ask(words);
+        assert_eq!(output.status.code(), Some(0));
+        let lines = text(&output.stdout);
+        lines
+            .lines()
+            .map(|line| {
+                serde_json::from_str::<Value>(line).unwrap()["sequence"]
+                    .as_u64()
+                    .unwrap()
+            })
+            .collect()
+    };
+    assert_eq!(
+        sequences(&["events", "--json"]),
+        (1..=20).collect::<Vec<_>>()
+    );
+    assert_eq!(sequences(&["events", "--json", "-n", "3"]), [18, 19, 20]);
+    assert_eq!(sequences(&["events", "--json", "-n", "0"]), [] as [u64; 0]);
+    insta::assert_snapshot!(text(&fake.ask(&["--utc", "events", "-n2"]).stdout));
+}
+
+#[test]
+fn following_ends_when_the_daemon_stops() {
+    let fake = well("follow");
+    let output = fake.ask(&["events", "-f", "-n", "2", "--json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let lines: Vec<Value> = text(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let sequences: Vec<&Value> = lines.iter().map(|line| &line["sequence"]).collect();
+    assert_eq!(
+        sequences,
+        [&json!(19), &json!(20), &json!(21), &Value::Null]
+    );
+    assert_eq!(lines[3], json!({ "kind": "events-lost", "count": 5 }));
+    assert!(text(&output.stderr).contains("it stopped"));
+}
+
+#[test]
+fn a_daemon_that_is_not_there() {
+    assert_silent(
+        &Fake::nobody("nobody").ask(&["status"]),
+        "there is no socket",
+    );
+    let dead = Fake::nobody("dead");
+    drop(UnixListener::bind(dead.socket()).unwrap());
+    for words in [
+        &["status", "--json"][..],
+        &["show", "lan4"],
+        &["events"],
+        &["events", "-f"],
+    ] {
+        assert_silent(&dead.ask(words), "nobody listens there");
+    }
+    let not_a_socket = Fake::nobody("file");
+    fs::write(not_a_socket.socket(), "").unwrap();
+    assert_silent(&not_a_socket.ask(&["status"]), "nobody listens there");
+}
+
+#[test]
+fn a_daemon_that_hangs() {
+    let fakes = [
+        Fake::serving("hangs", |_, _stream| thread::sleep(Duration::from_secs(60))),
+        // One byte now and then: each read succeeds, and the answer never ends.
+        Fake::serving("trickles", |_, mut stream| {
+            while stream.write_all(b" ").is_ok() {
+                thread::sleep(Duration::from_millis(100));
+            }
+        }),
+        // Nobody accepts, and the queue is full: connecting itself waits.
+        {
+            let fake = Fake::nobody("full");
+            let socket =
+                socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+            socket
+                .bind(&socket2::SockAddr::unix(fake.socket()).unwrap())
+                .unwrap();
+            socket.listen(0).unwrap();
+            std::mem::forget((socket, UnixStream::connect(fake.socket()).unwrap()));
+            fake
+        },
+    ];
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for fake in &fakes {
+            scope.spawn(move || assert_silent(&fake.ask(&["status"]), "no answer came in 5 s"));
+        }
+    });
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn a_daemon_that_hangs_up() {
+    assert_silent(&Fake::saying("mute", "").ask(&["status"]), "hung up");
+    assert_silent(
+        &Fake::saying("half", &b"{\"answer\":\"status\",\"ver"[..]).ask(&["status", "--json"]),
+        "hung up",
+    );
+    assert_silent(
+        &Fake::saying("short", event(1, "lan4")).ask(&["events"]),
+        "hung up",
+    );
+}
+
+#[test]
+fn a_daemon_that_speaks_something_else() {
+    for (name, said) in [
+        ("html", &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..]),
+        ("bytes", b"\xff\xfe\x00\n"),
+        ("list", b"[1,2]\n"),
+        ("other", b"{\"answer\":\"no-such-answer\"}\n"),
+        ("end", b"{\"answer\":\"end\"}\n"),
+        ("deep", &[b"[".repeat(100_000), b"\n".to_vec()].concat()),
+    ] {
+        assert_silent(
+            &Fake::saying(name, said).ask(&["status"]),
+            "does not speak the control protocol",
+        );
+    }
+    let newer = Fake::saying("newer", &b"{\"answer\":\"status\",\"version\":9}\n"[..]);
+    assert_silent(&newer.ask(&["status"]), "it speaks version 9 of it");
+}
+
+#[test]
+fn a_refusal_is_passed_on_without_its_control_characters() {
+    let fake = Fake::saying(
+        "refuses",
+        "{\"answer\":\"refused\",\"reason\":\"no \\u001b[2J\"}\n",
+    );
+    let output = fake.ask(&["status"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "vrrpd refused: no \\u{1b}[2J\n");
+}
+
+#[test]
+fn wrong_usage_is_64_and_help_is_0() {
+    let fake = Fake::nobody("usage");
+    assert_eq!(fake.ask(&["statsu"]).status.code(), Some(64));
+    assert_eq!(fake.ask(&["show"]).status.code(), Some(64));
+    assert_eq!(fake.ask(&["--color", "red"]).status.code(), Some(64));
+    assert_eq!(fake.ask(&["--help"]).status.code(), Some(0));
+    assert_eq!(fake.ask(&["--version"]).status.code(), Some(0));
+}
+
+#[test]
+fn completions_need_no_daemon() {
+    let fake = Fake::nobody("completions");
+    for shell in ["bash", "zsh", "fish"] {
+        let output = fake.ask(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains("events"));
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_hears_nothing_more() {
+    let fake = well("pipe");
+    let mut child = vrrpctl(&fake.socket())
+        .args(["events", "-f"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn colour_only_where_it_is_wanted() {
+    let fake = well("colour");
+    let colourful = |command: &mut Command| command.output().unwrap().stdout.contains(&0x1b);
+    assert!(!colourful(&mut vrrpctl(&fake.socket())));
+    assert!(colourful(
+        vrrpctl(&fake.socket()).args(["--color", "always"])
+    ));
+    assert!(colourful(
+        vrrpctl(&fake.socket())
+            .env("CLICOLOR_FORCE", "1")
+            .env_remove("NO_COLOR")
+    ));
+    assert!(!colourful(
+        vrrpctl(&fake.socket())
+            .env("CLICOLOR_FORCE", "1")
+            .env("NO_COLOR", "1")
+    ));
+    assert!(!colourful(
+        vrrpctl(&fake.socket()).args(["--color", "always", "--json"])
+    ));
+}
+
+#[test]
+fn the_socket_can_come_from_the_environment() {
+    let fake = well("environment");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vrrpctl"));
+    let output = command
+        .env("VRRPCTL_SOCKET", fake.socket())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
