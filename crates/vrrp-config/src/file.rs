@@ -1,7 +1,11 @@
 //! The file as a whole: its one table, and what its routers must not share.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use vrrp_proto::{Family, Vrid};
 
 use crate::address::{family_name, is_link_local_ip};
 use crate::code;
@@ -39,16 +43,13 @@ pub(crate) fn read(root: &DeTable<'_>, findings: &mut Vec<Finding>) -> Vec<Route
     };
     // The tree is sorted by name.
     routers.sort_by_key(|router| router.name.span.start);
-    for (index, later) in routers.iter().enumerate() {
-        for earlier in &routers[..index] {
-            compare(earlier, later, findings);
-        }
-    }
+    same_vrid(&routers, findings);
+    same_address(&routers, findings);
     routers
 }
 
 /// Something at the top of the file that is not `virtual-router`.
-fn stranger(name: &str, span: std::ops::Range<usize>, value: &DeValue<'_>) -> Finding {
+fn stranger(name: &str, span: Range<usize>, value: &DeValue<'_>) -> Finding {
     let shown = excerpt(name);
     if keys::ROUTER.contains(&name) {
         return Finding::error(
@@ -79,7 +80,7 @@ fn stranger(name: &str, span: std::ops::Range<usize>, value: &DeValue<'_>) -> Fi
 
 /// The tables within `virtual-router`.
 fn named(
-    key: std::ops::Range<usize>,
+    key: Range<usize>,
     value: &Spanned<DeValue<'_>>,
     findings: &mut Vec<Finding>,
 ) -> Vec<Router> {
@@ -158,24 +159,28 @@ fn named(
     routers
 }
 
-/// What two routers must not have in common.
-fn compare(earlier: &Router, later: &Router, findings: &mut Vec<Finding>) {
-    let same_interface = match (&earlier.interface, &later.interface) {
-        (Some(one), Some(other)) => one.value == other.value,
-        (None, _) | (_, None) => false,
-    };
-    let (Some(family), Some(other)) = (earlier.family(), later.family()) else {
-        return;
-    };
-    if family != other {
-        return;
-    }
-    if same_interface
-        && let (Some(first), Some(second), Some(interface)) =
-            (&earlier.vrid, &later.vrid, &later.interface)
-        && first.value == second.value
-    {
-        let (vrid, interface) = (second.value, &interface.value);
+/// What makes a virtual router on the network, if all of it is known.
+fn identity(router: &Router) -> Option<(&str, Family, Vrid)> {
+    Some((
+        &router.interface.as_ref()?.value,
+        router.family()?,
+        router.vrid.as_ref()?.value,
+    ))
+}
+
+fn same_vrid(routers: &[Router], findings: &mut Vec<Finding>) {
+    let mut seen: BTreeMap<_, &Router> = BTreeMap::new();
+    for later in routers {
+        let Some(identity @ (interface, family, vrid)) = identity(later) else {
+            continue;
+        };
+        let Some(earlier) = seen.get(&identity) else {
+            seen.insert(identity, later);
+            continue;
+        };
+        let (Some(first), Some(second)) = (&earlier.vrid, &later.vrid) else {
+            continue;
+        };
         let of = |router: &Router| format!("`{}`", excerpt(&router.name.value));
         let finding = match (earlier.dialect, later.dialect) {
             (Some(one), Some(other)) if one != other => Finding::error(
@@ -204,24 +209,40 @@ fn compare(earlier: &Router, later: &Router, findings: &mut Vec<Finding>) {
                 "both would have the same virtual MAC address; give one of them another VRID",
             ),
         );
-        return;
     }
-    for second in &later.addresses {
-        let ip = second.value.ip;
-        // A link-local address is another one on another link.
-        if is_link_local_ip(ip) && !same_interface {
-            continue;
-        }
-        if let Some(first) = earlier.addresses.iter().find(|first| first.value.ip == ip) {
+}
+
+fn same_address(routers: &[Router], findings: &mut Vec<Finding>) {
+    let mut seen: BTreeMap<_, (&Router, Range<usize>)> = BTreeMap::new();
+    for later in routers {
+        for address in &later.addresses {
+            let ip = address.value.ip;
+            // A link-local address is another one on another link.
+            let link = later
+                .interface
+                .as_ref()
+                .filter(|_| is_link_local_ip(ip))
+                .map(|interface| &interface.value);
+            if is_link_local_ip(ip) && link.is_none() {
+                continue;
+            }
+            let Some((earlier, first)) = seen.get(&(link, ip)) else {
+                seen.insert((link, ip), (later, address.span.clone()));
+                continue;
+            };
+            // Two routers that are one have everything in common.
+            if identity(earlier).is_some_and(|one| identity(later) == Some(one)) {
+                continue;
+            }
             findings.push(
                 Finding::error(
                     code::ADDRESS_SHARED,
-                    second.span.clone(),
+                    address.span.clone(),
                     format!("{ip} is an address of two virtual routers"),
                 )
                 .label(format!("of `{}`", excerpt(&later.name.value)))
                 .related(
-                    first.span.clone(),
+                    first.clone(),
                     format!("and of `{}`", excerpt(&earlier.name.value)),
                 )
                 .help("an address belongs to one virtual router; remove it from the other"),

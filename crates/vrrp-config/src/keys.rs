@@ -277,6 +277,27 @@ mod tests {
     }
 
     #[test]
+    fn every_key_and_code_is_documented() {
+        let manual = include_str!("../../../docs/man/vrrpd.toml.5");
+        let reference = include_str!("../../../conf/vrrpd.toml");
+        for key in ROUTER {
+            assert!(manual.contains(&format!("\n.It Ic {key} No =")), "{key}");
+            let line = format!("{key} = ");
+            let stands = |text: &str| {
+                text.lines()
+                    .any(|l| l.trim_start_matches("# ").starts_with(&line))
+            };
+            assert!(stands(reference), "{key}");
+        }
+        for (code, meaning) in code::ALL {
+            assert!(
+                manual.contains(&format!("\n.It Li {code}\n{meaning}\n")),
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
     fn foreign_words_are_not_ours_and_unique() {
         let mut seen = std::collections::BTreeSet::new();
         for word in FOREIGN.iter().flat_map(|foreign| foreign.words) {

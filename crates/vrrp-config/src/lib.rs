@@ -52,7 +52,7 @@ pub struct Config {
 /// All errors and warnings at once, in the order of the text. There is no partial result.
 pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
     let repaired = syntax::repair(text);
-    let mut document = syntax::read(text, &repaired, &secret::hide(text));
+    let mut document = syntax::read(text, &repaired);
     let mut findings = Vec::new();
     let routers = file::read(document.root.get_ref(), &mut findings);
     findings.retain(|finding| document.stands(text, finding));

@@ -86,11 +86,10 @@ fn in_lines(text: &str, ranges: &mut Vec<Range<usize>>) {
             if value.len() == behind.len() {
                 continue;
             }
-            let rest = value.strip_prefix(['"', '\'']).unwrap_or(value);
             // A table or list: the words inside it follow.
             if !value.starts_with(['{', '[', ']', '}', ',']) {
-                let from = line.len() - rest.len();
-                at = from + value_len(rest);
+                let from = line.len() - value.len();
+                at = from + value_len(value);
                 ranges.push(offset + from..offset + at);
             }
         }
@@ -98,11 +97,24 @@ fn in_lines(text: &str, ranges: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Bytes up to the end of the value at the start of `rest`, whose opening quote has been passed.
+/// Bytes of the value at the start of `rest`: a string that is properly closed, or all that follows.
 fn value_len(rest: &str) -> usize {
-    let line_end = rest.trim_end().len();
-    // A quote within the key cannot be told from the one behind it, so the value ends at the last one.
-    rest[..line_end].rfind(['"', '\'']).unwrap_or(line_end)
+    closed_len(rest).unwrap_or(rest.trim_end().len())
+}
+
+fn closed_len(rest: &str) -> Option<usize> {
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let mut escaped = false;
+    let end = rest.char_indices().skip(1).find(|(_, c)| {
+        let closes = *c == quote && !escaped;
+        escaped = quote == '"' && *c == '\\' && !escaped;
+        closes
+    });
+    let (before, behind) = rest.split_at(end?.0 + 1);
+    // Anything else behind the quote means that it was part of the key.
+    let proper = behind.trim().is_empty() || behind.trim_start().starts_with([',', '}', '#']);
+    let even = behind.matches(['"', '\'']).count().is_multiple_of(2);
+    (proper && even).then_some(before.len())
 }
 
 fn masked(text: &str, ranges: &[Range<usize>]) -> String {
@@ -149,6 +161,11 @@ mod tests {
             ("auth_pass tOp5 5\nvrid = 5", "auth_pass ******\nvrid = 5"),
             ("key = tOp5\nvrid = 5", "key = ****\nvrid = 5"),
             ("key = \"tOp5\nvrid = 5", "key = \"****\nvrid = 5"),
+            ("key = \"tO\"p5\"", "key = \"**\"**\""),
+            (
+                "key = \"tO\\\"p5\", type = \"x\" }",
+                "key = \"***\"**\", type = \"x\" }",
+            ),
             ("key = \"é€\u{10348}\"", "key = \"·•\u{1f784}\""),
             (
                 "interface = \"eth0\" # no secret",

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue, Error};
 
 use crate::code;
 use crate::finding::{Finding, excerpt, floor};
+use crate::secret;
 use crate::section::bool_word;
 
 /// What was understood of a text.
@@ -67,8 +68,8 @@ pub(crate) fn repair(text: &str) -> Repaired {
     repaired
 }
 
-/// Reads `text`; `shown` is the same text with its secrets hidden.
-pub(crate) fn read<'t>(text: &str, repaired: &'t Repaired, shown: &str) -> Document<'t> {
+/// Reads `text`, which is also given repaired.
+pub(crate) fn read<'t>(text: &str, repaired: &'t Repaired) -> Document<'t> {
     let (root, mut errors) = DeTable::parse_recoverable(&repaired.text);
     errors.extend(repaired.errors.iter().cloned());
     let mut document = Document {
@@ -84,6 +85,7 @@ pub(crate) fn read<'t>(text: &str, repaired: &'t Repaired, shown: &str) -> Docum
         document.lost.push(0..usize::MAX);
         return document;
     }
+    let shown = &secret::hide(text);
     errors.sort_by_key(|error| start(error, text));
     // Behind a bracket that is never closed everything is read as its content, so the bracket alone is reported;
     // unless it is a quote on its line that swallowed the closing bracket.
