@@ -41,7 +41,6 @@ pub(crate) fn read(
         head: name.span.clone(),
     };
     check_keys(&section, findings);
-
     check_required(&section, findings);
 
     let interface = section
@@ -168,9 +167,8 @@ fn check_required(section: &Section<'_>, findings: &mut Vec<Finding>) {
         ("addresses", "addresses = [\"192.0.2.254/24\"]"),
     ]
     .into_iter()
-    .filter(|(key, _)| {
-        names().all(|name| name != *key && keys::meant(name, &keys::ROUTER) != Some(key))
-    })
+    .filter(|(key, _)| section.value(key).is_none())
+    .filter(|(key, _)| names().all(|name| keys::meant(name, &keys::ROUTER) != Some(key)))
     .collect();
     if missing.is_empty() || only_tables {
         return;

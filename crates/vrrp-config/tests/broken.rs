@@ -74,6 +74,21 @@ fn every_finding_is_complete() {
 }
 
 #[test]
+fn places_are_those_that_are_shown() {
+    for path in files("tests/broken") {
+        let text = fs::read_to_string(&path).unwrap();
+        for finding in parse(&text).unwrap_err() {
+            let (line, column) = finding.line_column(&text);
+            let shown = render(std::slice::from_ref(&finding), "vrrpd.toml", &text, false);
+            assert!(
+                shown.contains(&format!("--> vrrpd.toml:{line}:{column}\n")),
+                "{line}:{column}\n{shown}"
+            );
+        }
+    }
+}
+
+#[test]
 fn every_error_has_a_broken_file() {
     let mut missing: Vec<&str> = code::ALL
         .iter()
