@@ -68,7 +68,7 @@ impl Announcer {
         let pause = PAUSES
             .get(schedule.round)
             .copied()
-            .or_else(|| refresh.map(|refresh| jittered(refresh, now, router)));
+            .or_else(|| refresh.map(|refresh| jittered(refresh.max(RESTART_PAUSE), now, router)));
         self.schedule = pause.map(|pause| Schedule {
             due: now + pause,
             round: schedule.round + 1,

@@ -204,6 +204,7 @@ struct Slot {
     applied: bool,
     statistics: RouterStatistics,
     complaints: Complaints,
+    changes: Allowance,
 }
 
 type Outputs = VecDeque<Output>;
@@ -526,11 +527,14 @@ impl Engine {
     }
 
     fn reload(&mut self, now: Instant, plan: &Plan) {
-        let same = |slot: &Slot, new: &RouterPlan| slot.key_equals(new);
+        // What makes a router the same one. Owned, because the slots are changed while it is in use.
+        let key =
+            |plan: &RouterPlan| (plan.interface.clone(), plan.family, plan.vrid, plan.dialect);
+        let wanted: BTreeSet<_> = plan.routers.iter().map(key).collect();
         let gone: Vec<RouterId> = self
             .slots
             .iter()
-            .filter(|(_, slot)| !plan.routers.iter().any(|new| same(slot, new)))
+            .filter(|(_, slot)| !wanted.contains(&key(&slot.plan)))
             .map(|(id, _)| *id)
             .collect();
         // Links whose routers change: what is virtual on them and what is not may change for their other routers too.
@@ -539,13 +543,18 @@ impl Engine {
             touched.extend(self.slots.get(&id).map(|slot| slot.link));
             self.remove(now, id);
         }
+        let kept: BTreeMap<_, RouterId> = self
+            .slots
+            .iter()
+            .map(|(id, slot)| (key(&slot.plan), *id))
+            .collect();
         for new in &plan.routers {
-            let found = self.slots.iter_mut().find(|(_, slot)| same(slot, new));
-            if let Some((id, slot)) = found {
+            let id = kept.get(&key(new)).copied();
+            if let Some((id, slot)) = id.and_then(|id| Some((id, self.slots.get_mut(&id)?))) {
                 if slot.plan != *new {
-                    slot.revise(now, *id, new, &self.links, &mut self.outputs);
+                    slot.revise(now, id, new, &self.links, &mut self.outputs);
                     touched.insert(slot.link);
-                    schedule(&mut self.wakeups, *id, slot);
+                    schedule(&mut self.wakeups, id, slot);
                 }
             } else {
                 let id = self.add(now, new);
@@ -568,8 +577,11 @@ impl Engine {
             // Whom the kernel refused must not stand for election again when its time is over.
             slot.refused = None;
             let terms = slot.terms();
-            let step = slot.machine.shutdown(Reason::Shutdown);
             let mut outputs = Outputs::new();
+            if let Some(terms) = &terms {
+                slot.stand_back_if_late(now, *id, terms, &self.links, &mut outputs);
+            }
+            let step = slot.machine.shutdown(Reason::Shutdown);
             slot.apply(now, *id, terms.as_ref(), step, &self.links, &mut outputs);
             for output in outputs {
                 match output {
@@ -649,13 +661,9 @@ impl Slot {
             applied: false,
             statistics: RouterStatistics::default(),
             complaints: Complaints::default(),
+            changes: Allowance::default(),
             plan,
         }
-    }
-
-    fn key_equals(&self, new: &RouterPlan) -> bool {
-        let key = |plan: &RouterPlan| (plan.family, plan.vrid, plan.dialect);
-        self.plan.interface == new.interface && key(&self.plan) == key(new)
     }
 
     /// The priority that is advertised.
@@ -710,6 +718,12 @@ impl Slot {
         if let Some(terms) = self.terms()
             && !self.stand_back_if_late(now, id, &terms, links, outputs)
         {
+            // Late enough for others to have wondered: somebody may have spoken for our addresses meanwhile.
+            if let State::Active(active) = self.machine.state()
+                && active.adver + terms.interval.duration() < now
+            {
+                self.announcer.begin_again(now);
+            }
             let step = self.machine.timeout(now, &terms);
             self.apply(now, id, Some(&terms), step, links, outputs);
         }
@@ -780,7 +794,7 @@ impl Slot {
             let followed = Some((heard.source, heard.priority));
             let another = self.followed.map(|(address, _)| address) != Some(heard.source);
             self.followed = followed;
-            if another {
+            if another && self.changes.allow(now) {
                 self.say(
                     now,
                     id,
@@ -1194,6 +1208,26 @@ impl Complaints {
         said.next = now + said.pause;
         said.pause = (said.pause * 2).min(COMPLAINT_PAUSE_MAX);
         Some(core::mem::take(&mut said.unsaid))
+    }
+}
+
+/// Ten a minute: enough for every real change, and two routers that are heard in turn fill no log.
+#[derive(Clone, Copy, Debug, Default)]
+struct Allowance {
+    since: Instant,
+    used: u32,
+}
+
+impl Allowance {
+    fn allow(&mut self, now: Instant) -> bool {
+        if now.saturating_since(self.since) >= COMPLAINT_PAUSE {
+            *self = Self {
+                since: now,
+                used: 0,
+            };
+        }
+        self.used += 1;
+        self.used <= 10
     }
 }
 

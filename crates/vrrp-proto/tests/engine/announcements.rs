@@ -115,8 +115,7 @@ fn without_virtual_mac_the_interface_announces_its_own() {
 #[test]
 fn a_repair_is_announced_at_once() {
     let mut bench = Bench::active(plan());
-    bench.sleep(millis(3_000));
-    bench.tick();
+    bench.run(millis(3_000));
     let did = bench.input(Input::Upkeep {
         router: ID,
         upkeep: &Upkeep::Repaired("192.0.2.254/24".into()),
@@ -124,6 +123,16 @@ fn a_repair_is_announced_at_once() {
     assert_eq!(did.said(), ["repaired"]);
     assert_eq!(bench.tick().announced(), 1);
     assert_eq!(bench.statistics().repairs, 1);
+}
+
+#[test]
+fn after_a_gap_of_its_own_an_active_announces_again() {
+    // Later than one interval, earlier than the Active_Down_Interval: nobody has replaced it, but somebody may have begun to.
+    let mut bench = Bench::active(plan());
+    bench.run(millis(10_000));
+    bench.sleep(millis(2_500));
+    assert_eq!(bench.tick().announced(), 1);
+    assert_eq!(bench.role(), Role::Active);
 }
 
 #[test]
