@@ -41,9 +41,9 @@ impl Announcer {
         self.begun = Some(now);
     }
 
-    /// Like [`Self::begin`], for a running schedule and no more often than once a second.
+    /// Like [`Self::begin`], if it was begun and not stopped since, and no more often than once a second.
     pub fn begin_again(&mut self, now: Instant) {
-        if self.schedule.is_some() && self.begun.is_none_or(|begun| begun + RESTART_PAUSE <= now) {
+        if self.begun.is_some_and(|begun| begun + RESTART_PAUSE <= now) {
             self.begin(now);
         }
     }
