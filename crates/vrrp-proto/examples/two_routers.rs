@@ -1,0 +1,117 @@
+//! Two routers on a virtual wire: they elect one, it falls silent, the other takes over. No socket, no clock.
+//!
+//! `cargo run -p vrrp-proto --example two_routers`
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "an example")]
+
+use core::net::Ipv4Addr;
+use core::time::Duration;
+
+use vrrp_proto::receive::Envelope;
+use vrrp_proto::*;
+
+fn main() {
+    let mut now = Instant::ZERO;
+    let mut routers = [router(11, 200, now), router(12, 100, now)];
+    let mut crashed = false;
+    while now < Instant::ZERO + Duration::from_secs(10) {
+        // The clock jumps to the next thing that happens by itself; after five seconds the first router says no more.
+        if !crashed && now > Instant::ZERO + Duration::from_secs(5) {
+            println!("{now:?}  the first router crashes");
+            crashed = true;
+        }
+        let alive = usize::from(crashed)..2;
+        now = routers[alive.clone()]
+            .iter_mut()
+            .filter_map(|router| Some(router.poll_timeout()?.at))
+            .min()
+            .unwrap();
+        for sender in alive.clone() {
+            routers[sender].handle_timeout(now);
+            for output in drain(&mut routers[sender]) {
+                match output {
+                    Output::Transmit(packet) => {
+                        for receiver in alive.clone().filter(|receiver| *receiver != sender) {
+                            let envelope = Envelope {
+                                source: packet.source,
+                                destination: packet.destination,
+                                hop_limit: 255,
+                            };
+                            let datagram = Datagram {
+                                link: packet.link,
+                                envelope,
+                                message: &packet.message,
+                            };
+                            routers[receiver].handle(now, Input::Datagram(datagram));
+                            drain(&mut routers[receiver])
+                                .iter()
+                                .for_each(|output| tell(receiver, output));
+                        }
+                    }
+                    other => tell(sender, &other),
+                }
+            }
+        }
+    }
+}
+
+fn drain(router: &mut Engine) -> Vec<Output> {
+    std::iter::from_fn(|| router.poll_output()).collect()
+}
+
+fn tell(router: usize, output: &Output) {
+    if let Output::Event(event) = output {
+        println!("{:?}  router {router}: {}", event.at, event.happening);
+    }
+}
+
+/// A router at 192.0.2.`last`, whose interface is up.
+fn router(last: u8, priority: u8, now: Instant) -> Engine {
+    let plan = RouterPlan {
+        name: format!("r{last}"),
+        interface: "eth0".into(),
+        vrid: Vrid::new(51).unwrap(),
+        dialect: Dialect::Vrrp3,
+        family: Family::Ipv4,
+        priority: Priority::new(priority),
+        interval: Interval::DEFAULT,
+        addresses: vec![VirtualAddress {
+            ip: "192.0.2.254".parse().unwrap(),
+            prefix_len: 24,
+        }],
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+        accept: true,
+        virtual_mac: true,
+        checksum: ChecksumPolicy::default(),
+        authentication: None,
+        unicast_peers: vec![],
+        announce_refresh: None,
+    };
+    let mut engine = Engine::new(
+        &Plan {
+            routers: vec![plan],
+        },
+        now,
+    );
+    drain(&mut engine);
+    let facts = LinkFacts {
+        index: 2,
+        up: true,
+        carrier: true,
+        mtu: 1500,
+        mac: MacAddress([2, 0, 0, 0, 0, last]),
+        ipv4: vec![(Ipv4Addr::new(192, 0, 2, last), 24)],
+        link_local: vec![],
+    };
+    engine.handle(
+        now,
+        Input::Link {
+            interface: "eth0",
+            facts: Some(&facts),
+        },
+    );
+    drain(&mut engine)
+        .iter()
+        .for_each(|output| tell(usize::from(last - 11), output));
+    engine
+}
