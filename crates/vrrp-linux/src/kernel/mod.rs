@@ -1,0 +1,184 @@
+//! The kernel side: virtual routers as macvlans, addresses, settings and filters.
+//!
+//! ```text
+//! engine --publish--> slot per router --+
+//!                                       v
+//! netlink ----------> Observed ----> plan() ----> steps ----> netlink, sysctl, nft
+//!                                       ^                            |
+//!                                       +------- Observed <----------+
+//! ```
+//!
+//! Everything here is state, and reconciled: [`reconcile::plan`] compares what is wanted with what is there, and the
+//! thread called `kernel` does the difference, until there is none. Start, takeover, reload, recovery from a crash and
+//! repair of what somebody else deleted are the same path.
+//!
+//! Ownership is written into the kernel, so that a daemon that was killed finds its own again and leaves the rest alone:
+//! see [`owner`]. Objects that are not ours are never changed, but for three settings of the parent interface, whose
+//! originals are kept in the aliases of our macvlans.
+
+mod filter;
+mod guard;
+mod netlink;
+mod observed;
+mod op;
+mod owner;
+mod reconcile;
+mod standing;
+mod sysctl;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
+use vrrp_proto::link::LinkFacts;
+use vrrp_proto::types::RouterId;
+
+pub use owner::OwnerId;
+
+/// What the kernel side says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// An interface that a desired state names is like this; `None`: it does not exist.
+    Link {
+        /// Its name.
+        interface: String,
+        /// How it is.
+        facts: Option<LinkFacts>,
+    },
+    /// What became of a desired state.
+    Report {
+        /// Whose.
+        router: RouterId,
+        /// Which.
+        generation: Generation,
+        /// What.
+        report: KernelReport,
+    },
+    /// Something was mended.
+    Upkeep {
+        /// Whose.
+        router: RouterId,
+        /// What.
+        upkeep: Upkeep,
+    },
+}
+
+/// The thread that keeps the kernel as desired.
+///
+/// Dropping it without [`Kernel::stop`] ends the thread and leaves everything in place, for a successor to adopt.
+#[derive(Debug)]
+pub struct Kernel {
+    mailbox: Arc<Mailbox>,
+    thread: Option<JoinHandle<Vec<String>>>,
+}
+
+/// Starts the thread, in the network namespace of the caller.
+///
+/// Nothing is changed before the first [`Kernel::publish`]. What an earlier life of `owner` left behind and nobody
+/// wants is removed shortly after it.
+///
+/// `notify` is called on that thread and must not block for long.
+///
+/// # Errors
+/// Netlink is not available, or the thread cannot be started.
+pub fn spawn(owner: OwnerId, notify: Box<dyn Fn(Notice) + Send>) -> io::Result<Kernel> {
+    let mailbox = Arc::new(Mailbox::new()?);
+    let worker = worker::Worker::new(owner, notify, Arc::clone(&mailbox))?;
+    let thread = thread::Builder::new()
+        .name("kernel".to_owned())
+        .spawn(move || worker.run())?;
+    Ok(Kernel {
+        mailbox,
+        thread: Some(thread),
+    })
+}
+
+impl Kernel {
+    /// From now on, `router` wants this; `None`: it is gone and nothing of it may stay.
+    ///
+    /// Never waits for the kernel. Only the latest state of a router counts; all that were published by the time the
+    /// thread wakes are applied together.
+    pub fn publish(&self, router: RouterId, desired: Option<Desired>) {
+        self.mailbox.orders().desired.insert(router, desired);
+        self.mailbox.ring();
+    }
+
+    /// Removes everything that this daemon made, restores what it changed, and ends the thread.
+    ///
+    /// Returns what could not be cleaned, as sentences.
+    #[must_use]
+    pub fn stop(mut self) -> Vec<String> {
+        self.end(End::Clean)
+    }
+
+    fn end(&mut self, end: End) -> Vec<String> {
+        let Some(thread) = self.thread.take() else {
+            return Vec::new();
+        };
+        self.mailbox.orders().end = Some(end);
+        self.mailbox.ring();
+        thread
+            .join()
+            .unwrap_or_else(|_| vec!["the kernel thread panicked".to_owned()])
+    }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        self.end(End::Leave);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    /// Remove everything.
+    Clean,
+    /// Leave everything in place.
+    Leave,
+}
+
+/// What the thread is asked for.
+#[derive(Debug, Default)]
+struct Orders {
+    /// One slot for each router, holding the latest: bounded by the number of routers, whatever the thread waits for.
+    desired: BTreeMap<RouterId, Option<Desired>>,
+    end: Option<End>,
+}
+
+/// Where orders wait.
+#[derive(Debug)]
+struct Mailbox {
+    orders: Mutex<Orders>,
+    /// A counter: many rings before the thread wakes are one.
+    bell: EventFd,
+}
+
+impl Mailbox {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            orders: Mutex::new(Orders::default()),
+            bell: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
+        })
+    }
+
+    /// Held for an insertion or an exchange only.
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        // A panic while it was held leaves a map that is whole.
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) {
+        // Fails when the counter is about to overflow: then it was rung already.
+        let _ = self.bell.write(1);
+    }
+
+    fn take(&self) -> Orders {
+        // Empties the counter; it is empty when something else woke the thread.
+        let _ = self.bell.read();
+        std::mem::take(&mut *self.orders())
+    }
+}

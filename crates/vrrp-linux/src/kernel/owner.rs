@@ -1,0 +1,184 @@
+//! Whose kernel objects are whose: the marks a daemon leaves and knows again.
+
+use std::fmt;
+use std::path::Path;
+
+use super::observed::ParentConf;
+
+/// `IFA_PROTO` of every address this program adds: VRRP's IP protocol number.
+pub(super) const ADDRESS_PROTOCOL: u8 = 112;
+
+/// Identifies one daemon by its runtime directory, also across restarts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct OwnerId(u64);
+
+impl OwnerId {
+    /// The identity of the daemon whose runtime directory is `directory`.
+    #[must_use]
+    pub fn of(directory: &Path) -> Self {
+        let canonical = directory
+            .canonicalize()
+            .unwrap_or_else(|_| directory.to_owned());
+        // FNV-1a: the number is stored in the kernel, so it must be the same for every build of this program.
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        for byte in canonical.as_os_str().as_encoded_bytes() {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        Self(hash)
+    }
+
+    /// The link group (`IFLA_GROUP`) of this daemon's macvlans: a stop deletes them all with one message.
+    pub(super) const fn group(self) -> u32 {
+        0x5600_0000 | self.low24()
+    }
+
+    /// The link group that macvlans enter on the way out when others of this daemon stay.
+    pub(super) const fn leaving_group(self) -> u32 {
+        0x5700_0000 | self.low24()
+    }
+
+    /// Metric of the prefix routes that come with this daemon's addresses.
+    ///
+    /// High, so that the route of a real address wins; and a mark: `IFA_PROTO` has room for one number only, so
+    /// addresses on a shared interface are told apart by metric.
+    pub(super) const fn metric(self) -> u32 {
+        self.group()
+    }
+
+    /// Name of this daemon's nftables table.
+    pub(super) fn table(self) -> String {
+        format!("vrrpd_{self}")
+    }
+
+    const fn low24(self) -> u32 {
+        let [.., a, b, c] = self.0.to_be_bytes();
+        u32::from_be_bytes([0, a, b, c])
+    }
+}
+
+impl fmt::Display for OwnerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// What the alias of a macvlan says: its owner, its router, and how its parent was before.
+///
+/// The kernel itself keeps the parent's original settings this way: they survive the daemon's death, and every daemon on
+/// the parent finds them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Mark {
+    pub(super) owner: OwnerId,
+    pub(super) router: String,
+    pub(super) parent: Option<ParentConf>,
+}
+
+impl Mark {
+    pub(super) fn parse(alias: &str) -> Option<Self> {
+        let words = alias.strip_prefix("vrrpd ")?;
+        let value = |key: &str| {
+            words
+                .split(' ')
+                .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+        };
+        let owner = OwnerId(u64::from_str_radix(value("owner")?, 16).ok()?);
+        let router = value("router")?.to_owned();
+        let number = |key| value(key)?.parse().ok();
+        let parent = match (
+            number("arp_ignore"),
+            number("arp_announce"),
+            number("accept_local"),
+        ) {
+            (Some(arp_ignore), Some(arp_announce), Some(accept_local)) => Some(ParentConf {
+                arp_ignore,
+                arp_announce,
+                accept_local,
+            }),
+            _ => None,
+        };
+        Some(Self {
+            owner,
+            router,
+            parent,
+        })
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The alias holds 255 bytes and its words are separated by spaces.
+        let router: String = self
+            .router
+            .chars()
+            .map(|c| if c.is_whitespace() { '_' } else { c })
+            .take(30)
+            .collect();
+        write!(f, "vrrpd owner={} router={router}", self.owner)?;
+        if let Some(parent) = self.parent {
+            write!(
+                f,
+                " arp_ignore={} arp_announce={} accept_local={}",
+                parent.arp_ignore, parent.arp_announce, parent.accept_local
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_stable() {
+        // Stored in kernels by earlier builds: it must never change.
+        assert_eq!(
+            OwnerId::of(Path::new("/nonexistent/vrrpd")).to_string(),
+            "fb3c7ce8a4ff6ca9"
+        );
+    }
+
+    #[test]
+    fn a_mark_is_read_back() {
+        let owner = OwnerId::of(Path::new("/nonexistent/a"));
+        for parent in [
+            None,
+            Some(ParentConf {
+                arp_ignore: 8,
+                arp_announce: 0,
+                accept_local: 1,
+            }),
+        ] {
+            let mark = Mark {
+                owner,
+                router: "wan4".into(),
+                parent,
+            };
+            assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
+        }
+    }
+
+    #[test]
+    fn others_aliases_are_no_marks() {
+        for alias in [
+            "",
+            "vrrpd",
+            "uplink to vrrpd",
+            "vrrpd owner=x router=a",
+            "vrrpd owner=12",
+        ] {
+            assert_eq!(Mark::parse(alias), None, "{alias}");
+        }
+    }
+
+    #[test]
+    fn a_long_router_name_fits_the_alias() {
+        let mark = Mark {
+            owner: OwnerId(1),
+            router: "ä b".repeat(100),
+            parent: None,
+        };
+        assert!(mark.to_string().len() < 256);
+        assert!(Mark::parse(&mark.to_string()).is_some());
+    }
+}
