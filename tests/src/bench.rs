@@ -44,6 +44,8 @@ impl Bench {
         }
         router_lan(&dut, "eth0", 11);
         router_uplink(&dut, "eth1", 11);
+        dut.wait_carrier("eth0");
+        dut.wait_carrier("eth1");
         let (lan, far) = (Tester::new(&lab, "eth0"), Tester::new(&lab, "eth1"));
         Self {
             daemon: None,

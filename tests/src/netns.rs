@@ -1,11 +1,13 @@
 //! Network namespaces.
 
+use crate::clock::wait_for;
 use crate::scratch::unique;
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::process::{Command, Output};
 use std::sync::Once;
 use std::thread;
+use std::time::Duration;
 
 /// A named network namespace, removed on drop.
 ///
@@ -63,6 +65,20 @@ impl Namespace {
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle(File::open(format!("/run/netns/{}", self.name)).expect("the namespace exists"))
+    }
+
+    /// Waits until an interface is operational: the kernel may take a second to notice that a cable has two ends.
+    ///
+    /// # Panics
+    /// If it is not within 5 s.
+    pub fn wait_carrier(&self, interface: &str) {
+        let up = wait_for(Duration::from_secs(5), || {
+            self.sh(&format!("cat /sys/class/net/{interface}/operstate"))
+                .trim()
+                .eq("up")
+                .then_some(())
+        });
+        assert!(up.is_some(), "{interface} of {} has no carrier", self.name);
     }
 
     /// The names of its interfaces, in order.

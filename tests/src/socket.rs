@@ -50,7 +50,13 @@ impl PacketSocket {
 
     /// Sends one frame as it is.
     pub(crate) fn send(&self, frame: &[u8]) -> io::Result<()> {
-        self.0.send(frame).map(|_| ())
+        match self.0.send(frame) {
+            // The socket remembers that the link was down and says so once, when it is up again too.
+            Err(error) if error.kind() == io::ErrorKind::NetworkDown => {
+                self.0.send(frame).map(|_| ())
+            }
+            sent => sent.map(|_| ()),
+        }
     }
 
     /// Receives one frame, or `None` after 20 ms of silence.

@@ -80,7 +80,7 @@ impl Lan {
                 "link set {port} master {bridge}\nlink set {port} up"
             ));
         };
-        let routers = (1..=count)
+        let routers: Vec<Namespace> = (1..=count)
             .map(|n| {
                 let router = Namespace::new(&format!("r{n}"));
                 plug(&router, "eth0", "lan", &format!("lan{n}"));

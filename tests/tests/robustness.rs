@@ -685,6 +685,19 @@ fn a_tentative_address_is_waited_for() {
     assert_eq!(heard.source, Profile::V3Ipv6.own(11));
 }
 
+/// A moment in a report is a fact, not an estimate: scripts compare it to see whether anything has happened.
+#[test]
+fn since_does_not_drift() {
+    let _alone = alone();
+    let bench = Bench::active(Profile::V3Ipv4, |router| router);
+    let read = || bench.daemon().router(NAME)["since"].clone();
+    let first = read();
+    for _ in 0..20 {
+        std::thread::sleep(ms(50));
+        assert_eq!(read(), first);
+    }
+}
+
 /// Issue 2: a file with any error changes nothing and says so.
 #[test]
 fn ten_broken_files_change_nothing() {
