@@ -1057,6 +1057,9 @@ impl Slot {
         outputs: &mut Outputs,
     ) {
         let old_terms = self.terms();
+        if let Some(terms) = &old_terms {
+            self.stand_back_if_late(now, id, terms, links, outputs);
+        }
         let old = core::mem::replace(&mut self.plan, new.clone());
         self.ready.clear();
         self.addresses = new.addresses.iter().map(|address| address.ip).collect();

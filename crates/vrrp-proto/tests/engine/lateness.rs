@@ -74,3 +74,19 @@ fn a_late_backup_that_heard_nothing_takes_over() {
     bench.sleep(millis(60_000));
     assert_eq!(bench.tick().sent(), [100]);
 }
+
+#[test]
+fn no_input_makes_a_late_active_speak() {
+    // Also a reload or a stop that is read before the timers is read by somebody who has been replaced.
+    let late = || {
+        let mut bench = Bench::active(plan());
+        bench.sleep(millis(10_000));
+        bench
+    };
+    let mut bench = late();
+    assert_eq!(bench.reload([with_priority(150, plan())]).sent(), [0; 0]);
+    assert_eq!(bench.role(), Role::Backup);
+    let mut bench = late();
+    assert_eq!(bench.shutdown().sent(), [0; 0]);
+    assert_eq!(bench.role(), Role::Initialize);
+}
