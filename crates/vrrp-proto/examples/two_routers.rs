@@ -28,30 +28,32 @@ fn main() {
         for sender in alive.clone() {
             routers[sender].handle_timeout(now);
             for output in drain(&mut routers[sender]) {
-                match output {
-                    Output::Transmit(packet) => {
-                        for receiver in alive.clone().filter(|receiver| *receiver != sender) {
-                            let envelope = Envelope {
-                                source: packet.source,
-                                destination: packet.destination,
-                                hop_limit: 255,
-                            };
-                            let datagram = Datagram {
-                                link: packet.link,
-                                envelope,
-                                message: &packet.message,
-                            };
-                            routers[receiver].handle(now, Input::Datagram(datagram));
-                            drain(&mut routers[receiver])
-                                .iter()
-                                .for_each(|output| tell(receiver, output));
-                        }
-                    }
-                    other => tell(sender, &other),
+                tell(sender, &output);
+                let Output::Transmit(packet) = output else {
+                    continue;
+                };
+                for receiver in alive.clone().filter(|receiver| *receiver != sender) {
+                    let outputs = hear(&mut routers[receiver], now, &packet);
+                    outputs.iter().for_each(|output| tell(receiver, output));
                 }
             }
         }
     }
+}
+
+fn hear(router: &mut Engine, now: Instant, packet: &Transmit) -> Vec<Output> {
+    let envelope = Envelope {
+        source: packet.source,
+        destination: packet.destination,
+        hop_limit: 255,
+    };
+    let datagram = Datagram {
+        link: packet.link,
+        envelope,
+        message: &packet.message,
+    };
+    router.handle(now, Input::Datagram(datagram));
+    drain(router)
 }
 
 fn drain(router: &mut Engine) -> Vec<Output> {

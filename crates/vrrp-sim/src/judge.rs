@@ -20,6 +20,8 @@ pub enum Violation {
     Flood(usize),
     /// An Active said nothing for this long.
     Silent(Duration),
+    /// It was silent for longer than anybody waits for it, and went on as if nothing had happened.
+    Zombie(Duration),
     /// What the kernel is asked to hold does not follow from the role.
     DesiredDisagrees(Role),
     /// It announced addresses that the kernel did not have yet.
@@ -72,13 +74,15 @@ impl fmt::Display for Verdict {
 struct Record {
     role: Option<Role>,
     spoke: Option<Instant>,
+    /// The shortest time after which a lesser Backup takes over.
+    patience: Option<Duration>,
     /// The last desired state was an active one.
     desired: bool,
 }
 
 /// Watches the engine of one host.
 #[derive(Clone, Debug)]
-pub(crate) struct Judge {
+pub struct Judge {
     host: Host,
     records: BTreeMap<RouterId, Record>,
 }
@@ -87,7 +91,9 @@ pub(crate) struct Judge {
 const OUTPUTS_PER_ROUTER: usize = 12;
 
 impl Judge {
-    pub(crate) const fn new(host: Host) -> Self {
+    /// Of an engine that has not done anything yet.
+    #[must_use]
+    pub const fn new(host: Host) -> Self {
         Self {
             host,
             records: BTreeMap::new(),
@@ -95,12 +101,15 @@ impl Judge {
     }
 
     /// A new process remembers nothing.
-    pub(crate) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.records.clear();
     }
 
     /// One input has been taken and `outputs` came of it.
-    pub(crate) fn outputs(
+    ///
+    /// # Errors
+    /// The first law that was broken.
+    pub fn outputs(
         &mut self,
         now: Instant,
         engine: &mut Engine,
@@ -114,7 +123,7 @@ impl Judge {
                 violation,
             })
         };
-        let routers = engine.status().count();
+        let routers = engine.status().count().max(self.records.len());
         if outputs.len() > OUTPUTS_PER_ROUTER * routers.max(1) {
             return broken(Violation::Flood(outputs.len()));
         }
@@ -130,6 +139,11 @@ impl Judge {
                         }
                     } else if role != Role::Active {
                         return broken(Violation::AdvertisedUninvited(role));
+                    } else if record.role == Some(Role::Active)
+                        && let Some(silent) = record.spoke.map(|spoke| now.saturating_since(spoke))
+                        && record.patience.is_some_and(|patience| silent > patience)
+                    {
+                        return broken(Violation::Zombie(silent));
                     }
                     record.spoke = Some(now);
                 }
@@ -168,17 +182,16 @@ impl Judge {
                 return broken(Violation::FaultyAndElected(status.role));
             }
             record.role = Some(status.role);
+            record.patience = Some(status.active_down_interval);
         }
         Ok(())
     }
 
     /// Nothing is due: every Active of an awake host has spoken recently.
-    pub(crate) fn quiet(
-        &self,
-        now: Instant,
-        engine: &Engine,
-        slack: Duration,
-    ) -> Result<(), Verdict> {
+    ///
+    /// # Errors
+    /// The first law that was broken.
+    pub fn quiet(&self, now: Instant, engine: &Engine, slack: Duration) -> Result<(), Verdict> {
         for status in engine.status().filter(|status| status.role == Role::Active) {
             let spoke = self.records.get(&status.id).and_then(|record| record.spoke);
             let silent = now.saturating_since(spoke.unwrap_or(status.since));
