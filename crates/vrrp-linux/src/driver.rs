@@ -11,7 +11,7 @@
 //! alive, or that somebody has replaced us. The kernel backend may wait for the kernel's locks for as long as it must;
 //! this thread only leaves it notes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,6 +43,9 @@ const BATCHES_A_TURN: usize = 4;
 
 /// Mail to the engine. When it is full the sender waits: the kernel thread and the office can, the engine never does.
 const MAILBOX: usize = 1024;
+
+/// A socket that could not be opened is tried again this often.
+const RETRY: Duration = Duration::from_secs(1);
 
 const WAKE_MAILBOX: u64 = 0;
 const WAKE_TIMER: u64 = 1;
@@ -170,6 +173,8 @@ impl Driver {
             sockets: BTreeMap::new(),
             tokens: BTreeMap::new(),
             next_token: WAKE_SOCKETS,
+            deaf: BTreeSet::new(),
+            retry_at: Instant::ZERO,
             macs: BTreeMap::new(),
             failing: BTreeMap::new(),
             news,
@@ -260,6 +265,9 @@ struct Turn {
     sockets: BTreeMap<(LinkId, Family), (ProtocolSocket, u64)>,
     tokens: BTreeMap<u64, (LinkId, Family)>,
     next_token: u64,
+    /// Where a socket could not be opened, and when to try again.
+    deaf: BTreeSet<(LinkId, Family)>,
+    retry_at: Instant,
     macs: BTreeMap<LinkId, (u32, vrrp_proto::MacAddress)>,
     /// Interfaces on which sending fails at present, so that it is said once.
     failing: BTreeMap<LinkId, io::ErrorKind>,
@@ -281,7 +289,12 @@ impl Turn {
         let mut events = [EpollEvent::empty(); 64];
         loop {
             self.arm();
-            let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+            let patience = if self.deaf.is_empty() {
+                EpollTimeout::NONE
+            } else {
+                RETRY.try_into().unwrap_or(EpollTimeout::NONE)
+            };
+            let count = match self.epoll.wait(&mut events, patience) {
                 Ok(count) => count,
                 Err(nix::errno::Errno::EINTR) => 0,
                 Err(error) => {
@@ -291,6 +304,10 @@ impl Turn {
                     0
                 }
             };
+            if !self.deaf.is_empty() && self.retry_at <= clock::now() {
+                self.retry_at = clock::now() + RETRY;
+                self.drain_with_sockets();
+            }
             let ready = &events[..count];
             for event in ready.iter().filter(|event| event.data() >= WAKE_SOCKETS) {
                 self.read_socket(event.data());
@@ -360,9 +377,7 @@ impl Turn {
                             facts: facts.as_ref(),
                         },
                     );
-                    // Sockets before packets: what the change makes us send must find a way out.
-                    self.open_sockets();
-                    self.drain();
+                    self.drain_with_sockets();
                 }
                 Mail::Notice(Notice::Report {
                     router,
@@ -392,8 +407,7 @@ impl Turn {
                 Mail::Inspect(inspect) => inspect(&mut self.engine, now),
                 Mail::Reload(plan) => {
                     self.engine.handle(now, Input::Reload(&plan));
-                    self.open_sockets();
-                    self.drain();
+                    self.drain_with_sockets();
                 }
                 Mail::Shutdown => {
                     self.engine.handle(now, Input::Shutdown);
@@ -522,12 +536,16 @@ impl Turn {
     }
 
     /// Opens and closes sockets so that there is one for each interface that exists and each family spoken on it.
-    fn open_sockets(&mut self) {
+    ///
+    /// Returns what changed about hearing. A router that cannot hear must not take part: it would believe that nobody
+    /// else is there.
+    fn open_sockets(&mut self) -> Vec<(LinkId, Family, Option<String>)> {
         let links: Vec<(LinkId, String)> = self
             .engine
             .links()
             .map(|(id, name)| (id, name.to_owned()))
             .collect();
+        let mut changes = Vec::new();
         for (link, name) in links {
             let facts = self.engine.link(link);
             match facts {
@@ -538,37 +556,53 @@ impl Turn {
             for family in [Family::Ipv4, Family::Ipv6] {
                 let key = (link, family);
                 let wanted = index.filter(|_| self.engine.wants(link, family));
-                if self.sockets.get(&key).map(|(socket, _)| socket.index()) == wanted {
+                if self.sockets.get(&key).map(|(socket, _)| socket.index()) == wanted
+                    && !self.deaf.contains(&key)
+                {
                     continue;
                 }
                 if let Some((socket, token)) = self.sockets.remove(&key) {
                     let _ = self.epoll.delete(socket.as_fd());
                     self.tokens.remove(&token);
                 }
-                if let Some(index) = wanted {
-                    self.open_socket(key, &name, index);
+                let failure = wanted.and_then(|index| self.open_socket(key, &name, index).err());
+                match failure {
+                    Some(error) if self.deaf.insert(key) => {
+                        changes.push((link, family, Some(error.to_string())));
+                    }
+                    None if self.deaf.remove(&key) => changes.push((link, family, None)),
+                    Some(_) | None => {}
                 }
             }
         }
+        changes
     }
 
-    fn open_socket(&mut self, key: (LinkId, Family), name: &str, index: u32) {
+    fn open_socket(&mut self, key: (LinkId, Family), name: &str, index: u32) -> io::Result<()> {
         let token = self.next_token;
-        let opened = ProtocolSocket::open(name, index, key.1).and_then(|socket| {
-            self.epoll
-                .add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, token))?;
-            Ok(socket)
-        });
-        match opened {
-            Ok(socket) => {
-                self.next_token += 1;
-                self.tokens.insert(token, key);
-                self.sockets.insert(key, (socket, token));
-            }
-            // Tried again at the next change of the interface, which is on its way if it has just vanished.
-            Err(error) => {
-                tracing::warn!(interface = name, family = %key.1, %error, "cannot open a socket")
-            }
+        let socket = ProtocolSocket::open(name, index, key.1)?;
+        self.epoll
+            .add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, token))?;
+        self.next_token += 1;
+        self.tokens.insert(token, key);
+        self.sockets.insert(key, (socket, token));
+        Ok(())
+    }
+
+    /// Brings the sockets in line with what the engine knows, after an input and before its outputs: what the input
+    /// makes us send must find a way out.
+    fn drain_with_sockets(&mut self) {
+        let changes = self.open_sockets();
+        self.drain();
+        for (link, family, failure) in changes {
+            let failure = failure.as_deref();
+            let input = Input::Hearing {
+                link,
+                family,
+                failure,
+            };
+            self.engine.handle(clock::now(), input);
+            self.drain();
         }
     }
 }

@@ -69,6 +69,15 @@ pub enum Input<'a> {
         /// Its state.
         facts: Option<&'a LinkFacts>,
     },
+    /// Whether advertisements of a family can be heard on an interface. They can unless this says otherwise.
+    Hearing {
+        /// Where.
+        link: LinkId,
+        /// Which.
+        family: Family,
+        /// Why not; `None` when they can.
+        failure: Option<&'a str>,
+    },
     /// The kernel backend speaks about a desired state.
     Kernel {
         /// Whose.
@@ -178,6 +187,8 @@ struct Link {
     /// Whether the backend has spoken about it yet.
     known: bool,
     facts: Option<LinkFacts>,
+    /// Families of which nothing can be heard, and why.
+    deaf: BTreeMap<Family, String>,
 }
 
 /// One virtual router with everything around its election.
@@ -229,6 +240,11 @@ impl Engine {
         match input {
             Input::Datagram(datagram) => self.datagram(now, &datagram),
             Input::Link { interface, facts } => self.link_changed(now, interface, facts),
+            Input::Hearing {
+                link,
+                family,
+                failure,
+            } => self.hearing(now, link, family, failure),
             Input::Kernel {
                 router,
                 generation,
@@ -425,6 +441,21 @@ impl Engine {
         link.known = true;
         link.facts = facts.cloned();
         self.refresh_link(now, id, moved);
+    }
+
+    fn hearing(&mut self, now: Instant, link: LinkId, family: Family, failure: Option<&str>) {
+        let Some(deaf) = self
+            .links
+            .get_mut(link_index(link))
+            .map(|link| &mut link.deaf)
+        else {
+            return;
+        };
+        match failure {
+            Some(reason) => deaf.insert(family, String::from(reason)),
+            None => deaf.remove(&family),
+        };
+        self.refresh_link(now, link, false);
     }
 
     /// Recomputes everything that depends on the state of a link, for its routers.
@@ -635,6 +666,7 @@ impl Engine {
                 name: String::from(name),
                 known: false,
                 facts: None,
+                deaf: BTreeMap::new(),
             });
             self.links.len() - 1
         });
@@ -977,10 +1009,14 @@ impl Slot {
         stopped: bool,
         outputs: &mut Outputs,
     ) {
-        let facts = links
-            .get(link_index(self.link))
-            .and_then(|link| link.facts.as_ref());
+        let link = links.get(link_index(self.link));
+        let facts = link.and_then(|link| link.facts.as_ref());
         let mut faults = fault::of_link(&self.plan, facts, primary);
+        let deaf = link.and_then(|link| link.deaf.get(&self.plan.family));
+        faults.extend(deaf.map(|reason| Fault::Deaf {
+            interface: self.plan.interface.clone(),
+            reason: reason.clone(),
+        }));
         faults.extend(
             self.refused
                 .as_ref()

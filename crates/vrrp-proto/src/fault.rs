@@ -38,6 +38,13 @@ pub enum Fault {
         /// The address that priority 255 promises.
         address: IpAddr,
     },
+    /// Advertisements cannot be heard: a router that is deaf would believe that nobody else is there.
+    Deaf {
+        /// The interface.
+        interface: String,
+        /// What the system said.
+        reason: String,
+    },
     /// The kernel refused what this router needs.
     Kernel(String),
 }
@@ -71,6 +78,9 @@ impl fmt::Display for Fault {
                     f,
                     "priority 255 says that this router owns {address}, but {interface} does not have it"
                 )
+            }
+            Self::Deaf { interface, reason } => {
+                write!(f, "cannot hear advertisements on {interface}: {reason}")
             }
             Self::Kernel(reason) => write!(f, "the kernel refused: {reason}"),
         }

@@ -223,3 +223,28 @@ fn a_kernel_that_refuses_a_backup_keeps_it_out_until_it_agrees() {
     bench.applied();
     assert_eq!(bench.role(), Role::Backup);
 }
+
+#[test]
+fn a_router_that_cannot_hear_does_not_take_part() {
+    // It would believe that nobody else is there, and take over from an Active that is well.
+    let mut bench = Bench::active(plan());
+    let hearing = |failure| Input::Hearing {
+        link: LinkId(0),
+        family: Family::Ipv4,
+        failure,
+    };
+    let did = bench.input(hearing(Some("too many open files")));
+    assert_eq!(
+        did.transmits().len(),
+        1,
+        "it can still say that it gives up"
+    );
+    assert_eq!(bench.role(), Role::Initialize);
+    assert_eq!(
+        bench.faults(),
+        ["cannot hear advertisements on eth0: too many open files"]
+    );
+    bench.input(hearing(None));
+    assert_eq!(bench.role(), Role::Backup);
+    assert!(bench.faults().is_empty());
+}
