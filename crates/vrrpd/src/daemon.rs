@@ -16,7 +16,7 @@ use crate::check::{self, LoadError};
 use crate::cli::Arguments;
 use crate::control::{self, StatusSource};
 use crate::office::{Office, timestamp};
-use crate::report;
+use crate::report::{self, Times};
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
 
 /// News on its way from the engine to the office. When it is full, news is lost and counted: the engine must not wait.
@@ -212,10 +212,13 @@ fn status_source(config: &Path, engine: Handle, loaded: Arc<Mutex<Loaded>>) -> S
         .display()
         .to_string();
     let since = timestamp(SystemTime::now());
+    let times = Arc::new(Mutex::new(Times::default()));
     Arc::new(move || {
-        let (routers, statistics) = engine.inspect(|engine, now| {
+        let times = Arc::clone(&times);
+        let (routers, statistics) = engine.inspect(move |engine, now| {
+            let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
             (
-                report::routers(engine, now),
+                report::routers(engine, now, &mut times),
                 GlobalCounters::from(engine.statistics()),
             )
         })?;

@@ -1,27 +1,44 @@
 //! The engine's state in the words of the control socket.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use vrrp_control::{ActiveRouter, PriorityStatus, RouterReport};
 use vrrp_proto::router::Role;
-use vrrp_proto::{ChecksumForm, Dialect, Engine, Family, Instant, RouterStatus};
+use vrrp_proto::{ChecksumForm, Dialect, Engine, Family, Instant, RouterId, RouterStatus};
 
 use crate::office::timestamp;
 
+/// Wall-clock times of the last role changes: read off once, so that an answer does not depend on when it was asked.
+#[derive(Debug, Default)]
+pub(crate) struct Times(BTreeMap<RouterId, (Instant, SystemTime)>);
+
 /// All routers, in the order of the configuration.
-pub(crate) fn routers(engine: &Engine, now: Instant) -> Vec<RouterReport> {
+pub(crate) fn routers(engine: &Engine, now: Instant, times: &mut Times) -> Vec<RouterReport> {
     let wall = SystemTime::now();
-    engine
+    let mut read = BTreeMap::new();
+    let reports = engine
         .status()
-        .map(|status| router(&status, now, wall))
-        .collect()
+        .map(|status| {
+            let known = times
+                .0
+                .get(&status.id)
+                .filter(|(since, _)| *since == status.since);
+            let ago = now.saturating_since(status.since);
+            let since = known.map_or_else(
+                || wall.checked_sub(ago).unwrap_or(wall),
+                |(_, since)| *since,
+            );
+            read.insert(status.id, (status.since, since));
+            router(&status, since)
+        })
+        .collect();
+    times.0 = read;
+    reports
 }
 
-fn router(status: &RouterStatus<'_>, now: Instant, wall: SystemTime) -> RouterReport {
+fn router(status: &RouterStatus<'_>, since: SystemTime) -> RouterReport {
     let plan = status.plan;
-    let since = wall
-        .checked_sub(now.saturating_since(status.since))
-        .unwrap_or(wall);
     let checksum = (plan.dialect == Dialect::Vrrp3 && plan.family == Family::Ipv4).then(|| {
         match status.checksum_form {
             ChecksumForm::Rfc9568 => "rfc9568".to_owned(),
