@@ -13,6 +13,8 @@ pub(crate) fn check_router(name: &Given<String>, findings: &mut Vec<Finding>) {
         "give it a name, such as [virtual-router.lan4]"
     } else if !name.value.chars().all(plain) {
         "a name consists of letters, digits, `.`, `_` and `-`"
+    } else if name.value.starts_with('-') {
+        "a name that begins with `-` would be an option on a command line"
     } else {
         return;
     };
