@@ -5,7 +5,7 @@ use core::fmt;
 use vrrp_proto::Plan;
 
 use crate::host::Host;
-use crate::wire::Weather;
+use crate::wire::{Frame, Weather};
 
 /// One deed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,6 +36,10 @@ pub enum Action {
     Weather(Weather),
     /// The kernel refuses, or no longer does.
     KernelFails(Host, bool),
+    /// A stranger sends this to everybody.
+    Inject(Frame),
+    /// The address the host speaks from is another one: the last byte of it.
+    Readdress(Host, u8),
     /// Another configuration is loaded.
     Reload(Host, Plan),
 }
@@ -64,6 +68,12 @@ impl fmt::Display for Action {
             ),
             Self::KernelFails(host, true) => write!(f, "the kernel of {host} refuses"),
             Self::KernelFails(host, false) => write!(f, "the kernel of {host} obeys again"),
+            Self::Inject(frame) => write!(
+                f,
+                "a stranger at {} sends {:02x?}",
+                frame.source, frame.message
+            ),
+            Self::Readdress(host, last) => write!(f, "{host} has address {last} now"),
             Self::Reload(host, plan) => {
                 write!(f, "{host} reloads:")?;
                 plan.routers.iter().try_for_each(|router| {

@@ -5,9 +5,11 @@
 //! Active, the right one. Twice, so that the second round begins in a world with a past.
 
 use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
-use vrrp_proto::{Dialect, Family, Interval, Plan, Priority};
+use vrrp_proto::packet::Advertisement;
+use vrrp_proto::{ChecksumForm, Dialect, Family, Interval, Plan, Priority};
 
 use crate::action::Action;
 use crate::host::Host;
@@ -16,7 +18,7 @@ use crate::kernel::Habits;
 use crate::lan::{Lan, Sightings};
 use crate::plan::{HostPlan, centis, priority};
 use crate::random::{Chance, Random};
-use crate::wire::Weather;
+use crate::wire::{Frame, Weather};
 
 const ROUNDS: u32 = 2;
 
@@ -55,6 +57,10 @@ impl World {
         let equals = random.happens(Chance::percent(30));
         let has_owner = random.happens(Chance::percent(10));
         let mixed = dialect == Dialect::Vrrp3 && random.happens(Chance::percent(20));
+        let dual_stack = dialect == Dialect::Vrrp3
+            && family == Family::Ipv4
+            && !has_owner
+            && random.happens(Chance::percent(40));
         let mut hosts = Vec::new();
         for number in 0..count {
             let value = match (number, has_owner, equals) {
@@ -67,11 +73,15 @@ impl World {
             } else {
                 interval
             };
-            hosts.push(
-                Self::host(&mut random, value, own)
-                    .dialect(dialect)
-                    .family(family),
-            );
+            let mut host = Self::host(&mut random, value, own)
+                .dialect(dialect)
+                .family(family);
+            if dual_stack {
+                // Often the other way round, so that each family has an Active of its own.
+                let value = random.one_of(&[value, 90, 110]);
+                host = host.and(Self::host(&mut random, value, own).family(Family::Ipv6));
+            }
+            hosts.push(host);
         }
         let weather = Weather {
             loss: random.one_of(&[
@@ -171,7 +181,7 @@ impl World {
         let other = Host(random.index(self.hosts.len()));
         let now = Duration::ZERO;
         let later = random.up_to(self.pace * 10);
-        match random.below(if self.refusing { 12 } else { 11 }) {
+        match random.below(if self.refusing { 15 } else { 14 }) {
             0 => vec![(now, Action::Crash(host)), (later, Action::Start(host))],
             1 => vec![(now, Action::Stop(host)), (later, Action::Start(host))],
             2 | 3 => vec![(now, Action::Pause(host)), (later, Action::Resume(host))],
@@ -194,7 +204,22 @@ impl World {
                 ),
                 (later, Action::Weather(self.weather)),
             ],
-            11 => vec![
+            11 => vec![(now, Action::Inject(self.forgery(random)))],
+            12 => {
+                let mut moment = || {
+                    (
+                        random.up_to(self.pace),
+                        Action::Inject(self.forgery(random)),
+                    )
+                };
+                (0..20).map(|_| moment()).collect()
+            }
+            13 => {
+                // Nobody else's: routers with the same address would take each other for an echo.
+                let last = 101 + 20 * u8::try_from(host.0).unwrap_or(0) + random.one_of(&[0, 1, 2]);
+                vec![(now, Action::Readdress(host, last))]
+            }
+            14 => vec![
                 (now, Action::KernelFails(host, true)),
                 (later, Action::KernelFails(host, false)),
             ],
@@ -202,14 +227,45 @@ impl World {
         }
     }
 
+    /// What a stranger, hostile or only misconfigured, might send.
+    fn forgery(&self, random: &mut Random) -> Frame {
+        let router = &self.hosts[random.index(self.hosts.len())].routers[0];
+        let last = random.one_of(&[1, 99, 12, 253]);
+        let source = match router.family {
+            Family::Ipv4 => IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)),
+            Family::Ipv6 => IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, u16::from(last))),
+        };
+        let destination = router.family.group();
+        let addresses: Vec<IpAddr> = router.addresses.iter().map(|address| address.ip).collect();
+        let advertisement = Advertisement {
+            dialect: router.dialect,
+            vrid: router.vrid,
+            priority: Priority::new(random.one_of(&[0, 0, 1, 100, 254, 255])),
+            interval: router.interval,
+            addresses: &addresses,
+            authentication: None,
+        };
+        let mut message = advertisement.emit(ChecksumForm::Rfc9568, source, destination);
+        if random.happens(Chance::percent(40)) {
+            let at = random.index(message.len());
+            message[at] = random.one_of(&[0, 1, 0x21, 0x31, 0xff]);
+        }
+        Frame {
+            source,
+            destination,
+            hop_limit: random.one_of(&[255, 255, 255, 254]),
+            message: message.into(),
+        }
+    }
+
     fn other_plan(&self, random: &mut Random, host: Host) -> Plan {
         let mut plan = self.hosts[host.0].plan();
-        for router in &mut plan.routers {
+        for (number, router) in plan.routers.iter_mut().enumerate() {
             if !router.priority.is_owner() {
                 router.priority = Priority::new(random.one_of(&[10, 100, 220]));
             }
             router.preempt = random.happens(Chance::percent(70));
-            router.name = random.one_of(&["gateway", "renamed"]).to_owned();
+            router.name = format!("{}{number}", random.one_of(&["gateway", "renamed"]));
         }
         plan
     }

@@ -12,7 +12,7 @@ use vrrp_proto::{Dialect, Instant, Interval};
 
 use crate::action::Action;
 use crate::host::Host;
-use crate::judge::Verdict;
+use crate::judge::{Verdict, Violation};
 use crate::lan::Lan;
 use crate::plan::{HostPlan, priority};
 use crate::random::{Chance, Random};
@@ -154,6 +154,7 @@ impl Cell {
     pub fn run(self, seed: u64) -> Result<Outcome, Verdict> {
         let (mut lan, crash) = self.lan(seed);
         lan.try_run_until(crash - Duration::from_nanos(1))?;
+        Self::only_after_three_losses(&lan)?;
         let ledger = lan.ledger();
         let (dual, dual_longest, duals) = (ledger.dual, ledger.dual_longest, ledger.duals);
         let mut failover = None;
@@ -171,6 +172,24 @@ impl Cell {
             dual_longest,
             duals,
         })
+    }
+
+    /// Nobody takes over from the living Active unless three of its advertisements in a row were really lost on the way to
+    /// it (RFC 9568 §6.1: that is what three intervals are for).
+    fn only_after_three_losses(lan: &Lan) -> Result<(), Verdict> {
+        let too_soon = lan
+            .takeovers()
+            .iter()
+            .filter(|takeover| takeover.host != Host(0))
+            .find(|takeover| takeover.missed[0] < 3);
+        match too_soon {
+            Some(takeover) => Err(Verdict {
+                at: takeover.at,
+                host: Some(takeover.host),
+                violation: Violation::FalseTakeover(takeover.missed[0]),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The command that shows this seed.

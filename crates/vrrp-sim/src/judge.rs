@@ -46,6 +46,8 @@ pub enum Violation {
     },
     /// After a long quiet, the kernel of this host does not hold what its role says.
     KernelDisagrees,
+    /// It took over from a living Active after missing only so many of its advertisements in a row.
+    FalseTakeover(u32),
 }
 
 /// A violation with its place and time.

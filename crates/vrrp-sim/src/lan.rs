@@ -6,11 +6,14 @@
 //!
 //! After every step the [judge](crate::judge) looks at every engine.
 
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use vrrp_proto::packet::Header;
-use vrrp_proto::{Engine, Generation, Happening, Input, Instant, Output, Plan, Role, RouterId};
+use vrrp_proto::{
+    Engine, Generation, Happening, Input, Instant, Output, Plan, Reason, Role, RouterId,
+};
 
 use crate::action::Action;
 use crate::host::{Host, Machine, Mail};
@@ -40,6 +43,18 @@ pub struct Lan {
     ledgers: BTreeMap<Key, Ledger>,
     trace: Trace,
     sightings: Sightings,
+    takeovers: Vec<Takeover>,
+}
+
+/// A Backup that became Active because it heard nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Takeover {
+    /// When.
+    pub at: Instant,
+    /// Who.
+    pub host: Host,
+    /// How many frames in a row of each host had not got through to it.
+    pub missed: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -86,6 +101,7 @@ impl Lan {
                 .collect(),
             trace: Trace::default(),
             sightings: Sightings::new(),
+            takeovers: Vec::new(),
         };
         for host in 0..hosts.len() {
             lan.schedule(Instant::ZERO, Action::Start(Host(host)));
@@ -108,6 +124,12 @@ impl Lan {
     #[must_use]
     pub const fn sightings(&self) -> &Sightings {
         &self.sightings
+    }
+
+    /// Every takeover for want of a word.
+    #[must_use]
+    pub fn takeovers(&self) -> &[Takeover] {
+        &self.takeovers
     }
 
     /// The time.
@@ -516,6 +538,16 @@ impl Lan {
                 self.machines[host.0].kernel.habits.failing = failing;
                 Ok(())
             }
+            Action::Inject(frame) => {
+                for host in self.hosts() {
+                    self.put(self.now, Due::Frame(host, frame.clone()));
+                }
+                Ok(())
+            }
+            Action::Readdress(host, last) => self.change_link(host, |facts| {
+                facts.ipv4[0].0 = Ipv4Addr::new(192, 0, 2, last);
+                facts.link_local[0] = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, u16::from(last));
+            }),
             Action::Reload(host, plan) => {
                 // A stopped process would merge several of these; they are simply lost on it.
                 if self.machines[host.0].paused {
@@ -602,6 +634,19 @@ impl Lan {
                     self.put(self.now + delay, Due::Kernel(host, router, generation));
                 }
                 Output::Event(event) => {
+                    if let Happening::Role {
+                        to: Role::Active,
+                        reason: Reason::NoResponse,
+                        ..
+                    } = event.happening
+                    {
+                        let missed = self
+                            .hosts()
+                            .map(|from| self.wire.missed(from, host))
+                            .collect();
+                        let at = self.now;
+                        self.takeovers.push(Takeover { at, host, missed });
+                    }
                     *self
                         .sightings
                         .entry(sighting(&event.happening))

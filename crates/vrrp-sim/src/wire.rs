@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::host::Host;
@@ -52,6 +52,8 @@ pub struct Wire {
     cuts: BTreeSet<(Host, Host)>,
     /// Island of each host; hosts on different islands do not hear each other.
     islands: Vec<usize>,
+    /// How many frames in a row each host has missed of each.
+    missed: BTreeMap<(Host, Host), u32>,
     random: Random,
 }
 
@@ -61,6 +63,7 @@ impl Wire {
             weather,
             cuts: BTreeSet::new(),
             islands: vec![0; hosts],
+            missed: BTreeMap::new(),
             random,
         }
     }
@@ -98,6 +101,12 @@ impl Wire {
         })
     }
 
+    /// How many frames of `from` in a row did not get through to `to`.
+    #[must_use]
+    pub fn missed(&self, from: Host, to: Host) -> u32 {
+        self.missed.get(&(from, to)).copied().unwrap_or_default()
+    }
+
     /// How long a frame takes to `to`, once for each copy that arrives.
     pub(crate) fn carry(&mut self, from: Host, to: Host) -> impl Iterator<Item = Duration> + use<> {
         let mut copies = [None; 2];
@@ -107,6 +116,8 @@ impl Wire {
                 copies[1] = Some(self.delay());
             }
         }
+        let missed = self.missed.entry((from, to)).or_default();
+        *missed = if copies[0].is_some() { 0 } else { *missed + 1 };
         copies.into_iter().flatten()
     }
 

@@ -1,4 +1,4 @@
-//! Shows one seed as a readable trace.
+//! Shows one seed as a readable trace, or runs many worlds of misfortune and counts what was seen in them.
 #![expect(clippy::print_stdout, reason = "a command that prints")]
 
 use core::time::Duration;
@@ -9,6 +9,7 @@ use vrrp_sim::failover::{self, Cell};
 
 const USAGE: &str = "\
 usage: replay chaos --seed N
+       replay soak [--from N] --seeds COUNT
        replay failover --profile NAME --routers 2|3 --loss PERCENT --seed N";
 
 fn main() -> ExitCode {
@@ -20,6 +21,16 @@ fn main() -> ExitCode {
     let seed = option("--seed").and_then(|seed| seed.parse().ok());
     let done = match (arguments.first().map(String::as_str), seed) {
         (Some("chaos"), Some(seed)) => Some(chaos(seed)),
+        (Some("soak"), None) => {
+            option("--seeds")
+                .and_then(|seeds| seeds.parse().ok())
+                .map(|seeds| {
+                    let from = option("--from")
+                        .and_then(|from| from.parse().ok())
+                        .unwrap_or(0);
+                    soak(from, seeds)
+                })
+        }
         (Some("failover"), Some(seed)) => cell(option).map(|cell| watch(cell, seed)),
         _ => None,
     };
@@ -36,6 +47,18 @@ fn chaos(seed: u64) -> ExitCode {
     let result = world.run_on(&mut lan);
     println!("{world}\n{}", lan.trace());
     verdict(result.err().map(|verdict| verdict.to_string()))
+}
+
+fn soak(from: u64, seeds: u64) -> ExitCode {
+    match vrrp_sim::chaos::run(from..from + seeds) {
+        Ok(seen) => {
+            for (what, times) in seen {
+                println!("{times:>12}  {what}");
+            }
+            verdict(None)
+        }
+        Err(broken) => verdict(Some(broken)),
+    }
 }
 
 fn cell<'a>(option: impl Fn(&str) -> Option<&'a str>) -> Option<Cell> {
