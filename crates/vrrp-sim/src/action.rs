@@ -34,6 +34,8 @@ pub enum Action {
     Heal,
     /// The wire behaves like this from now on.
     Weather(Weather),
+    /// The host's sockets fail, or work again.
+    Deafen(Host, bool),
     /// The kernel refuses, or no longer does.
     KernelFails(Host, bool),
     /// A stranger sends this to everybody.
@@ -66,6 +68,8 @@ impl fmt::Display for Action {
                 "weather: loss {}, duplication {}, delay {:?} + {:?}",
                 weather.loss, weather.duplication, weather.delay, weather.jitter
             ),
+            Self::Deafen(host, true) => write!(f, "{host} cannot hear"),
+            Self::Deafen(host, false) => write!(f, "{host} can hear again"),
             Self::KernelFails(host, true) => write!(f, "the kernel of {host} refuses"),
             Self::KernelFails(host, false) => write!(f, "the kernel of {host} obeys again"),
             Self::Inject(frame) => write!(

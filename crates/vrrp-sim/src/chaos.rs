@@ -181,7 +181,7 @@ impl World {
         let other = Host(random.index(self.hosts.len()));
         let now = Duration::ZERO;
         let later = random.up_to(self.pace * 10);
-        match random.below(if self.refusing { 15 } else { 14 }) {
+        match random.below(if self.refusing { 16 } else { 15 }) {
             0 => vec![(now, Action::Crash(host)), (later, Action::Start(host))],
             1 => vec![(now, Action::Stop(host)), (later, Action::Start(host))],
             2 | 3 => vec![(now, Action::Pause(host)), (later, Action::Resume(host))],
@@ -220,6 +220,10 @@ impl World {
                 vec![(now, Action::Readdress(host, last))]
             }
             14 => vec![
+                (now, Action::Deafen(host, true)),
+                (later, Action::Deafen(host, false)),
+            ],
+            15 => vec![
                 (now, Action::KernelFails(host, true)),
                 (later, Action::KernelFails(host, false)),
             ],
@@ -284,6 +288,7 @@ impl World {
         for host in lan.hosts() {
             for action in [
                 Action::KernelFails(host, false),
+                Action::Deafen(host, false),
                 Action::Plug(host),
                 Action::Resume(host),
                 Action::Start(host),

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use vrrp_proto::receive::Envelope;
 use vrrp_proto::{
-    Datagram, Engine, Generation, Input, Instant, LinkFacts, LinkId, Output, Plan, RouterId,
+    Datagram, Engine, Family, Generation, Input, Instant, LinkFacts, LinkId, Output, Plan, RouterId,
 };
 
 use crate::kernel::Kernel;
@@ -33,6 +33,13 @@ pub(crate) enum Mail {
     Link,
 }
 
+/// One piece of news about the interface.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    Hearing(Family, bool),
+    Facts(Option<LinkFacts>),
+}
+
 /// Frames that a socket keeps for a process that does not read; later ones are lost, as in a real receive buffer.
 const SOCKET_BUFFER: usize = 256;
 
@@ -47,6 +54,8 @@ pub(crate) struct Machine {
     /// None: no process.
     pub(crate) engine: Option<Engine>,
     pub(crate) paused: bool,
+    /// Its sockets fail.
+    pub(crate) deaf: bool,
     mail: VecDeque<Mail>,
     lateness: Duration,
     alarm: Option<Alarm>,
@@ -71,6 +80,7 @@ impl Machine {
             born: plan.facts(number),
             engine: None,
             paused: false,
+            deaf: false,
             mail: VecDeque::new(),
             lateness: plan.lateness,
             alarm: None,
@@ -168,12 +178,28 @@ impl Machine {
         }
     }
 
-    /// The process learns the state of its interface.
-    pub(crate) fn learn_link(&mut self, now: Instant) -> Vec<Output> {
-        let facts = self.facts.clone();
-        let input = Input::Link {
-            interface: INTERFACE,
-            facts: facts.as_ref(),
+    /// What the process learns about its interface: whether it can hear there, and the state of the interface.
+    pub(crate) fn news(&self) -> [News; 3] {
+        let hearing = |family| News::Hearing(family, self.deaf);
+        [
+            hearing(Family::Ipv4),
+            hearing(Family::Ipv6),
+            News::Facts(self.facts.clone()),
+        ]
+    }
+
+    /// The process learns it.
+    pub(crate) fn learn(&mut self, now: Instant, news: &News) -> Vec<Output> {
+        let input = match news {
+            News::Hearing(family, deaf) => Input::Hearing {
+                link: LinkId(0),
+                family: *family,
+                failure: deaf.then_some("permission denied"),
+            },
+            News::Facts(facts) => Input::Link {
+                interface: INTERFACE,
+                facts: facts.as_ref(),
+            },
         };
         self.feed(now, input)
     }

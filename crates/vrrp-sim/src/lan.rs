@@ -443,7 +443,7 @@ impl Lan {
 
     fn deliver(&mut self, to: Host, frame: Frame) -> Result<(), Verdict> {
         let machine = &mut self.machines[to.0];
-        if !machine.is_plugged() || machine.engine.is_none() {
+        if !machine.is_plugged() || machine.deaf || machine.engine.is_none() {
             return Ok(());
         }
         if machine.paused {
@@ -479,8 +479,11 @@ impl Lan {
             machine.keep(Mail::Link);
             return Ok(());
         }
-        let outputs = machine.learn_link(self.now);
-        self.carry_out(host, outputs)
+        for news in machine.news() {
+            let outputs = self.machines[host.0].learn(self.now, &news);
+            self.carry_out(host, outputs)?;
+        }
+        Ok(())
     }
 
     fn perform(&mut self, action: Action) -> Result<(), Verdict> {
@@ -534,6 +537,11 @@ impl Lan {
                 self.wire.weather = weather;
                 Ok(())
             }
+            Action::Deafen(host, deaf) => {
+                self.machines[host.0].deaf = deaf;
+                self.put(self.now + LINK_NEWS, Due::Link(host));
+                Ok(())
+            }
             Action::KernelFails(host, failing) => {
                 self.machines[host.0].kernel.habits.failing = failing;
                 Ok(())
@@ -566,8 +574,7 @@ impl Lan {
         }
         let outputs = self.machines[host.0].boot(self.now);
         self.carry_out(host, outputs)?;
-        let outputs = self.machines[host.0].learn_link(self.now);
-        self.carry_out(host, outputs)
+        self.link_news(host)
     }
 
     /// The process reads what has piled up, and only then looks at the clock.

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use vrrp_sim::failover::{HEAD, LOSSES, Row, cells};
 
-const SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 1_000 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 40 } else { 1_000 };
 
 #[test]
 fn failover_by_loss() {

@@ -178,3 +178,12 @@ fn new_addresses_are_not_announced_before_the_kernel_has_them() {
     };
     assert_eq!(announce.addresses.len(), 2);
 }
+
+#[test]
+fn a_little_lateness_is_not_announced() {
+    let mut bench = Bench::active(plan());
+    bench.run(millis(10_000));
+    bench.sleep(millis(1_900));
+    let did = bench.tick();
+    assert_eq!((did.sent().len(), did.announced()), (1, 0));
+}

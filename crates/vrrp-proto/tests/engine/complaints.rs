@@ -130,3 +130,29 @@ fn a_message_without_router_is_nobodys_complaint() {
     ));
     assert_eq!(bench.engine.statistics().short_packets, 1);
 }
+
+#[test]
+fn two_actives_heard_in_turn_are_not_an_event_each() {
+    let mut bench = Bench::backup(plan());
+    let mut said = 0;
+    for turn in 0..100_000_u32 {
+        bench.sleep(millis(10));
+        let from = if turn % 2 == 0 {
+            "192.0.2.201"
+        } else {
+            "192.0.2.202"
+        };
+        said += bench
+            .hear(&Packet::of(&plan(), 200).from(from))
+            .said()
+            .len();
+    }
+    // Ten a minute, for a thousand seconds.
+    assert!(said <= 170, "{said}");
+    let last = Some((ip("192.0.2.202"), Priority::new(200)));
+    assert_eq!(
+        bench.status().active,
+        last,
+        "the status is exact all the same"
+    );
+}

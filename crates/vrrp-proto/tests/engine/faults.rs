@@ -248,3 +248,51 @@ fn a_router_that_cannot_hear_does_not_take_part() {
     assert_eq!(bench.role(), Role::Backup);
     assert!(bench.faults().is_empty());
 }
+
+#[test]
+fn deafness_concerns_one_family_and_whoever_joins_it() {
+    // It would believe that nobody else is there. The other family of the interface hears well.
+    let families = || {
+        [
+            plan(),
+            RouterPlan {
+                name: "wan6".into(),
+                ..plan_v6()
+            },
+        ]
+    };
+    let mut bench = Bench::of(families());
+    bench.run(millis(5_000));
+    let hearing = |failure| Input::Hearing {
+        link: ETH0,
+        family: Family::Ipv4,
+        failure,
+    };
+    let did = bench.input(hearing(Some("permission denied")));
+    assert_eq!(did.sent(), [0], "it can still speak");
+    assert_eq!(
+        bench.faults(),
+        ["cannot hear advertisements on eth0: permission denied"]
+    );
+    assert_eq!(bench.status_of("wan4").role, Role::Initialize);
+    assert_eq!(bench.status_of("wan6").role, Role::Active);
+    assert!(bench.input(hearing(Some("permission denied"))).nothing());
+    assert_eq!(
+        bench.input(hearing(Some("no memory"))).said(),
+        ["faults"],
+        "another reason is news"
+    );
+    // A router that is added meanwhile is as deaf.
+    let mut more = families().to_vec();
+    more.push(RouterPlan {
+        name: "late".into(),
+        vrid: Vrid::new(99).unwrap(),
+        ..plan()
+    });
+    bench.reload(more);
+    assert_eq!(bench.status_of("late").role, Role::Initialize);
+    let did = bench.input(hearing(None));
+    let started = (Role::Initialize, Role::Backup, Reason::Startup);
+    assert_eq!(did.transitions(), [started, started]);
+    assert_eq!(bench.faults(), [""; 0]);
+}
