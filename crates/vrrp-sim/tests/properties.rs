@@ -36,6 +36,7 @@ enum Op {
     Wake(Duration),
     Tick,
     Link(u8),
+    Hearing(Family, bool),
     Kernel {
         router: u32,
         back: u64,
@@ -72,6 +73,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..8_000_u64).prop_map(|millis| Op::Wake(Duration::from_millis(millis))),
         3 => Just(Op::Tick),
         2 => any::<u8>().prop_map(Op::Link),
+        1 => (prop_oneof![Just(Family::Ipv4), Just(Family::Ipv6)], any::<bool>()).prop_map(|(family, deaf)| Op::Hearing(family, deaf)),
         4 => (0..5_u32, 0..2_u64, prop::bool::weighted(0.8)).prop_map(|(router, back, fine)| Op::Kernel { router, back, fine }),
         1 => (0..5_u32).prop_map(Op::Upkeep),
         1 => (0..6_usize).prop_map(Op::Reload),
@@ -205,6 +207,14 @@ impl Bench {
                 Input::Link {
                     interface: INTERFACE,
                     facts: facts(*flaws).as_ref(),
+                },
+            ),
+            Op::Hearing(family, deaf) => self.engine.handle(
+                now,
+                Input::Hearing {
+                    link: LinkId(0),
+                    family: *family,
+                    failure: deaf.then_some("permission denied"),
                 },
             ),
             Op::Kernel { router, back, fine } => {

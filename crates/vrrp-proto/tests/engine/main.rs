@@ -1,6 +1,7 @@
 //! The engine through its public door: inputs at chosen times, outputs in order.
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod advertisements;
 mod announcements;
 mod bench;
 mod complaints;
