@@ -1,7 +1,7 @@
 //! The fixture of the conformance statements: a device under test, and a tester at the other end of its cables.
 
 use crate::capture::Sighting;
-use crate::clock::{Stamp, ms, tolerance};
+use crate::clock::{Stamp, ms, tolerance, wait_for};
 use crate::daemon::Daemon;
 use crate::netns::Namespace;
 use crate::profile::Profile;
@@ -79,7 +79,7 @@ impl Bench {
     /// If it does not within 3 s.
     pub fn start(&mut self, adjust: impl FnOnce(Router) -> Router) {
         self.start_file(&file(&[adjust(Router::new(NAME, self.profile))]));
-        let left = crate::clock::wait_for(ms(3000), || {
+        let left = wait_for(ms(3000), || {
             (self.daemon().state(NAME) != "initialize").then_some(())
         });
         assert!(
@@ -112,7 +112,28 @@ impl Bench {
         let resigned = self.lan.send(&self.profile.advert(0));
         let advert = self.lan.expect_advert(resigned, ms(4500));
         self.daemon().wait_state(NAME, "active", ms(1000));
+        self.wait_in_step();
         advert
+    }
+
+    /// Waits until the daemon reports that the kernel holds what it wants: addresses, forwarding, filters.
+    ///
+    /// The first advertisement does not wait for the kernel, and the kernel may be busy with other namespaces.
+    ///
+    /// # Panics
+    /// If that takes 3 s.
+    pub fn wait_in_step(&self) {
+        let asked = Stamp::now();
+        let in_step = wait_for(ms(3000), || {
+            (self.daemon().router(NAME)["kernel-in-step"] == true).then_some(())
+        });
+        assert!(
+            in_step.is_some(),
+            "the kernel is not in step for 3 s, of which it was locked by others for {:?}; the daemon waits in {}; {:#}",
+            crate::stall::kernel(asked, Stamp::now()),
+            self.daemon().waits_in(),
+            self.daemon().router(NAME)
+        );
     }
 
     /// The daemon.

@@ -20,10 +20,14 @@ pub struct Experience {
     pub lost: usize,
     /// Probes that arrived more than once.
     pub doubled: usize,
-    /// The longest time between two arrivals.
+    /// The longest outage: from the last probe sent that arrived to the next sent that arrived, with a lost one between.
+    ///
+    /// Derived from losses, so that a client that was itself kept from the processor has not lost its gateway.
     pub gap: Duration,
     /// When that gap began.
     pub gap_began: Stamp,
+    /// The longest time between two arrivals, whatever the reason.
+    pub silence: Duration,
 }
 
 /// Sends a numbered datagram every millisecond from one namespace to another, through whatever routes lie between.
@@ -127,16 +131,28 @@ impl Client {
                 *times += 1;
             }
         }
-        let (mut gap, mut gap_began, mut before) = (Duration::ZERO, from, from);
+        let (mut gap, mut gap_began, mut served, mut broken) = (Duration::ZERO, from, from, false);
+        for (number, at) in sent.iter().enumerate().take(last).skip(first) {
+            if times[number] == 0 {
+                broken = true;
+                continue;
+            }
+            if broken && at.since(served) > gap {
+                (gap, gap_began) = (at.since(served), served);
+            }
+            (served, broken) = (*at, false);
+        }
+        if broken && until.since(served) > gap {
+            (gap, gap_began) = (until.since(served), served);
+        }
+        let (mut silence, mut before) = (Duration::ZERO, from);
         for at in arrived
             .iter()
             .map(|(_, at)| *at)
             .filter(|at| *at >= from && *at < until)
             .chain([until])
         {
-            if at.since(before) > gap {
-                (gap, gap_began) = (at.since(before), before);
-            }
+            silence = silence.max(at.since(before));
             before = at;
         }
         Experience {
@@ -145,6 +161,7 @@ impl Client {
             doubled: times[first..].iter().filter(|times| **times > 1).count(),
             gap,
             gap_began,
+            silence,
         }
     }
 }

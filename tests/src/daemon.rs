@@ -137,6 +137,29 @@ impl Daemon {
         self.process.resident_kib().unwrap_or(0)
     }
 
+    /// Where in the kernel each of its threads waits: the evidence when it is stuck.
+    #[must_use]
+    pub fn waits_in(&self) -> String {
+        let tasks = format!("/proc/{}/task", self.process.pid());
+        let Ok(tasks) = std::fs::read_dir(tasks) else {
+            return "no process".to_owned();
+        };
+        let of = |path: PathBuf| {
+            std::fs::read_to_string(path)
+                .unwrap_or_default()
+                .trim()
+                .replace('\n', " < ")
+        };
+        let threads = tasks.flatten().map(|task| {
+            format!(
+                "{}: {}",
+                of(task.path().join("comm")),
+                of(task.path().join("stack"))
+            )
+        });
+        threads.collect::<Vec<_>>().join("; ")
+    }
+
     /// Runs `vrrpctl` against this daemon.
     ///
     /// # Panics

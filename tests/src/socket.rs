@@ -1,5 +1,8 @@
-//! Packet sockets.
-#![expect(unsafe_code, reason = "no safe wrapper fills a sockaddr_ll")]
+//! Packet sockets, and one netlink socket.
+#![expect(
+    unsafe_code,
+    reason = "no safe wrapper fills a sockaddr_ll or a sockaddr_nl"
+)]
 
 use crate::clock::Stamp;
 use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, setsockopt, sockopt};
@@ -89,5 +92,56 @@ impl PacketSocket {
                 .is_some_and(|address| address.pkttype() == OUTGOING),
             length: message.bytes,
         }))
+    }
+}
+
+/// Changes the MTU of the loopback back and forth: the smallest thing that needs the kernel's configuration lock.
+pub(crate) struct LinkChanger {
+    socket: Socket,
+    mtu: u32,
+}
+
+impl LinkChanger {
+    /// For the loopback of the calling thread's namespace.
+    pub(crate) fn loopback() -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::from(libc::AF_NETLINK),
+            Type::RAW,
+            Some(Protocol::from(libc::NETLINK_ROUTE)),
+        )?;
+        socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+        // SAFETY: as for the packet socket; a zeroed sockaddr_nl with its family set is the kernel.
+        let ((), kernel) = unsafe {
+            SockAddr::try_init(|storage, length| {
+                let address = storage.cast::<libc::sockaddr_nl>();
+                (*address).nl_family = libc::AF_NETLINK.unsigned_abs().try_into().expect("small");
+                *length = u32::try_from(size_of::<libc::sockaddr_nl>()).expect("small");
+                Ok(())
+            })?
+        };
+        socket.connect(&kernel)?;
+        Ok(Self {
+            socket,
+            mtu: 65_536,
+        })
+    }
+
+    /// One change; returns when the kernel has answered.
+    pub(crate) fn change(&mut self) -> io::Result<()> {
+        self.mtu = if self.mtu == 65_536 { 65_535 } else { 65_536 };
+        let mut message: Vec<u8> = Vec::new();
+        message.extend(40_u32.to_ne_bytes());
+        message.extend(libc::RTM_NEWLINK.to_ne_bytes());
+        message.extend(5_u16.to_ne_bytes()); // NLM_F_REQUEST | NLM_F_ACK
+        message.extend([0; 8]);
+        message.extend([0; 4]);
+        message.extend(1_i32.to_ne_bytes()); // The loopback is always the first.
+        message.extend([0; 8]);
+        message.extend(8_u16.to_ne_bytes());
+        message.extend(libc::IFLA_MTU.to_ne_bytes());
+        message.extend(self.mtu.to_ne_bytes());
+        self.socket.send(&message)?;
+        nix::sys::socket::recv(self.socket.as_raw_fd(), &mut [0; 4096], MsgFlags::empty())?;
+        Ok(())
     }
 }

@@ -241,14 +241,15 @@ fn gaps_of_a_client(profile: Profile) {
     std::thread::sleep(ms(500));
     let bounded = |what: &str, from: Stamp, bound: Duration| {
         let seen = client.experience(from);
-        let stalled = stall::longest(seen.gap_began, seen.gap_began + seen.gap);
+        let stalled = stall::kernel(seen.gap_began, seen.gap_began + seen.gap);
         println!(
-            "{profile:?}, {what}: gap {:.1} ms, lost {}, doubled {} (bound {:.1} ms + {} ms)",
+            "{profile:?}, {what}: gap {:.1} ms, lost {}, doubled {} (bound {:.1} ms + {} ms; longest silence {:.1} ms)",
             ms_of(seen.gap),
             seen.lost,
             seen.doubled,
             ms_of(bound),
-            slack().as_millis()
+            slack().as_millis(),
+            ms_of(seen.silence)
         );
         assert!(seen.gap <= bound + slack() + stalled, "{what}: {seen:?}");
         seen

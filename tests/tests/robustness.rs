@@ -290,7 +290,7 @@ fn removed_by_hand(profile: Profile, what: &str, remove: impl Fn(&Namespace, IpA
         panic!("{what}: one absence that ends, not {absences:?}")
     };
     assert!(
-        *lasted <= ms(20) + stall::longest(*began, *began + *lasted),
+        *lasted <= ms(20) + stall::kernel(*began, *began + *lasted),
         "{what}: back after {lasted:?}"
     );
     expect_no_missed_advert(&bench.lan, from - interval, interval);

@@ -16,6 +16,7 @@ fn demote(bench: &Bench) -> vrrp_lab::tester::Repeater {
     let sent = Stamp::now();
     let winner = bench.lan.repeat(&bench.advert(200), ms(1000));
     bench.daemon().wait_state(NAME, "backup", ms(1000));
+    bench.wait_in_step();
     (sent + ms(200)).sleep_until();
     winner
 }
