@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vrrp_proto::desired::Desired;
@@ -27,7 +28,7 @@ pub(super) const fn concerns(desired: &Desired) -> bool {
 /// The ruleset for `routers`; `None` when none needs one.
 pub(super) fn script(
     owner: OwnerId,
-    routers: &BTreeMap<RouterId, Desired>,
+    routers: &BTreeMap<RouterId, Arc<Desired>>,
     observed: &Observed,
 ) -> Option<String> {
     let mut ipv4: BTreeSet<Ipv4Addr> = BTreeSet::new();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use vrrp_proto::desired::Desired;
@@ -102,7 +103,11 @@ impl FilterGuard {
     }
 
     /// Installs, changes or removes the table as `routers` need.
-    pub(super) fn settle(&mut self, routers: &BTreeMap<RouterId, Desired>, observed: &Observed) {
+    pub(super) fn settle(
+        &mut self,
+        routers: &BTreeMap<RouterId, Arc<Desired>>,
+        observed: &Observed,
+    ) {
         let now = Instant::now();
         if self.patience.until.is_some_and(|until| until > now) {
             return;

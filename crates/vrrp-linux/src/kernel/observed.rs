@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 
 use vrrp_proto::link::LinkFacts;
+use vrrp_proto::plan::VirtualAddress;
 use vrrp_proto::types::{MacAddress, is_link_local};
 
 use super::owner::{ADDRESS_PROTOCOL, Mark, OwnerId};
@@ -159,7 +160,8 @@ pub(super) struct Link {
     pub(super) carrier: bool,
     pub(super) mtu: u32,
     pub(super) group: u32,
-    pub(super) alias: String,
+    /// What its alias says, if we or our like wrote it.
+    pub(super) mark: Option<Mark>,
     pub(super) master: Option<u32>,
     pub(super) kind: Kind,
     /// The link below it, when that is in the same namespace.
@@ -172,16 +174,12 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn mark(&self) -> Option<Mark> {
-        Mark::parse(&self.alias)
-    }
-
     /// Whether `owner` made it. A macvlan just created has no alias yet, but it is in the group.
     pub(super) fn is_of(&self, owner: OwnerId) -> bool {
         matches!(self.kind, Kind::Macvlan { .. })
             && (self.group == owner.group()
                 || self.group == owner.leaving_group()
-                || self.mark().is_some_and(|mark| mark.owner == owner))
+                || self.mark.as_ref().is_some_and(|mark| mark.owner == owner))
     }
 }
 
@@ -208,6 +206,21 @@ impl Address {
         self.metric == owner.metric()
     }
 
+    /// One of ours that the kernel has accepted and not yet in use.
+    pub(super) const fn expected(address: VirtualAddress, metric: u32) -> Self {
+        Self {
+            ip: address.ip,
+            prefix_len: address.prefix_len,
+            protocol: ADDRESS_PROTOCOL,
+            metric,
+            flags: flag::TENTATIVE,
+        }
+    }
+
+    pub(super) const fn is_tentative(&self) -> bool {
+        self.flags & flag::TENTATIVE != 0
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.ip == other.ip && self.prefix_len == other.prefix_len
     }
@@ -223,6 +236,8 @@ pub(super) enum Event {
     LinkGone(u32),
     Address(u32, Address),
     AddressGone(u32, Address),
+    /// An address was accepted and will be notified when it is in use.
+    Expected(u32, Address),
     /// A setting for which the kernel notifies; `None`: of `conf.all`.
     Ipv4(Option<u32>, Ipv4Key, i32),
     Ipv6(Option<u32>, Ipv6Key, i32),
@@ -342,6 +357,15 @@ impl Observed {
                         }
                     }
                 }
+            }
+            Event::Expected(index, address) => {
+                let known = self
+                    .link(index)
+                    .is_none_or(|link| link.addresses.iter().any(|old| old.is_same(&address)));
+                if known {
+                    return Effect::Nothing;
+                }
+                self.apply(Event::Address(index, address))
             }
             Event::AddressGone(index, address) => {
                 let Some(link) = self.links.get_mut(&index) else {

@@ -19,6 +19,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use vrrp_proto::desired::Desired;
 use vrrp_proto::plan::VirtualAddress;
@@ -38,8 +39,17 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// Why a router cannot have what it wants; nothing that we may do would help.
     pub(super) obstacles: Vec<(RouterId, String)>,
-    /// Routers for which a step of another one is needed.
+    /// Routers that need a step of another one, or the kernel's time.
     pub(super) waiting: Vec<RouterId>,
+}
+
+/// How far a plan reaches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Scope {
+    /// All routers are known: what is ours and none of them wants is to go.
+    Everything,
+    /// Only some routers, which have a macvlan each; what belongs to others is not looked at.
+    Some,
 }
 
 /// What a router's kernel state depends on besides itself. When this changed, steps are an adaptation; otherwise
@@ -93,7 +103,8 @@ pub(super) fn macvlan_name(parent: u32, family: Family, vrid: u8) -> String {
 /// that carried the record were deleted by somebody else.
 pub(super) fn plan(
     owner: OwnerId,
-    routers: &BTreeMap<RouterId, Desired>,
+    routers: &BTreeMap<RouterId, Arc<Desired>>,
+    scope: Scope,
     observed: &Observed,
     touched: &BTreeMap<u32, ParentConf>,
 ) -> Plan {
@@ -101,6 +112,7 @@ pub(super) fn plan(
         owner,
         observed,
         touched,
+        originals: originals(observed),
         plan: Plan::default(),
         links: BTreeMap::new(),
         guests: BTreeSet::new(),
@@ -111,15 +123,26 @@ pub(super) fn plan(
     for (id, desired) in routers {
         planner.router(*id, desired);
     }
-    planner.clean();
+    if scope == Scope::Everything {
+        planner.clean();
+    }
     planner.plan.steps.sort_by_key(|step| step.stage);
     planner.plan
+}
+
+/// How parents were before any daemon like this one changed them, as the marks of their macvlans say.
+fn originals(observed: &Observed) -> BTreeMap<u32, ParentConf> {
+    observed
+        .links()
+        .filter_map(|link| Some((link.lower?, link.mark.as_ref()?.parent?)))
+        .collect()
 }
 
 struct Planner<'a> {
     owner: OwnerId,
     observed: &'a Observed,
     touched: &'a BTreeMap<u32, ParentConf>,
+    originals: BTreeMap<u32, ParentConf>,
     plan: Plan,
     /// Macvlans that are wanted, by name, and who wants them.
     links: BTreeMap<String, RouterId>,
@@ -175,7 +198,11 @@ impl Planner<'_> {
                 None => self.add(Stage::Take, id, parent.index, *wanted),
                 // A real address with another prefix length serves as well, and is not ours to change.
                 Some(there) if !there.is_of(self.owner) => {}
-                Some(there) if there.prefix_len == wanted.prefix_len => {}
+                Some(there) if there.prefix_len == wanted.prefix_len => {
+                    if there.is_tentative() {
+                        self.plan.waiting.push(id);
+                    }
+                }
                 Some(there) => {
                     let op = Op::Remove {
                         link: parent.index,
@@ -204,11 +231,8 @@ impl Planner<'_> {
         if uses_arp {
             self.needed.insert(parent.index);
         }
-        let mark = Mark {
-            owner: self.owner,
-            router: desired.name.clone(),
-            parent: uses_arp.then(|| self.originals(parent)),
-        };
+        let originals = uses_arp.then(|| self.originals(parent));
+        let mark = Mark::new(self.owner, &desired.name, originals);
         let Some(link) = observed.named(&name) else {
             let op = Op::Create {
                 name,
@@ -217,13 +241,13 @@ impl Planner<'_> {
                 mtu: parent.mtu,
                 group: self.owner.group(),
                 alias: mark.to_string(),
-                ipv4: self.ipv4(desired, parent, false),
+                ipv4: self.ipv4(desired, parent, false).to_vec(),
                 ipv6: parent.ipv6.is_some(),
             };
             return self.step(Stage::Create, Some(id), op);
         };
         if !link.is_of(self.owner) {
-            let sentence = match link.mark() {
+            let sentence = match &link.mark {
                 Some(other) => format!(
                     "the interface {name} belongs to router {} of another vrrpd ({})",
                     other.router, other.owner
@@ -239,10 +263,12 @@ impl Planner<'_> {
 
         let before = self.plan.steps.len();
         self.properties(id, desired, link, parent, &mark, mac);
+        let properties_done = self.plan.steps.len() == before;
         if uses_arp {
             // After the alias, which keeps the originals.
             self.parent(id, parent);
         }
+        self.strays(id, desired, link);
         if !link.up {
             // It comes up deaf and empty; what its role needs follows.
             self.plan.waiting.push(id);
@@ -252,8 +278,7 @@ impl Planner<'_> {
         if !parent_done {
             self.plan.waiting.push(id);
         }
-        let prepared = self.plan.steps.len() == before && parent_done;
-        let (open, take) = if prepared {
+        let (open, take) = if properties_done && parent_done {
             (Stage::Open, Stage::Take)
         } else {
             (Stage::OpenLate, Stage::TakeLate)
@@ -262,14 +287,10 @@ impl Planner<'_> {
         self.addresses(id, desired, link, take);
     }
 
-    /// How `parent` was before any daemon like this one changed it.
     fn originals(&self, parent: &Link) -> ParentConf {
-        self.observed
-            .links()
-            .filter(|link| link.lower == Some(parent.index))
-            .find_map(|link| link.mark()?.parent)
-            .or_else(|| self.touched.get(&parent.index).copied())
-            .unwrap_or_else(|| ParentConf::of(&parent.ipv4))
+        let known = self.originals.get(&parent.index);
+        let known = known.or_else(|| self.touched.get(&parent.index));
+        known.map_or_else(|| ParentConf::of(&parent.ipv4), |it| *it)
     }
 
     fn parent(&mut self, id: RouterId, parent: &Link) {
@@ -307,10 +328,9 @@ impl Planner<'_> {
         });
         let no_generation =
             |conf: &super::observed::Ipv6Conf| conf.address_generation == NO_ADDRESS_GENERATION;
-        let alias = mark.to_string();
         let changes = [
             (link.group != self.owner.group()).then(|| Change::Group(self.owner.group())),
-            (link.alias != alias).then_some(Change::Alias(alias)),
+            (link.mark.as_ref() != Some(mark)).then(|| Change::Alias(mark.to_string())),
             (link.mac != Some(mac)).then_some(Change::Mac(mac)),
             (link.mtu != parent.mtu).then_some(Change::Mtu(parent.mtu)),
             (link.master != vrf).then_some(Change::Master(vrf)),
@@ -372,7 +392,7 @@ impl Planner<'_> {
     }
 
     /// IPv4 settings of a macvlan; `forwarding`, which depends on the role, comes first.
-    fn ipv4(&self, desired: &Desired, parent: &Link, active: bool) -> Vec<(Ipv4Key, i32)> {
+    fn ipv4(&self, desired: &Desired, parent: &Link, active: bool) -> [(Ipv4Key, i32); 10] {
         let forwarding = if active && desired.family == Family::Ipv4 {
             parent.ipv4.get(Ipv4Key::Forwarding)
         } else {
@@ -384,7 +404,7 @@ impl Planner<'_> {
         } else {
             2
         };
-        vec![
+        [
             (Ipv4Key::Forwarding, forwarding),
             (Ipv4Key::RpFilter, rp_filter),
             (Ipv4Key::ArpIgnore, 1),
@@ -445,43 +465,36 @@ impl Planner<'_> {
         }
     }
 
-    /// The addresses of a macvlan: it is ours, and so is everything on it.
-    fn addresses(&mut self, id: RouterId, desired: &Desired, link: &Link, take: Stage) {
-        let wanted = |there: &Address| {
-            desired.active
+    /// Addresses of a macvlan that are not wanted: it is ours, and so is everything on it.
+    fn strays(&mut self, id: RouterId, desired: &Desired, link: &Link) {
+        for there in &link.addresses {
+            let wanted = desired.active
                 && desired
                     .addresses
                     .contains(&address(there.ip, there.prefix_len))
-                && there.is_of(self.owner)
-        };
-        let stray: Vec<&Address> = link
-            .addresses
-            .iter()
-            .filter(|there| !wanted(there))
-            // They go with `disable_ipv6`.
-            .filter(|there| {
-                there.ip.is_ipv4() || (desired.active && desired.family == Family::Ipv6)
-            })
-            .collect();
-        for there in stray {
-            let op = Op::Remove {
-                link: link.index,
-                address: address(there.ip, there.prefix_len),
-            };
-            self.step(Stage::Release, Some(id), op);
+                && there.is_of(self.owner);
+            // Those of IPv6 go with `disable_ipv6`, when that is due.
+            let alone = there.ip.is_ipv4() || (desired.active && desired.family == Family::Ipv6);
+            if alone && !wanted {
+                let op = Op::Remove {
+                    link: link.index,
+                    address: address(there.ip, there.prefix_len),
+                };
+                self.step(Stage::Release, Some(id), op);
+            }
         }
-        if desired.active {
-            for missing in &desired.addresses {
-                let there =
-                    |it: &&Address| it.ip == missing.ip && it.prefix_len == missing.prefix_len;
-                if !link
-                    .addresses
-                    .iter()
-                    .find(there)
-                    .is_some_and(|it| it.is_of(self.owner))
-                {
-                    self.add(take, id, link.index, *missing);
-                }
+    }
+
+    /// Addresses of a macvlan that are missing.
+    fn addresses(&mut self, id: RouterId, desired: &Desired, link: &Link, take: Stage) {
+        for wanted in desired.addresses.iter().filter(|_| desired.active) {
+            let there = link.addresses.iter().find(|it| {
+                it.ip == wanted.ip && it.prefix_len == wanted.prefix_len && it.is_of(self.owner)
+            });
+            match there {
+                None => self.add(take, id, link.index, *wanted),
+                Some(there) if there.is_tentative() => self.plan.waiting.push(id),
+                Some(_) => {}
             }
         }
     }
@@ -515,9 +528,8 @@ impl Planner<'_> {
                 }
                 continue;
             }
-            if let (Some(parent), Some(mark)) = (link.lower, link.mark())
+            if let (Some(parent), Some(mark)) = (link.lower, &link.mark)
                 && let Some(originals) = mark.parent
-                && mark.owner == owner
             {
                 leaving.entry(parent).or_insert(originals);
             }
@@ -567,7 +579,8 @@ impl Planner<'_> {
             || self.observed.links().any(|link| {
                 link.lower == Some(index)
                     && link
-                        .mark()
+                        .mark
+                        .as_ref()
                         .is_some_and(|mark| mark.owner != self.owner && mark.parent.is_some())
             });
         let Some(parent) = self.observed.link(index).filter(|_| !needed) else {

