@@ -1,12 +1,12 @@
 # Sourced by the other scripts: installs what they need and the machine does not have, and nothing else.
 # shellcheck shell=bash
 
-# need PACKAGE=PROGRAM...  PROGRAM is looked up in PATH and among the administrator's; one with a slash is a file.
+# need PACKAGE=PROGRAM...  PROGRAM is looked up in PATH and among the administrator's; one with a slash is a file of that path.
 need() {
     local pair program missing=()
     for pair in "$@"; do
         program=${pair#*=}
-        PATH=$PATH:/usr/sbin:/sbin type -P "$program" >/dev/null || missing+=("${pair%%=*}")
+        [[ $program == /* && -e $program ]] || PATH=$PATH:/usr/sbin:/sbin type -P "$program" >/dev/null || missing+=("${pair%%=*}")
     done
     if ((${#missing[@]} == 0)); then
         return

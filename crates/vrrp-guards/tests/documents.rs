@@ -66,6 +66,28 @@ fn every_crate_is_explained() {
     }
 }
 
+/// `file::test` in the list of failures names a test that exists, or with a star a family of them.
+#[test]
+fn tests_that_are_named_exist() {
+    let text = fs::read_to_string(root().join("docs/failures.md")).unwrap();
+    let mut code = files("tests");
+    code.extend(files("crates"));
+    let names = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|name| name.split_once("::"));
+    for (_, test) in names {
+        let start = format!("fn {}", test.trim_end_matches('*'));
+        let end = if test.ends_with('*') { "" } else { "(" };
+        let start = start + end;
+        assert!(
+            code.iter().any(|file| file.text.contains(&start)),
+            "docs/failures.md names {test}"
+        );
+    }
+}
+
 #[test]
 fn scripts_can_be_run() {
     use std::os::unix::fs::PermissionsExt;
