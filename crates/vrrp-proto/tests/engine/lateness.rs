@@ -90,3 +90,23 @@ fn no_input_makes_a_late_active_speak() {
     assert_eq!(bench.shutdown().sent(), [0; 0]);
     assert_eq!(bench.role(), Role::Initialize);
 }
+
+#[test]
+fn who_stands_back_knows_no_active_until_it_hears_one() {
+    let mut bench = Bench::backup(plan());
+    bench.hear_priority(200);
+    let peer = Some((ip("192.0.2.200"), Priority::new(200)));
+    assert_eq!(bench.status().active, peer);
+    bench.wake();
+    let ourselves = Some((ip("192.0.2.11"), Priority::new(100)));
+    assert_eq!(bench.status().active, ourselves);
+    bench.sleep(millis(10_000));
+    bench.tick();
+    assert_eq!(
+        bench.status().active,
+        None,
+        "what it once followed is history"
+    );
+    assert_eq!(bench.hear_priority(200).said(), ["followed-active"]);
+    assert_eq!(bench.status().active, peer);
+}
