@@ -6,9 +6,10 @@
 //! | test | rule |
 //! |---|---|
 //! | `dependencies` | licences, sources, duplicates, and which crate may depend on which |
-//! | `purity` | `vrrp-proto` links where there is no operating system |
 //! | `source` | which words may stand in which files |
 //! | `documents` | links lead somewhere, and manual pages have every option |
+//!
+//! That `vrrp-proto` needs no operating system is proven by `purity` in `vrrp-sim`.
 #![forbid(unsafe_code)]
 
 mod metadata;

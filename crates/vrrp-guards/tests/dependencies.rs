@@ -42,9 +42,6 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("vrrp-guards", &[]),
 ];
 
-/// The only things from elsewhere that the protocol may use; none of them opens a file or a socket.
-const PURE: [&str; 1] = ["thiserror"];
-
 #[test]
 fn licences_are_permissive() {
     let metadata = Metadata::read();
@@ -120,17 +117,6 @@ fn arrows_point_one_way() {
             );
         }
     }
-}
-
-#[test]
-fn the_protocol_uses_next_to_nothing() {
-    let metadata = Metadata::read();
-    let proto = metadata.ours().find(|package| package.name == "vrrp-proto");
-    let foreign: Vec<&String> = proto
-        .into_iter()
-        .flat_map(|package| &package.dependencies)
-        .collect();
-    assert_eq!(foreign, PURE);
 }
 
 #[test]

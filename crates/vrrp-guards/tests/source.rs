@@ -108,26 +108,6 @@ fn every_queue_is_bounded() {
     }
 }
 
-/// The engine is a function of its inputs: the same in the daemon, in the simulator and in a replay.
-#[test]
-fn the_engine_is_deterministic() {
-    for file in rust("crates/vrrp-proto/src") {
-        for name in [
-            "HashMap",
-            "HashSet",
-            "SystemTime",
-            "RandomState",
-            "thread_rng",
-        ] {
-            assert!(
-                !has_word(&code(&file.text), name),
-                "{} names {name}",
-                file.path
-            );
-        }
-    }
-}
-
 /// Files that are opened later than they were written know only what is in the repository.
 #[test]
 fn no_path_of_a_build_machine() {
