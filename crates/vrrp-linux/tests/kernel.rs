@@ -675,8 +675,9 @@ fn without_accept_mode_traffic_to_the_address_is_dropped() {
     let (_, what) = rig.repair();
     assert!(what.starts_with("the nftables table vrrpd_"), "{what}");
     check();
-    let table = lan.router.run("nft list tables");
-    lan.router.run(&format!("nft flush {}", table.trim()));
+    let tables = lan.router.run("nft list tables");
+    let table = tables.lines().find(|line| line.contains("inet"));
+    lan.router.run(&format!("nft flush {}", table.unwrap()));
     let (_, what) = rig.repair();
     assert!(what.starts_with("the nftables table vrrpd_"), "{what}");
     check();
@@ -685,6 +686,136 @@ fn without_accept_mode_traffic_to_the_address_is_dropped() {
     assert!(lan.client.succeeds("ping -c 1 -W 1 192.0.2.254"));
     assert_eq!(rig.stop(), NONE);
     assert_eq!(lan.router.run("nft list ruleset"), "");
+}
+
+#[test]
+fn an_owner_answers_with_the_virtual_mac_address_alone() {
+    let lan = Lan::new();
+    let mut rig = Rig::new(&lan.router, "/nonexistent/a");
+    let local = {
+        rig.publish(9, &router4(9, &["192.0.2.9/24"]));
+        rig.facts("eth0").unwrap().link_local[0]
+    };
+    let owner = |router: Desired| Desired {
+        owner: true,
+        ..router
+    };
+    let four = owner(router4(51, &["192.0.2.11/24"]));
+    let six = owner(router6(51, &[&format!("{local}/64"), "2001:db8::11/64"]));
+    rig.apply(1, &active(&four));
+    rig.apply(2, &active(&six));
+    let capture = Capture::new(&lan.client);
+    for _ in 0..3 {
+        lan.router.run("ip neigh flush dev eth0");
+        assert_eq!(
+            resolved(&lan.client, "192.0.2.11").as_deref(),
+            Some("00:00:5e:00:01:33")
+        );
+        assert!(resolved(&lan.client, "2001:db8::11").is_some());
+        assert!(resolved(&lan.client, &local.to_string()).is_some());
+    }
+    // Neighbour advertisements of the owned addresses come from the virtual MAC address. (Solicitations that the host
+    // itself sends from them do not.)
+    let advertisements: Vec<_> = capture
+        .all()
+        .into_iter()
+        .filter(|frame| frame.get(12..14) == Some(&[0x86, 0xdd]) && frame.get(54) == Some(&136))
+        .filter(|frame| {
+            [local, "2001:db8::11".parse().unwrap()]
+                .iter()
+                .any(|ip| frame.get(62..78) == Some(&ip.octets()[..]))
+        })
+        .collect();
+    assert!(advertisements.len() >= 6, "{}", advertisements.len());
+    for frame in advertisements {
+        assert_eq!(frame[6..12], [0, 0, 0x5e, 0, 2, 0x33], "{frame:02x?}");
+    }
+    assert!(lan.client.succeeds("ping -c 1 -W 1 192.0.2.11"));
+    assert!(lan.client.succeeds("ping -c 1 -W 1 2001:db8::11"));
+    // The host itself still finds its neighbours.
+    lan.router.run("ip neigh flush dev eth0");
+    assert!(lan.router.succeeds("ping -c 1 -W 1 192.0.2.100"));
+    assert!(lan.router.succeeds("ping -c 1 -W 1 2001:db8::100"));
+    rig.apply(1, &four);
+    rig.apply(2, &six);
+    assert!(has(&lan.router, "192.0.2.11/24") && has(&lan.router, "2001:db8::11/64"));
+    assert_eq!(rig.stop(), NONE);
+    assert!(has(&lan.router, "192.0.2.11/24") && has(&lan.router, "2001:db8::11/64"));
+    assert_eq!(lan.router.run("nft list ruleset"), "");
+    assert!(
+        !resolved(&lan.client, "192.0.2.11")
+            .unwrap()
+            .starts_with("00:00:5e")
+    );
+}
+
+#[test]
+fn a_parent_may_be_a_macvlan_from_another_namespace() {
+    let lan = Lan::new();
+    let container = Namespace::new();
+    lan.router.ip(&format!(
+        "link add mv0 link eth0 netns {} type macvlan mode bridge",
+        container.name()
+    ));
+    container.ip("addr add 192.0.2.12/24 dev mv0\nlink set mv0 up");
+    let before = container.parent_settings("mv0");
+    let mut rig = Rig::new(&container, "/nonexistent/a");
+    let four = Desired {
+        interface: "mv0".into(),
+        ..router4(51, &[VIP4])
+    };
+    rig.apply(1, &active(&four));
+    assert_ne!(container.parent_settings("mv0"), before);
+    assert_eq!(
+        resolved(&lan.client, "192.0.2.254").as_deref(),
+        Some("00:00:5e:00:01:33")
+    );
+    assert_eq!(rig.stop(), NONE);
+    assert_eq!(container.parent_settings("mv0"), before);
+}
+
+#[test]
+fn settings_that_are_notified_are_followed_at_once() {
+    let lan = Lan::new();
+    let mut rig = Rig::new(&lan.router, "/nonexistent/a");
+    rig.apply(1, &router4(51, &[VIP4]));
+    rig.apply(2, &router6(51, &VIP6));
+    let names = macvlans(&lan.router);
+    // Late in the second between two audits.
+    std::thread::sleep(Duration::from_millis(200));
+    let six = format!("ipv6/conf/{}/disable_ipv6", names[1]);
+    lan.router.set_sysctl(&six, "0");
+    let took = wait_for(Duration::from_secs(2), || lan.router.sysctl(&six) == "1");
+    println!("disable_ipv6: {took:?}");
+    assert!(took < soon());
+    // Switching forwarding on for all switches it on for ours, too.
+    lan.router.set_sysctl("ipv4/ip_forward", "0");
+    lan.router.set_sysctl("ipv4/ip_forward", "1");
+    let four = format!("ipv4/conf/{}/forwarding", names[0]);
+    let took = wait_for(Duration::from_secs(2), || lan.router.sysctl(&four) == "0");
+    println!("forwarding: {took:?}");
+    assert!(took < soon());
+    assert_eq!(rig.stop(), NONE);
+}
+
+#[test]
+fn notifications_that_are_lost_do_no_harm() {
+    let lan = Lan::new();
+    let mut rig = Rig::new(&lan.router, "/nonexistent/a");
+    rig.apply(1, &active(&router4(51, &[VIP4])));
+    rig.apply(2, &active(&router6(51, &VIP6)));
+    let name = macvlan(&lan.router);
+    // Some ten thousand notifications in one go, each of which is more than a kilobyte.
+    let batch: String = (0..4000)
+        .map(|i| format!("link set eth1 alias {i}\n"))
+        .collect();
+    std::fs::write(format!("/tmp/{name}.{}", std::process::id()), batch).unwrap();
+    lan.router.run(&format!(
+        "for i in 1 2 3 4 5 6; do ip -batch /tmp/{name}.{0} & done; wait; ip addr del {VIP4} dev {name}; rm /tmp/{name}.{0}",
+        std::process::id()
+    ));
+    wait_for(Duration::from_secs(2), || has(&lan.router, VIP4));
+    assert_eq!(rig.stop(), NONE);
 }
 
 #[test]

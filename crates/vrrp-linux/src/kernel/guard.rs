@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tracing::warn;
 use vrrp_proto::desired::Desired;
 use vrrp_proto::types::RouterId;
 
@@ -94,7 +95,7 @@ impl FilterGuard {
     pub(super) fn failure(&self, desired: &Desired) -> Option<&str> {
         self.failure
             .as_deref()
-            .filter(|_| filter::concerns(desired))
+            .filter(|_| filter::is_vital(desired))
     }
 
     /// Whether the table was repaired, which is told to one router that needs it.
@@ -122,6 +123,10 @@ impl FilterGuard {
                 self.patience = Patience::default();
             }
             Err(failure) => {
+                if self.failure.as_ref() != Some(&failure) {
+                    // Beside those to whom it is reported as a failure, it matters to an owner.
+                    warn!("{failure}; an owner's interface may answer with its own MAC address");
+                }
                 self.failure = Some(failure);
                 self.patience.fail(now);
             }

@@ -150,6 +150,14 @@ pub(super) enum Kind {
     Other,
 }
 
+/// The link on which another one stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Lower {
+    pub(super) index: u32,
+    /// Whether that is an index of another namespace.
+    pub(super) elsewhere: bool,
+}
+
 /// One link.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Link {
@@ -164,8 +172,8 @@ pub(super) struct Link {
     pub(super) mark: Option<Mark>,
     pub(super) master: Option<u32>,
     pub(super) kind: Kind,
-    /// The link below it, when that is in the same namespace.
-    pub(super) lower: Option<u32>,
+    /// The link below it.
+    pub(super) lower: Option<Lower>,
     pub(super) ipv4: Ipv4Conf,
     /// `None` where the kernel has no IPv6 for it.
     pub(super) ipv6: Option<Ipv6Conf>,
@@ -174,6 +182,23 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// The lower link of a macvlan made on this one: macvlans do not stand on each other, but side by side.
+    pub(super) const fn lower_of_macvlans(&self) -> Option<Lower> {
+        match self.kind {
+            Kind::Macvlan { .. } => self.lower,
+            Kind::Vrf | Kind::Other => Some(Lower {
+                index: self.index,
+                elsewhere: false,
+            }),
+        }
+    }
+
+    /// The parent for which it was made and that parent's original settings, as far as its mark tells.
+    pub(super) fn originals(&self) -> Option<(u32, ParentConf)> {
+        let mark = self.mark.as_ref()?;
+        Some((mark.parent, mark.originals?))
+    }
+
     /// Whether `owner` made it. A macvlan just created has no alias yet, but it is in the group.
     pub(super) fn is_of(&self, owner: OwnerId) -> bool {
         matches!(self.kind, Kind::Macvlan { .. })
@@ -238,6 +263,8 @@ pub(super) enum Event {
     AddressGone(u32, Address),
     /// An address was accepted and will be notified when it is in use.
     Expected(u32, Address),
+    /// All IPv6 settings of a link.
+    Ipv6Conf(u32, Ipv6Conf),
     /// A setting for which the kernel notifies; `None`: of `conf.all`.
     Ipv4(Option<u32>, Ipv4Key, i32),
     Ipv6(Option<u32>, Ipv6Key, i32),
@@ -379,6 +406,13 @@ impl Observed {
                     Effect::Changed
                 }
             }
+            Event::Ipv6Conf(index, conf) => match self.links.get_mut(&index) {
+                Some(link) if link.ipv6.as_ref() != Some(&conf) => {
+                    link.ipv6 = Some(conf);
+                    Effect::Changed
+                }
+                Some(_) | None => Effect::Nothing,
+            },
             Event::Ipv4(None, Ipv4Key::RpFilter, value) => {
                 let changed = std::mem::replace(&mut self.rp_filter_all, value) != value;
                 if changed {

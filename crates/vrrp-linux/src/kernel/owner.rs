@@ -70,11 +70,19 @@ impl fmt::Display for OwnerId {
 pub(super) struct Mark {
     pub(super) owner: OwnerId,
     pub(super) router: String,
-    pub(super) parent: Option<ParentConf>,
+    /// Index of the parent.
+    pub(super) parent: u32,
+    /// How the parent was, if it was changed for this macvlan.
+    pub(super) originals: Option<ParentConf>,
 }
 
 impl Mark {
-    pub(super) fn new(owner: OwnerId, router: &str, parent: Option<ParentConf>) -> Self {
+    pub(super) fn new(
+        owner: OwnerId,
+        router: &str,
+        parent: u32,
+        originals: Option<ParentConf>,
+    ) -> Self {
         // The alias holds 255 bytes, and its words are separated by spaces.
         let router = router
             .chars()
@@ -85,6 +93,7 @@ impl Mark {
             owner,
             router,
             parent,
+            originals,
         }
     }
 
@@ -97,8 +106,9 @@ impl Mark {
         };
         let owner = OwnerId(u64::from_str_radix(value("owner")?, 16).ok()?);
         let router = value("router")?.to_owned();
+        let parent = value("parent")?.parse().ok()?;
         let number = |key| value(key)?.parse().ok();
-        let parent = match (
+        let originals = match (
             number("arp_ignore"),
             number("arp_announce"),
             number("accept_local"),
@@ -114,18 +124,23 @@ impl Mark {
             owner,
             router,
             parent,
+            originals,
         })
     }
 }
 
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "vrrpd owner={} router={}", self.owner, self.router)?;
-        if let Some(parent) = self.parent {
+        write!(
+            f,
+            "vrrpd owner={} router={} parent={}",
+            self.owner, self.router, self.parent
+        )?;
+        if let Some(was) = self.originals {
             write!(
                 f,
                 " arp_ignore={} arp_announce={} accept_local={}",
-                parent.arp_ignore, parent.arp_announce, parent.accept_local
+                was.arp_ignore, was.arp_announce, was.accept_local
             )?;
         }
         Ok(())
@@ -156,7 +171,7 @@ mod tests {
                 accept_local: 1,
             }),
         ] {
-            let mark = Mark::new(owner, "wan4", parent);
+            let mark = Mark::new(owner, "wan4", 7, parent);
             assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
         }
     }
@@ -169,6 +184,7 @@ mod tests {
             "uplink to vrrpd",
             "vrrpd owner=x router=a",
             "vrrpd owner=12",
+            "vrrpd owner=12 router=a",
         ] {
             assert_eq!(Mark::parse(alias), None, "{alias}");
         }
@@ -176,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_long_router_name_fits_the_alias() {
-        let mark = Mark::new(OwnerId(1), &"ä b".repeat(100), None);
+        let mark = Mark::new(OwnerId(1), &"ä b".repeat(100), u32::MAX, None);
         assert!(mark.to_string().len() < 256);
         assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
     }

@@ -132,10 +132,7 @@ pub(super) fn plan(
 
 /// How parents were before any daemon like this one changed them, as the marks of their macvlans say.
 fn originals(observed: &Observed) -> BTreeMap<u32, ParentConf> {
-    observed
-        .links()
-        .filter_map(|link| Some((link.lower?, link.mark.as_ref()?.parent?)))
-        .collect()
+    observed.links().filter_map(Link::originals).collect()
 }
 
 struct Planner<'a> {
@@ -232,7 +229,7 @@ impl Planner<'_> {
             self.needed.insert(parent.index);
         }
         let originals = uses_arp.then(|| self.originals(parent));
-        let mark = Mark::new(self.owner, &desired.name, originals);
+        let mark = Mark::new(self.owner, &desired.name, parent.index, originals);
         let Some(link) = observed.named(&name) else {
             let op = Op::Create {
                 name,
@@ -256,7 +253,8 @@ impl Planner<'_> {
             };
             return self.obstacle(id, sentence);
         }
-        if link.kind != (Kind::Macvlan { bridge: true }) || link.lower != Some(parent.index) {
+        if link.kind != (Kind::Macvlan { bridge: true }) || link.lower != parent.lower_of_macvlans()
+        {
             let op = self.delete(link);
             return self.step(Stage::Remove, Some(id), op);
         }
@@ -528,9 +526,7 @@ impl Planner<'_> {
                 }
                 continue;
             }
-            if let (Some(parent), Some(mark)) = (link.lower, &link.mark)
-                && let Some(originals) = mark.parent
-            {
+            if let Some((parent, originals)) = link.originals() {
                 leaving.entry(parent).or_insert(originals);
             }
             if !self.links.contains_key(&link.name) {
@@ -577,11 +573,8 @@ impl Planner<'_> {
     fn leave(&mut self, index: u32, originals: ParentConf) {
         let needed = self.needed.contains(&index)
             || self.observed.links().any(|link| {
-                link.lower == Some(index)
-                    && link
-                        .mark
-                        .as_ref()
-                        .is_some_and(|mark| mark.owner != self.owner && mark.parent.is_some())
+                let other = link.mark.as_ref().filter(|mark| mark.owner != self.owner);
+                other.is_some_and(|mark| mark.parent == index && mark.originals.is_some())
             });
         let Some(parent) = self.observed.link(index).filter(|_| !needed) else {
             return;
@@ -621,3 +614,6 @@ fn differing(conf: &Ipv4Conf, wanted: &[(Ipv4Key, i32)]) -> Vec<(Ipv4Key, i32)> 
 fn find(link: &Link, ip: IpAddr) -> Option<&Address> {
     link.addresses.iter().find(|there| there.ip == ip)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ pub(super) struct Standing {
     pub(super) desired: Arc<Desired>,
     /// Whether `Applied` was the last thing said about this generation.
     pub(super) applied: bool,
+    /// Whether all was in place when it was last looked at.
+    pub(super) complete: bool,
     /// The failure that was the last thing said about this generation.
     pub(super) failure: Option<String>,
     /// Where it stood when all was in place.
@@ -28,6 +30,7 @@ impl Standing {
         Self {
             desired: Arc::new(desired),
             applied: false,
+            complete: false,
             failure: None,
             surroundings: None,
             patience: Patience::default(),
@@ -40,6 +43,7 @@ impl Standing {
     pub(super) fn replace(&mut self, desired: Desired) {
         self.desired = Arc::new(desired);
         self.applied = false;
+        self.complete = false;
         self.failure = None;
         self.surroundings = None;
         self.patience = Patience::default();
@@ -61,6 +65,11 @@ impl Standing {
         self.desired.interface == desired.interface
             && self.desired.family == desired.family
             && self.desired.vrid == desired.vrid
+    }
+
+    /// When a repair is to be reported: not before it worked.
+    pub(super) fn report_at(&self) -> Option<Instant> {
+        self.repairs.report_at().filter(|_| self.complete)
     }
 
     /// When its steps may be done.
@@ -148,7 +157,7 @@ impl Repairs {
     }
 
     /// When the next report is due.
-    pub(super) fn report_at(&self) -> Option<Instant> {
+    fn report_at(&self) -> Option<Instant> {
         self.pending.as_ref()?;
         let last = self.last?;
         Some(match self.reported {

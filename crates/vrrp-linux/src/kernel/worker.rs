@@ -201,7 +201,7 @@ impl Worker {
         let routers = self
             .routers
             .values()
-            .flat_map(|it| [it.free_at(), it.repairs.report_at(), it.until])
+            .flat_map(|it| [it.free_at(), it.report_at(), it.until])
             .flatten();
         let first = match self.grace_until {
             None => Some(self.started + FIRST_ORDER),
@@ -318,9 +318,10 @@ impl Worker {
         scope: Scope,
     ) -> Outcome {
         let mut outcome = Outcome::default();
+        let held = self.held(now);
         // A refusal may come from a picture that was old; one in another round counts.
         let mut refused: BTreeMap<Option<RouterId>, usize> = BTreeMap::new();
-        for round in 0..ROUNDS {
+        for round in 0..=ROUNDS {
             self.listen();
             if self.stale
                 && let Err(error) = self.look()
@@ -331,58 +332,77 @@ impl Worker {
                 self.learn();
             }
             let plan = reconcile::plan(self.owner, desired, scope, &self.observed, &self.touched);
+            outcome.incomplete = plan.steps.iter().filter_map(|step| step.router).collect();
+            outcome.incomplete.extend(plan.waiting.iter().copied());
+            outcome.waiting = plan.waiting.into_iter().collect();
             let steps: Vec<Step> = plan
                 .steps
-                .iter()
+                .into_iter()
+                .filter(|step| !held.contains(&step.router))
                 .filter(|step| !outcome.failures.contains_key(&step.router))
-                .filter(|step| self.may(now, step))
-                .cloned()
                 .collect();
-            if round == 0 {
-                self.note_repairs(now, &steps);
-            }
-            if steps.is_empty() || round + 1 == ROUNDS {
-                outcome
-                    .incomplete
-                    .extend(plan.steps.iter().filter_map(|step| step.router));
-                outcome.incomplete.extend(plan.waiting.iter().copied());
-                outcome.waiting.extend(plan.waiting);
+            if steps.is_empty() || round == ROUNDS {
+                for step in steps {
+                    let attempt = step.op.attempt(&self.observed);
+                    let sentence = format!("cannot {attempt}: it does not last");
+                    self.give_up(now, &mut outcome, step.router, sentence);
+                }
                 for (router, sentence) in plan.obstacles {
                     outcome.incomplete.insert(router);
                     outcome.failures.insert(Some(router), sentence);
                 }
                 break;
             }
+            if round == 0 {
+                self.note_repairs(now, &steps);
+            }
             for (step, refusal) in self.execute(&steps) {
                 self.stale = true;
                 let step = &steps[step];
-                let sentence = format!("cannot {}: {refusal}", step.op.attempt(&self.observed));
                 if *refused.entry(step.router).or_insert(round) != round {
-                    match step.router {
-                        Some(router) => {
-                            if let Some(standing) = self.routers.get_mut(&router) {
-                                standing.patience.fail(now);
-                            }
-                        }
-                        None => {
-                            warn!("{sentence}");
-                            self.patience.fail(now);
-                        }
-                    }
-                    outcome.failures.insert(step.router, sentence);
+                    let attempt = step.op.attempt(&self.observed);
+                    let sentence = format!("cannot {attempt}: {refusal}");
+                    self.give_up(now, &mut outcome, step.router, sentence);
                 }
             }
         }
         outcome
     }
 
-    /// Whether a step may be done now.
-    fn may(&self, now: Instant, step: &Step) -> bool {
-        let free_at = match step.router {
-            Some(router) => self.routers.get(&router).and_then(Standing::free_at),
-            None => self.grace_until.max(self.patience.until),
-        };
-        free_at.is_none_or(|at| at <= now)
+    /// Leaves a router, or what belongs to none, alone for a while.
+    fn give_up(
+        &mut self,
+        now: Instant,
+        outcome: &mut Outcome,
+        router: Option<RouterId>,
+        sentence: String,
+    ) {
+        if outcome.failures.contains_key(&router) {
+            return;
+        }
+        match router {
+            Some(router) => {
+                if let Some(standing) = self.routers.get_mut(&router) {
+                    standing.patience.fail(now);
+                }
+            }
+            None => {
+                warn!("{sentence}");
+                self.patience.fail(now);
+            }
+        }
+        outcome.failures.insert(router, sentence);
+    }
+
+    /// For whom nothing may be done now.
+    fn held(&self, now: Instant) -> BTreeSet<Option<RouterId>> {
+        let later = |at: Option<Instant>| at.is_some_and(|at| at > now);
+        self.routers
+            .iter()
+            .filter(|(_, standing)| later(standing.free_at()))
+            .map(|(id, _)| Some(*id))
+            .chain(later(self.grace_until.max(self.patience.until)).then_some(None))
+            .collect()
     }
 
     /// Steps for a router that had everything in place mean that somebody else undid it, unless its surroundings changed.
@@ -436,19 +456,11 @@ impl Worker {
                 .collect();
             match self.requests.run(&ops) {
                 Ok(errors) => {
-                    for (position, op) in ops.iter().enumerate() {
-                        if let Op::Add {
-                            link,
-                            address,
-                            metric,
-                        } = op
-                            && address.ip.is_ipv6()
-                            && errors.iter().all(|(refused, _)| *refused != position)
-                        {
-                            // IPv6 addresses come into use, and are notified, some time after they were accepted.
-                            let address = Address::expected(*address, *metric);
-                            self.observed.apply(Event::Expected(*link, address));
-                        }
+                    let done = |(position, _): &(usize, &&Op)| {
+                        errors.iter().all(|(refused, _)| refused != position)
+                    };
+                    for (_, op) in ops.iter().enumerate().filter(done) {
+                        note_done(&mut self.observed, &mut self.stale, op);
                     }
                     for (position, refusal) in errors {
                         if ops[position].is_done_by(refusal.errno) {
@@ -472,9 +484,7 @@ impl Worker {
     fn learn(&mut self) {
         let mut parents = BTreeSet::new();
         for link in self.observed.links().filter(|link| link.is_of(self.owner)) {
-            if let (Some(parent), Some(originals)) =
-                (link.lower, link.mark.as_ref().and_then(|mark| mark.parent))
-            {
+            if let Some((parent, originals)) = link.originals() {
                 parents.insert(parent);
                 self.touched.entry(parent).or_insert(originals);
             }
@@ -530,8 +540,10 @@ impl Worker {
                 Some(failure) => Some(failure.as_str()),
                 None => self.filter.failure(&standing.desired),
             };
+            let complete = failure.is_none() && !outcome.incomplete.contains(&id);
+            standing.complete = complete;
             let report = match failure {
-                None if outcome.incomplete.contains(&id) => None,
+                None if !complete => None,
                 None => {
                     standing.failure = None;
                     standing.surroundings =
@@ -553,12 +565,10 @@ impl Worker {
                     report,
                 });
             }
-            if standing.applied && self.filter.take_repair(&standing.desired) {
+            if complete && self.filter.take_repair(&standing.desired) {
                 standing.repairs.note(now, self.filter.name());
             }
-            if standing.applied
-                && let Some(what) = standing.repairs.report(now)
-            {
+            if complete && let Some(what) = standing.repairs.report(now) {
                 (self.notify)(Notice::Upkeep {
                     router: id,
                     upkeep: Upkeep::Repaired(what),
@@ -628,5 +638,33 @@ impl Worker {
         let keep = |step: &Step| doomed(step).is_none_or(|link| link.group != group);
         steps.retain(keep);
         steps
+    }
+}
+
+/// Enters into the picture what the kernel does not notify, or only later.
+fn note_done(observed: &mut Observed, stale: &mut bool, op: &Op) {
+    match op {
+        // Changes of a link that is down are not notified.
+        Op::Create { .. } => *stale = true,
+        Op::Set { link, .. } => *stale |= observed.link(*link).is_none_or(|link| !link.up),
+        Op::Ipv4 { link, settings } => {
+            for (key, value) in settings {
+                observed.apply(Event::Ipv4(Some(*link), *key, *value));
+            }
+        }
+        // IPv6 addresses come into use, and are notified, some time after they were accepted.
+        Op::Add {
+            link,
+            address,
+            metric,
+        } if address.ip.is_ipv6() => {
+            let address = Address::expected(*address, *metric);
+            observed.apply(Event::Expected(*link, address));
+        }
+        Op::Add { .. }
+        | Op::Remove { .. }
+        | Op::Ipv6 { .. }
+        | Op::Delete { .. }
+        | Op::DeleteGroup { .. } => {}
     }
 }

@@ -35,6 +35,10 @@ impl Namespace {
         namespace
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Runs `work` on a thread inside.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let handle = File::open(format!("/run/netns/{}", self.name)).unwrap();

@@ -7,7 +7,9 @@ use netlink_packet_core::{NetlinkBuffer, NlasIterator};
 use vrrp_proto::types::MacAddress;
 
 use super::Refusal;
-use crate::kernel::observed::{Address, Event, Ipv4Conf, Ipv4Key, Ipv6Conf, Ipv6Key, Kind, Link};
+use crate::kernel::observed::{
+    Address, Event, Ipv4Conf, Ipv4Key, Ipv6Conf, Ipv6Key, Kind, Link, Lower,
+};
 use crate::kernel::owner::Mark;
 
 /// The multicast group for changes of nftables.
@@ -19,6 +21,7 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
+const IFLA_PROTINFO: u16 = 12;
 const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
@@ -106,9 +109,15 @@ fn link_gone(payload: &[u8]) -> Option<Event> {
 }
 
 fn link(payload: &[u8]) -> Option<Event> {
-    let (0, index) = link_header(payload)? else {
-        return None;
-    };
+    let (family, index) = link_header(payload)?;
+    match i32::from(family) {
+        libc::AF_UNSPEC => {}
+        libc::AF_INET6 => {
+            let conf = attributes(payload.get(16..)?).find(|(kind, _)| *kind == IFLA_PROTINFO);
+            return conf.map(|(_, conf)| Event::Ipv6Conf(index, ipv6_conf(conf)));
+        }
+        _ => return None,
+    }
     let flags = u32_of(payload.get(8..)?)?;
     let mut link = Link {
         index,
@@ -116,7 +125,7 @@ fn link(payload: &[u8]) -> Option<Event> {
         ..Link::default()
     };
     let mut operstate = IF_OPER_UNKNOWN;
-    let mut elsewhere = false;
+    let (mut lower, mut elsewhere) = (None, false);
     let mut whole = false;
     for (kind, value) in attributes(payload.get(16..)?) {
         match kind {
@@ -126,7 +135,7 @@ fn link(payload: &[u8]) -> Option<Event> {
                 link.mtu = u32_of(value)?;
                 whole = true;
             }
-            IFLA_LINK => link.lower = u32_of(value).filter(|lower| *lower != 0),
+            IFLA_LINK => lower = u32_of(value).filter(|index| *index != 0),
             IFLA_LINK_NETNSID => elsewhere = true,
             IFLA_MASTER => link.master = u32_of(value).filter(|master| *master != 0),
             IFLA_OPERSTATE => operstate = value.first().copied()?,
@@ -145,9 +154,7 @@ fn link(payload: &[u8]) -> Option<Event> {
             _ => {}
         }
     }
-    if elsewhere {
-        link.lower = None;
-    }
+    link.lower = lower.map(|index| Lower { index, elsewhere });
     link.carrier = flags & IFF_LOWER_UP != 0 && matches!(operstate, IF_OPER_UNKNOWN | IF_OPER_UP);
     // Wireless drivers send a few attributes only.
     Some(if whole {

@@ -279,6 +279,7 @@ impl Monitor {
             libc::RTNLGRP_LINK,
             libc::RTNLGRP_IPV4_IFADDR,
             libc::RTNLGRP_IPV6_IFADDR,
+            libc::RTNLGRP_IPV6_IFINFO,
             libc::RTNLGRP_IPV4_NETCONF,
             libc::RTNLGRP_IPV6_NETCONF,
         ] {
