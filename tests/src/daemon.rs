@@ -160,6 +160,25 @@ impl Daemon {
         threads.collect::<Vec<_>>().join("; ")
     }
 
+    /// Starts a second daemon on the same files and waits at most 10 s for its end.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn twin(&self, namespace: &Namespace) -> Output {
+        let program = binary("vrrpd");
+        let mut command = Command::new("timeout");
+        command
+            .args(["10", "ip", "netns", "exec", namespace.name()])
+            .arg(program);
+        command
+            .arg("--config")
+            .arg(self.config_path())
+            .arg("--runtime-dir")
+            .arg(self.runtime_dir());
+        command.output().expect("vrrpd starts")
+    }
+
     /// Runs `vrrpctl` against this daemon.
     ///
     /// # Panics

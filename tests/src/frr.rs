@@ -102,6 +102,8 @@ fn config(orders: Orders) -> String {
         interval,
         preempt,
         accept: _,
+        key: _,
+        unicast: _,
     } = orders;
     let family = if profile.is_ipv6() { "ipv6" } else { "ip" };
     let addresses: String = profile

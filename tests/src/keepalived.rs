@@ -59,18 +59,36 @@ fn config(orders: Orders) -> String {
         interval,
         preempt,
         accept,
+        key,
+        unicast,
     } = orders;
-    // `strict` mode would refuse accept; the vmac mode is what shares a virtual MAC with us. Virtual addresses over
-    // IPv6 need the adverts to leave by the real interface's link-local address, which keepalived copies by itself.
+    let mut lines = vec!["state BACKUP".to_owned(), "interface eth0".to_owned()];
+    // `strict` would refuse accept. Unicast does without the virtual MAC, as clouds do.
+    lines.push(if unicast {
+        format!("unicast_peer {{\n {}\n }}", orders.peer())
+    } else {
+        "use_vmac".to_owned()
+    });
+    lines.push(format!("virtual_router_id {VRID}"));
+    lines.push(format!("priority {priority}"));
+    lines.push(format!("advert_int {}", interval.as_secs_f64()));
+    if !preempt {
+        lines.push("nopreempt".to_owned());
+    }
+    lines.push(if accept { "accept" } else { "no_accept" }.to_owned());
+    if let Some(key) = key {
+        lines.push(format!(
+            "authentication {{\n auth_type PASS\n auth_pass {key}\n }}"
+        ));
+    }
+    lines.push(format!(
+        "virtual_ipaddress {{\n {}\n }}",
+        profile.virtual_prefixes().join("\n ")
+    ));
     format!(
-        "global_defs {{\n router_id lab\n vrrp_version {version}\n}}\n\
-         vrrp_instance lab {{\n state BACKUP\n interface eth0\n use_vmac\n virtual_router_id {VRID}\n \
-         priority {priority}\n advert_int {seconds}\n {preempt}\n {accept}\n virtual_ipaddress {{\n  {addresses}\n }}\n}}\n",
-        version = profile.version(),
-        seconds = interval.as_secs_f64(),
-        preempt = if preempt { "" } else { "nopreempt" },
-        accept = if accept { "accept" } else { "no_accept" },
-        addresses = profile.virtual_prefixes().join("\n  "),
+        "global_defs {{\n router_id lab\n vrrp_version {}\n}}\nvrrp_instance lab {{\n {}\n}}\n",
+        profile.version(),
+        lines.join("\n ")
     )
 }
 

@@ -83,16 +83,29 @@ impl Pair {
         profile: Profile,
         interval: Duration,
     ) -> Self {
+        Self::start_with(lan, higher, lower, profile, interval, |orders| orders)
+    }
+
+    /// As [`Pair::start_on`], with orders of the caller's.
+    #[must_use]
+    pub fn start_with(
+        lan: Lan,
+        higher: Make,
+        lower: Make,
+        profile: Profile,
+        interval: Duration,
+        adjust: impl Fn(Orders) -> Orders,
+    ) -> Self {
         let ports = ["lan1", "lan2"].map(|port| Capture::start(&lan.switch, port));
         let lower = start(
             lower,
             &lan.routers[1],
-            Orders::new(profile, LOWER, interval),
+            adjust(Orders::new(profile, LOWER, interval)),
         );
         let higher = start(
             higher,
             &lan.routers[0],
-            Orders::new(profile, HIGHER, interval),
+            adjust(Orders::new(profile, HIGHER, interval)),
         );
         let pair = Self {
             rivals: [higher, lower],

@@ -5,9 +5,11 @@ use crate::daemon::Daemon;
 use crate::frr::Frr;
 use crate::keepalived::Keepalived;
 use crate::netns::Namespace;
+use crate::pair::HIGHER;
 use crate::profile::Profile;
 use crate::settings::{Router, file};
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Who made a router.
@@ -44,9 +46,20 @@ pub struct Orders {
     pub preempt: bool,
     /// Whether the Active answers at the virtual address itself.
     pub accept: bool,
+    /// Version 2: the key of simple-text authentication (RFC 2338 §5.3.10). FRR knows none.
+    pub key: Option<&'static str>,
+    /// Whether the routers 11 and 12 speak to each other by unicast. FRR does not.
+    pub unicast: bool,
 }
 
 impl Orders {
+    /// The other router of a pair, in which the higher priority is router 11.
+    #[must_use]
+    pub fn peer(&self) -> IpAddr {
+        self.profile
+            .own(if self.priority == HIGHER { 12 } else { 11 })
+    }
+
     /// Orders with preemption and accept-mode on, as operators have them.
     #[must_use]
     pub fn new(profile: Profile, priority: u8, interval: Duration) -> Self {
@@ -56,6 +69,8 @@ impl Orders {
             interval,
             preempt: true,
             accept: true,
+            key: None,
+            unicast: false,
         }
     }
 }
@@ -87,7 +102,7 @@ pub fn start(make: Make, namespace: &Namespace, orders: Orders) -> Box<dyn Rival
 /// Our configuration for the same orders.
 #[must_use]
 pub fn ours(orders: Orders, checksum: &str) -> Router {
-    let router = Router::new("lab", orders.profile)
+    let mut router = Router::new("lab", orders.profile)
         .set("priority", orders.priority)
         .text(
             "advertise-interval",
@@ -96,10 +111,18 @@ pub fn ours(orders: Orders, checksum: &str) -> Router {
         .set("preempt", orders.preempt)
         .set("accept-mode", orders.accept);
     if orders.profile == Profile::V3Ipv4 {
-        router.text("checksum", checksum)
-    } else {
-        router
+        router = router.text("checksum", checksum);
     }
+    if let Some(key) = orders.key {
+        router = router.set(
+            "authentication",
+            format_args!("{{ type = \"simple-text\", key = \"{key}\" }}"),
+        );
+    }
+    if orders.unicast {
+        router = router.list("unicast-peers", &[orders.peer()]);
+    }
+    router
 }
 
 impl Rival for Daemon {
