@@ -61,7 +61,6 @@ fn a_rival_is_answered_by_an_announcement() {
 
 /// Somebody else claims the address by ARP.
 #[test]
-#[ignore = "not built yet: the daemon does not read ARP; the periodic refresh puts it right"]
 fn a_claim_by_arp_is_answered_by_an_announcement() {
     let bench = Bench::active(Profile::V3Ipv4, |router| router);
     let IpAddr::V4(address) = bench.profile.gateway() else {

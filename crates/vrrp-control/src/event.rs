@@ -13,7 +13,7 @@ pub struct EventRecord {
     /// The router's name; absent when it concerns the daemon.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub router: Option<String>,
-    /// A stable word: `role`, `faults`, `followed-active`, `conflict`, `refused`, `odd`, `late`, `repaired`,
+    /// A stable word: `role`, `faults`, `followed-active`, `conflict`, `claimed`, `refused`, `odd`, `late`, `repaired`,
     /// `kernel-refused`, `revised`, `added`, `removed`, `reload`, `reload-refused`, `start`, `stop`.
     pub kind: String,
     /// A sentence.

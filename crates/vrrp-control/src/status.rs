@@ -151,7 +151,7 @@ counters! {
         master_transitions, advertisement_rcvd, advertisement_sent, interval_errors, priority_zero_pkts_rcvd,
         priority_zero_pkts_sent, invalid_type_pkts_rcvd, address_list_errors, packet_length_errors, auth_type_invalid,
         auth_type_mismatch, auth_failures, owner_conflicts, own_pkts_looped, source_errors, mode_errors,
-        checksum_rfc9568_rcvd, checksum_rfc5798_rcvd, conflicts, announcements_sent, repairs,
+        checksum_rfc9568_rcvd, checksum_rfc5798_rcvd, conflicts, address_claims, announcements_sent, repairs,
     }
 }
 

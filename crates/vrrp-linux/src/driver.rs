@@ -11,9 +11,8 @@
 //! alive, or that somebody has replaced us. The kernel backend may wait for the kernel's locks for as long as it must;
 //! this thread only leaves it notes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -27,14 +26,15 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use thiserror::Error;
 use vrrp_proto::{
-    Announce, Datagram, Engine, Event, Family, Input, Instant, LinkId, Output, Plan, RouterId,
-    Transmit,
+    Announce, Datagram, Engine, Event, Family, Input, Instant, LinkFacts, LinkId, Output, Plan,
+    RouterId, Transmit,
 };
 
 use crate::clock;
+use crate::ears::{Ears, Opened, Source, bury};
 use crate::frame;
 use crate::kernel::{Kernel, Notice, OwnerId};
-use crate::socket::{self, FrameSocket, ProtocolSocket};
+use crate::socket::{self, FrameSocket};
 use crate::syscall::{self, Batch, Scheduling};
 
 /// Batches of datagrams read from one socket in one turn. A flood on one interface then cannot keep the timers or the
@@ -82,6 +82,7 @@ type Inspection = Box<dyn FnOnce(&mut Engine, Instant) + Send>;
 
 enum Mail {
     Notice(Notice),
+    Opened(Opened),
     Inspect(Inspection),
     Reload(Arc<Plan>),
     Shutdown,
@@ -91,7 +92,7 @@ enum Mail {
 #[derive(Debug)]
 pub struct Driver {
     handle: Handle,
-    thread: JoinHandle<Kernel>,
+    thread: JoinHandle<Option<Kernel>>,
 }
 
 /// Talks to a running engine from any thread.
@@ -123,6 +124,7 @@ impl std::fmt::Debug for Mail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Notice(_) => "Notice",
+            Self::Opened(_) => "Opened",
             Self::Inspect(_) => "Inspect",
             Self::Reload(_) => "Reload",
             Self::Shutdown => "Shutdown",
@@ -168,13 +170,12 @@ impl Driver {
         let lost = Arc::new(AtomicU64::new(0));
         let mut turn = Turn {
             engine: Engine::new(plan, clock::now()),
-            kernel,
+            kernel: Some(kernel),
             frames,
-            sockets: BTreeMap::new(),
-            tokens: BTreeMap::new(),
-            next_token: WAKE_SOCKETS,
-            deaf: BTreeSet::new(),
+            ears: Ears::new(WAKE_SOCKETS),
             retry_at: Instant::ZERO,
+            waiting: BTreeMap::new(),
+            post: mail.clone(),
             macs: BTreeMap::new(),
             failing: BTreeMap::new(),
             news,
@@ -196,7 +197,10 @@ impl Driver {
                 if catch_unwind(AssertUnwindSafe(|| turn.run())).is_err() {
                     tracing::error!("the engine has panicked");
                 }
-                turn.kernel
+                let kernel = turn.kernel.take();
+                // Closing sockets waits for the kernel, and the clean-up that comes next need not wait for that.
+                bury(turn);
+                kernel
             })
             .map_err(StartError::Thread)?;
         let scheduling = scheduling.recv().unwrap_or(Scheduling::Normal);
@@ -220,8 +224,10 @@ impl Driver {
     pub fn stop(self) -> Vec<String> {
         self.handle.mail.send(Mail::Shutdown);
         match self.thread.join() {
-            Ok(kernel) => kernel.stop(),
-            Err(_) => vec!["the engine's thread is lost; its addresses may still be there".into()],
+            Ok(Some(kernel)) => kernel.stop(),
+            Ok(None) | Err(_) => {
+                vec!["the engine's thread is lost; its addresses may still be there".into()]
+            }
         }
     }
 }
@@ -260,14 +266,15 @@ impl Handle {
 /// Everything the loop works with.
 struct Turn {
     engine: Engine,
-    kernel: Kernel,
+    /// Taken at the end.
+    kernel: Option<Kernel>,
     frames: FrameSocket,
-    sockets: BTreeMap<(LinkId, Family), (ProtocolSocket, u64)>,
-    tokens: BTreeMap<u64, (LinkId, Family)>,
-    next_token: u64,
-    /// Where a socket could not be opened, and when to try again.
-    deaf: BTreeSet<(LinkId, Family)>,
+    ears: Ears,
+    /// When to try again what cannot be heard.
     retry_at: Instant,
+    /// Interfaces the engine has not been told about yet, because their sockets are being opened.
+    waiting: BTreeMap<LinkId, LinkFacts>,
+    post: Post,
     macs: BTreeMap<LinkId, (u32, vrrp_proto::MacAddress)>,
     /// Interfaces on which sending fails at present, so that it is said once.
     failing: BTreeMap<LinkId, io::ErrorKind>,
@@ -289,10 +296,10 @@ impl Turn {
         let mut events = [EpollEvent::empty(); 64];
         loop {
             self.arm();
-            let patience = if self.deaf.is_empty() {
-                EpollTimeout::NONE
-            } else {
+            let patience = if self.is_deaf() {
                 RETRY.try_into().unwrap_or(EpollTimeout::NONE)
+            } else {
+                EpollTimeout::NONE
             };
             let count = match self.epoll.wait(&mut events, patience) {
                 Ok(count) => count,
@@ -304,9 +311,9 @@ impl Turn {
                     0
                 }
             };
-            if !self.deaf.is_empty() && self.retry_at <= clock::now() {
+            if self.is_deaf() && self.retry_at <= clock::now() {
                 self.retry_at = clock::now() + RETRY;
-                self.drain_with_sockets();
+                self.open_again();
             }
             let ready = &events[..count];
             for event in ready.iter().filter(|event| event.data() >= WAKE_SOCKETS) {
@@ -324,14 +331,19 @@ impl Turn {
     }
 
     fn read_socket(&mut self, token: u64) {
-        let Some(key) = self.tokens.get(&token).copied() else {
-            return;
-        };
+        match self.ears.source(token) {
+            Some(Source::Protocol(link, family)) => self.read_advertisements(link, family),
+            Some(Source::Claims(link, family)) => self.read_claims(link, family),
+            None => {}
+        }
+    }
+
+    fn read_advertisements(&mut self, link: LinkId, family: Family) {
         for _ in 0..BATCHES_A_TURN {
-            let Some((socket, _)) = self.sockets.get(&key) else {
+            let Some(ear) = self.ears.get(link, family) else {
                 return;
             };
-            let count = match socket.receive(&mut self.batch) {
+            let count = match ear.protocol.receive(&mut self.batch) {
                 Ok(count) => count,
                 Err(error) => {
                     // Its interface is going away, and netlink will say so. A socket's error is cleared by reporting it.
@@ -341,20 +353,41 @@ impl Turn {
             };
             let now = clock::now();
             for slot in 0..count {
-                if let Some((envelope, message)) = socket::datagram(&self.batch, slot, key.1) {
-                    self.engine.handle(
-                        now,
-                        Input::Datagram(Datagram {
-                            link: key.0,
-                            envelope,
-                            message,
-                        }),
-                    );
+                if let Some((envelope, message)) = socket::datagram(&self.batch, slot, family) {
+                    let datagram = Datagram {
+                        link,
+                        envelope,
+                        message,
+                    };
+                    self.engine.handle(now, Input::Datagram(datagram));
                     self.drain();
                 }
             }
             if count == 0 {
                 return;
+            }
+        }
+    }
+
+    /// One batch a turn: a flood of claims says nothing that one does not.
+    fn read_claims(&mut self, link: LinkId, family: Family) {
+        let claims = self
+            .ears
+            .get(link, family)
+            .and_then(|ear| ear.claims.as_ref());
+        let Some(count) = claims.and_then(|claims| claims.receive(&mut self.batch).ok()) else {
+            return;
+        };
+        let now = clock::now();
+        for slot in 0..count {
+            let claims = self
+                .ears
+                .get(link, family)
+                .and_then(|ear| ear.claims.as_ref());
+            if let Some((address, mac)) = claims.and_then(|claims| claims.claim(&self.batch, slot))
+            {
+                self.engine.handle(now, Input::Claim { link, address, mac });
+                self.drain();
             }
         }
     }
@@ -370,14 +403,7 @@ impl Turn {
             let now = clock::now();
             match mail {
                 Mail::Notice(Notice::Link { interface, facts }) => {
-                    self.engine.handle(
-                        now,
-                        Input::Link {
-                            interface: &interface,
-                            facts: facts.as_ref(),
-                        },
-                    );
-                    self.drain_with_sockets();
+                    self.link_notice(&interface, facts);
                 }
                 Mail::Notice(Notice::Report {
                     router,
@@ -404,10 +430,12 @@ impl Turn {
                     );
                     self.drain();
                 }
+                Mail::Opened(opened) => self.opened(opened),
                 Mail::Inspect(inspect) => inspect(&mut self.engine, now),
                 Mail::Reload(plan) => {
                     self.engine.handle(now, Input::Reload(&plan));
-                    self.drain_with_sockets();
+                    self.drain();
+                    self.watch_claims();
                 }
                 Mail::Shutdown => {
                     self.engine.handle(now, Input::Shutdown);
@@ -464,7 +492,11 @@ impl Turn {
             match output {
                 Output::Transmit(transmit) => self.transmit(&transmit),
                 Output::Announce(announce) => self.announce(&announce),
-                Output::Desired(router, desired) => publish(&self.kernel, router, desired),
+                Output::Desired(router, desired) => {
+                    if let Some(kernel) = &self.kernel {
+                        publish(kernel, router, desired);
+                    }
+                }
                 Output::Event(event) => {
                     if !(self.news)(News {
                         at: SystemTime::now(),
@@ -494,11 +526,10 @@ impl Turn {
             .map_or(Ok(()), |frame| self.frames.send(index, &frame))
         } else {
             let family = Family::of(transmit.destination);
-            self.sockets
-                .get(&(transmit.link, family))
-                .map_or(Ok(()), |(socket, _)| {
-                    socket.send_to(transmit.source, transmit.destination, &transmit.message)
-                })
+            self.ears.get(transmit.link, family).map_or(Ok(()), |ear| {
+                ear.protocol
+                    .send_to(transmit.source, transmit.destination, &transmit.message)
+            })
         };
         self.note_sending(transmit.link, result);
     }
@@ -535,74 +566,125 @@ impl Turn {
         }
     }
 
-    /// Opens and closes sockets so that there is one for each interface that exists and each family spoken on it.
-    ///
-    /// Returns what changed about hearing. A router that cannot hear must not take part: it would believe that nobody
-    /// else is there.
-    fn open_sockets(&mut self) -> Vec<(LinkId, Family, Option<String>)> {
-        let links: Vec<(LinkId, String)> = self
+    /// An interface has changed. The engine hears of a new one when its sockets are there.
+    fn link_notice(&mut self, interface: &str, facts: Option<LinkFacts>) {
+        let Some(link) = self
+            .engine
+            .links()
+            .find(|(_, name)| *name == interface)
+            .map(|(id, _)| id)
+        else {
+            return;
+        };
+        let Some(facts) = facts else {
+            self.waiting.remove(&link);
+            self.ears.close(link, &self.epoll);
+            self.macs.remove(&link);
+            self.tell_link(link, None);
+            return;
+        };
+        if self.ears.is_open(link, facts.index) {
+            self.tell_link(link, Some(facts));
+            return;
+        }
+        let index = facts.index;
+        let asked = self
+            .waiting
+            .insert(link, facts)
+            .is_some_and(|before| before.index == index);
+        if !asked {
+            self.open(link, interface, index, vec![Family::Ipv4, Family::Ipv6]);
+        }
+    }
+
+    fn open(&self, link: LinkId, interface: &str, index: u32, families: Vec<Family>) {
+        let post = self.post.clone();
+        Ears::open(link, interface, index, families, move |opened| {
+            post.send(Mail::Opened(opened))
+        });
+    }
+
+    fn opened(&mut self, opened: Opened) {
+        let (link, index) = (opened.link, opened.index);
+        let waited = self
+            .waiting
+            .get(&link)
+            .is_some_and(|facts| facts.index == index);
+        if !waited && !self.ears.is_open(link, index) {
+            // The interface changed again while they were being opened.
+            bury(opened);
+            return;
+        }
+        for (family, failure) in self.ears.install(opened, &self.epoll) {
+            let failure = failure.as_deref();
+            self.engine.handle(
+                clock::now(),
+                Input::Hearing {
+                    link,
+                    family,
+                    failure,
+                },
+            );
+            self.drain();
+        }
+        if waited && let Some(facts) = self.waiting.remove(&link) {
+            self.tell_link(link, Some(facts));
+        }
+        self.watch_claims();
+    }
+
+    fn tell_link(&mut self, link: LinkId, facts: Option<LinkFacts>) {
+        if let Some(facts) = &facts {
+            self.macs.insert(link, (facts.index, facts.mac));
+        }
+        let name = self
+            .engine
+            .links()
+            .find(|(id, _)| *id == link)
+            .map(|(_, name)| name.to_owned());
+        if let Some(name) = name {
+            let input = Input::Link {
+                interface: &name,
+                facts: facts.as_ref(),
+            };
+            self.engine.handle(clock::now(), input);
+            self.drain();
+        }
+    }
+
+    /// Tells the sockets which addresses are ours.
+    fn watch_claims(&mut self) {
+        let links: Vec<LinkId> = self.engine.links().map(|(id, _)| id).collect();
+        for link in links {
+            for family in [Family::Ipv4, Family::Ipv6] {
+                let addresses = self.engine.virtual_addresses(link, family);
+                self.ears.watch(link, family, &addresses);
+            }
+        }
+    }
+
+    /// Whether something that a router needs to hear cannot be heard.
+    fn is_deaf(&self) -> bool {
+        self.ears
+            .deaf()
+            .any(|(link, family, _)| self.engine.wants(link, family))
+    }
+
+    fn open_again(&mut self) {
+        let names: BTreeMap<LinkId, String> = self
             .engine
             .links()
             .map(|(id, name)| (id, name.to_owned()))
             .collect();
-        let mut changes = Vec::new();
-        for (link, name) in links {
-            let facts = self.engine.link(link);
-            match facts {
-                Some(facts) => self.macs.insert(link, (facts.index, facts.mac)),
-                None => self.macs.remove(&link),
-            };
-            let index = facts.map(|facts| facts.index);
-            for family in [Family::Ipv4, Family::Ipv6] {
-                let key = (link, family);
-                let wanted = index.filter(|_| self.engine.wants(link, family));
-                if self.sockets.get(&key).map(|(socket, _)| socket.index()) == wanted
-                    && !self.deaf.contains(&key)
-                {
-                    continue;
-                }
-                if let Some((socket, token)) = self.sockets.remove(&key) {
-                    let _ = self.epoll.delete(socket.as_fd());
-                    self.tokens.remove(&token);
-                }
-                let failure = wanted.and_then(|index| self.open_socket(key, &name, index).err());
-                match failure {
-                    Some(error) if self.deaf.insert(key) => {
-                        changes.push((link, family, Some(error.to_string())));
-                    }
-                    None if self.deaf.remove(&key) => changes.push((link, family, None)),
-                    Some(_) | None => {}
-                }
+        let wanted: Vec<_> = self
+            .ears
+            .deaf()
+            .filter(|(link, family, _)| self.engine.wants(*link, *family))
+            .collect();
+        for (link, family, index) in wanted {
+            if let Some(name) = names.get(&link) {
+                self.open(link, name, index, vec![family]);
             }
-        }
-        changes
-    }
-
-    fn open_socket(&mut self, key: (LinkId, Family), name: &str, index: u32) -> io::Result<()> {
-        let token = self.next_token;
-        let socket = ProtocolSocket::open(name, index, key.1)?;
-        self.epoll
-            .add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, token))?;
-        self.next_token += 1;
-        self.tokens.insert(token, key);
-        self.sockets.insert(key, (socket, token));
-        Ok(())
-    }
-
-    /// Brings the sockets in line with what the engine knows, after an input and before its outputs: what the input
-    /// makes us send must find a way out.
-    fn drain_with_sockets(&mut self) {
-        let changes = self.open_sockets();
-        self.drain();
-        for (link, family, failure) in changes {
-            let failure = failure.as_deref();
-            let input = Input::Hearing {
-                link,
-                family,
-                failure,
-            };
-            self.engine.handle(clock::now(), input);
-            self.drain();
         }
     }
 }

@@ -4,11 +4,14 @@
 //! |---|---|
 //! | [`driver`] | the engine's thread: what it waits for and in which order it works |
 //! | [`socket`], [`frame`] | packets in and out |
+//! | `ears`, `claim` | sockets of each interface, opened and closed off the engine's thread; claims of our addresses |
 //! | [`kernel`] | macvlans, addresses, sysctls and filters, reconciled with what the engine wants |
 //! | [`clock`] | time |
 
+mod claim;
 pub mod clock;
 pub mod driver;
+mod ears;
 pub mod frame;
 pub mod kernel;
 pub mod socket;

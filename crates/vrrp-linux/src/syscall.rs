@@ -201,6 +201,51 @@ pub(crate) fn receive_packet_info_v6(socket: &Socket) -> io::Result<()> {
     )
 }
 
+/// Lets the kernel drop what `program` refuses.
+pub(crate) fn attach_filter(socket: &Socket, program: &[libc::sock_filter]) -> io::Result<()> {
+    let filter = libc::sock_fprog {
+        len: program.len() as libc::c_ushort,
+        filter: program.as_ptr().cast_mut(),
+    };
+    set_option(
+        socket.as_raw_fd(),
+        libc::SOL_SOCKET,
+        libc::SO_ATTACH_FILTER,
+        &filter,
+    )
+}
+
+/// Receives frames of this EtherType from the interface with this number.
+pub(crate) fn bind_packet(socket: &Socket, index: u32, ether_type: u16) -> io::Result<()> {
+    // SAFETY: zeros are a valid sockaddr_ll.
+    let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as libc::c_ushort;
+    address.sll_protocol = ether_type.to_be();
+    address.sll_ifindex = libc::c_int::try_from(index).unwrap_or(0);
+    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the address is valid for its length, and the kernel only reads it.
+    let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Receives ICMPv6 messages of this type only.
+pub(crate) fn pass_only_icmpv6(socket: &Socket, kind: u8) -> io::Result<()> {
+    const ICMPV6_FILTER: libc::c_int = 1;
+    // A set bit blocks the type.
+    let mut blocked = [u32::MAX; 8];
+    blocked[usize::from(kind >> 5)] &= !(1 << (kind & 31));
+    set_option(
+        socket.as_raw_fd(),
+        libc::IPPROTO_ICMPV6,
+        ICMPV6_FILTER,
+        &blocked,
+    )
+}
+
 fn set_option<T: Copy>(
     fd: RawFd,
     level: libc::c_int,

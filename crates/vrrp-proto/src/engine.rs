@@ -78,6 +78,15 @@ pub enum Input<'a> {
         /// Why not; `None` when they can.
         failure: Option<&'a str>,
     },
+    /// Somebody told the link where an address is.
+    Claim {
+        /// Where.
+        link: LinkId,
+        /// Which address.
+        address: IpAddr,
+        /// At which hardware address.
+        mac: MacAddress,
+    },
     /// The kernel backend speaks about a desired state.
     Kernel {
         /// Whose.
@@ -245,6 +254,7 @@ impl Engine {
                 family,
                 failure,
             } => self.hearing(now, link, family, failure),
+            Input::Claim { link, address, mac } => self.claim(now, link, address, mac),
             Input::Kernel {
                 router,
                 generation,
@@ -349,6 +359,16 @@ impl Engine {
             .any(|slot| slot.link == link && slot.plan.family == family)
     }
 
+    /// The virtual addresses of a family on an interface, in order.
+    #[must_use]
+    pub fn virtual_addresses(&self, link: LinkId, family: Family) -> Vec<IpAddr> {
+        self.slots
+            .values()
+            .filter(|slot| slot.link == link && slot.plan.family == family)
+            .flat_map(|slot| slot.addresses.iter().copied())
+            .collect()
+    }
+
     /// Sweeps the heap when most of it is stale: an Active that shortens its interval with each advertisement moves its
     /// Backup's deadline earlier each time, which leaves an entry behind.
     fn compact(&mut self) {
@@ -441,6 +461,26 @@ impl Engine {
         link.known = true;
         link.facts = facts.cloned();
         self.refresh_link(now, id, moved);
+    }
+
+    /// A neighbour believes somebody else now, unless we speak again.
+    fn claim(&mut self, now: Instant, link: LinkId, address: IpAddr, mac: MacAddress) {
+        let own = self.link(link).map(|facts| facts.mac);
+        for (id, slot) in &mut self.slots {
+            let ours = slot.link == link
+                && slot.machine.role() == Role::Active
+                && slot.addresses.contains(&address);
+            if !ours || slot.plan.mac().or(own) == Some(mac) {
+                continue;
+            }
+            slot.statistics.address_claims += 1;
+            slot.announcer.begin_again(now);
+            if slot.complaints.add(now, Complaint::Claim).is_some() {
+                let happening = Happening::Claimed { address, mac };
+                slot.say(now, *id, happening, &mut self.outputs);
+            }
+            schedule(&mut self.wakeups, *id, slot);
+        }
     }
 
     fn hearing(&mut self, now: Instant, link: LinkId, family: Family, failure: Option<&str>) {
@@ -1220,6 +1260,7 @@ enum Complaint {
     Reject(Reject),
     Odd(Oddity),
     Conflict,
+    Claim,
 }
 
 #[derive(Clone, Copy, Debug)]

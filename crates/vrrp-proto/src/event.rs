@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::receive::{Oddity, Reject};
 use crate::router::Role;
 use crate::time::Instant;
-use crate::types::{Priority, RouterId};
+use crate::types::{MacAddress, Priority, RouterId};
 
 /// Something that happened to a router, or to the daemon when `router` is `None`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -118,6 +118,13 @@ pub enum Happening {
         /// Its priority.
         priority: Priority,
     },
+    /// Somebody told the link that an address of this Active is elsewhere.
+    Claimed {
+        /// The address.
+        address: IpAddr,
+        /// Where it is said to be.
+        mac: MacAddress,
+    },
     /// Advertisements are refused. Said once a minute for each reason; the counters have the rest.
     Refused {
         /// Sender of the last one.
@@ -159,6 +166,7 @@ impl Happening {
             Self::Faults(_) => "faults",
             Self::FollowedActive { .. } => "followed-active",
             Self::Conflict { .. } => "conflict",
+            Self::Claimed { .. } => "claimed",
             Self::Refused { .. } => "refused",
             Self::Odd { .. } => "odd",
             Self::Late(_) => "late",
@@ -190,6 +198,9 @@ impl fmt::Display for Happening {
                     f,
                     "{address} advertises as well, with priority {priority}; it loses, addresses are announced again"
                 )
+            }
+            Self::Claimed { address, mac } => {
+                write!(f, "{mac} claims {address}; addresses are announced again")
             }
             Self::Refused {
                 address,

@@ -58,6 +58,8 @@ pub struct RouterStatistics {
     pub checksum_rfc5798_rcvd: u64,
     /// Advertisements of a loser, heard while Active.
     pub conflicts: u64,
+    /// Gratuitous ARP or Neighbor Advertisements of others that claimed an address of ours while Active.
+    pub address_claims: u64,
     /// Rounds of gratuitous ARP or unsolicited Neighbor Advertisements.
     pub announcements_sent: u64,
     /// Things that somebody else removed and we put back.

@@ -710,6 +710,7 @@ fn sighting(happening: &Happening) -> String {
         Happening::Faults(_)
         | Happening::FollowedActive { .. }
         | Happening::Conflict { .. }
+        | Happening::Claimed { .. }
         | Happening::Refused { .. }
         | Happening::Odd { .. }
         | Happening::Late(_)

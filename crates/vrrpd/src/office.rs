@@ -118,6 +118,7 @@ fn is_good_news(happening: &Happening) -> bool {
         | Happening::Removed => true,
         Happening::Faults(faults) => faults.is_empty(),
         Happening::Conflict { .. }
+        | Happening::Claimed { .. }
         | Happening::Refused { .. }
         | Happening::Odd { .. }
         | Happening::Late(_)

@@ -137,3 +137,30 @@ fn two_owners_elect_one_in_version_3() {
         assert_eq!(bench.statistics().owner_conflicts, conflicts);
     }
 }
+
+#[test]
+fn a_foreign_claim_of_an_address_is_answered_by_an_announcement() {
+    let mut bench = Bench::active(plan());
+    bench.run(millis(7_000));
+    let claim = |address: &str, mac| Input::Claim {
+        link: LinkId(0),
+        address: address.parse().unwrap(),
+        mac: MacAddress(mac),
+    };
+    let foreign = [2, 0, 0, 0, 0, 0x66];
+    let did = bench.input(claim("192.0.2.254", foreign));
+    assert_eq!(did.said(), ["claimed"]);
+    assert_eq!(bench.tick().announced(), 1);
+    assert_eq!(bench.statistics().address_claims, 1);
+
+    // What we say ourselves, and what others say about themselves, is no claim.
+    bench.input(claim("192.0.2.254", [0, 0, 0x5e, 0, 1, 0x33]));
+    bench.input(claim("192.0.2.77", foreign));
+    assert_eq!(bench.statistics().address_claims, 1);
+
+    // A Backup has nothing to defend.
+    bench.hear_priority(200);
+    bench.input(claim("192.0.2.254", foreign));
+    assert_eq!(bench.statistics().address_claims, 1);
+    assert_eq!(bench.tick().announced(), 0);
+}
