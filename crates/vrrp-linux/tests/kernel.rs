@@ -212,7 +212,7 @@ fn what_others_delete_is_back_at_once() {
         ),
         (
             format!("link set {name6} down"),
-            format!("IPv6 disable_ipv6 on {name6}"),
+            format!("the interface {name6}, which was down"),
         ),
         (
             format!("addr add 192.0.2.77/24 dev {name4}"),
@@ -516,6 +516,12 @@ fn an_interface_may_come_late_go_and_return() {
     lan.router.ip("link set other0 name eth9\nlink set eth9 up");
     rig.applied([1]);
     assert!(has(&lan.router, "10.0.0.254/24"));
+
+    // Into another namespace: the macvlan stays behind, on an interface that is not ours any more.
+    lan.router
+        .ip(&format!("link set eth9 netns {}", lan.server.name()));
+    assert_eq!(rig.failure(), "the interface eth9 does not exist");
+    wait_for(Duration::from_secs(2), || macvlans(&lan.router).is_empty());
     assert_eq!(rig.stop(), NONE);
 }
 

@@ -186,7 +186,8 @@ pub(super) fn run(script: &str) -> Result<(), String> {
         .spawn()
         .map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
-                "accept-mode = false needs nftables, and there is no program nft".to_owned()
+                "the filter of accept-mode = false needs nft, and there is no such program"
+                    .to_owned()
             } else {
                 format!("cannot run nft: {error}")
             }

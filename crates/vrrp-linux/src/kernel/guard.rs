@@ -103,6 +103,18 @@ impl FilterGuard {
         filter::concerns(desired) && std::mem::take(&mut self.repaired)
     }
 
+    /// Whether the table is as `routers` need it.
+    pub(super) fn is_settled(
+        &self,
+        routers: &BTreeMap<RouterId, Arc<Desired>>,
+        observed: &Observed,
+    ) -> bool {
+        match filter::script(self.owner, routers, observed) {
+            Some(script) => self.standing == Table::Installed(script),
+            None => self.standing == Table::Absent,
+        }
+    }
+
     /// Installs, changes or removes the table as `routers` need.
     pub(super) fn settle(
         &mut self,

@@ -9,7 +9,7 @@ use vrrp_proto::link::LinkFacts;
 use vrrp_proto::plan::VirtualAddress;
 use vrrp_proto::types::{MacAddress, is_link_local};
 
-use super::owner::{ADDRESS_PROTOCOL, Mark, OwnerId};
+use super::owner::{ADDRESS_PROTOCOL, Mark, OWNER_BITS, OWNER_MASK, OwnerId};
 
 /// One `net.ipv4.conf.<interface>` setting; the number is the kernel's `IPV4_DEVCONF_*`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -231,6 +231,11 @@ impl Address {
         self.metric == owner.metric()
     }
 
+    /// Whether a daemon like this one put it there. Kernels before 5.18 know no protocol of an address.
+    pub(super) const fn is_virtual(&self) -> bool {
+        self.protocol == ADDRESS_PROTOCOL || self.metric & OWNER_MASK == OWNER_BITS
+    }
+
     /// One of ours that the kernel has accepted and not yet in use.
     pub(super) const fn expected(address: VirtualAddress, metric: u32) -> Self {
         Self {
@@ -375,7 +380,7 @@ impl Observed {
                     }
                     None => {
                         // Where a real address stands among others is the kernel's choice, and the first one matters.
-                        let ours = address.protocol == ADDRESS_PROTOCOL;
+                        let ours = address.is_virtual();
                         link.addresses.push(address);
                         if ours {
                             Effect::Changed
@@ -462,7 +467,7 @@ impl Observed {
         let real = || {
             link.addresses
                 .iter()
-                .filter(|address| address.protocol != ADDRESS_PROTOCOL)
+                .filter(|address| !address.is_virtual())
         };
         let usable = |address: &&Address| address.flags & (flag::TENTATIVE | flag::DADFAILED) == 0;
         Some(LinkFacts {

@@ -177,6 +177,18 @@ impl Op {
         }
     }
 
+    /// How much was lost when this restores it; 0 is most.
+    pub(super) const fn gravity(&self) -> u8 {
+        match self {
+            Self::Create { .. } | Self::DeleteGroup { .. } => 0,
+            Self::Delete { .. } => 1,
+            Self::Set { .. } => 2,
+            Self::Add { .. } => 3,
+            Self::Remove { .. } => 4,
+            Self::Ipv4 { .. } | Self::Ipv6 { .. } => 5,
+        }
+    }
+
     /// The link that it deletes.
     pub(super) const fn deleted(&self) -> Option<u32> {
         if let Self::Delete { link, .. } = self {

@@ -8,6 +8,10 @@ use super::observed::ParentConf;
 /// `IFA_PROTO` of every address this program adds: VRRP's IP protocol number.
 pub(super) const ADDRESS_PROTOCOL: u8 = 112;
 
+/// The bits that groups and metrics of all owners share, and their value.
+pub(super) const OWNER_MASK: u32 = 0xff00_0000;
+pub(super) const OWNER_BITS: u32 = 0x5600_0000;
+
 /// Identifies one daemon by its runtime directory, also across restarts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct OwnerId(u64);
@@ -29,7 +33,7 @@ impl OwnerId {
 
     /// The link group (`IFLA_GROUP`) of this daemon's macvlans: a stop deletes them all with one message.
     pub(super) const fn group(self) -> u32 {
-        0x5600_0000 | self.low24()
+        OWNER_BITS | self.low24()
     }
 
     /// The link group that macvlans enter on the way out when others of this daemon stay.

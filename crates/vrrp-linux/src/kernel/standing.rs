@@ -139,6 +139,13 @@ impl Repairs {
         self.pending = Some((what, count + 1));
     }
 
+    /// What is pending was about this.
+    pub(super) fn correct(&mut self, what: String) {
+        if let Some((pending, _)) = &mut self.pending {
+            *pending = what;
+        }
+    }
+
     /// The pause is over.
     pub(super) fn forget(&mut self, now: Instant) {
         self.until = self.until.filter(|until| *until > now);
