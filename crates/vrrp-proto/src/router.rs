@@ -416,8 +416,14 @@ impl Backup {
             None
         };
         if hold.is_some_and(|hold| hold <= now) {
+            // The short timer of a release runs on, and is still known for one.
+            let released = self.because == Reason::Released;
             return Self {
-                because: Reason::Preempting,
+                because: if released {
+                    Reason::Released
+                } else {
+                    Reason::Preempting
+                },
                 hold,
                 ..self
             };

@@ -17,6 +17,7 @@
 //! | [`plan`] | words for worlds |
 //! | [`judge`], [`ledger`] | what must hold after every step; who held the addresses |
 //! | [`chaos`], [`failover`] | worlds made from a seed; failover times by loss |
+//! | [`reference`] | the protocol a second time, to compare the engine with |
 //!
 //! ```
 //! use vrrp_sim::{Host, Lan, plan::{priority, secs}};
@@ -37,6 +38,7 @@ pub mod lan;
 pub mod ledger;
 pub mod plan;
 pub mod random;
+pub mod reference;
 pub mod trace;
 pub mod wire;
 

@@ -173,6 +173,18 @@ fn a_released_backup_does_not_wait_longer_for_a_reload() {
 }
 
 #[test]
+fn nor_if_a_loser_was_heard_after_the_release() {
+    // RFC 9568 §6.4.2: the loser is discarded, the timer of the release runs on.
+    let mut bench = Bench::backup(plan());
+    bench.hear_priority(200);
+    bench.hear_priority(0);
+    bench.hear_priority(50);
+    bench.sleep(millis(100));
+    bench.reload([with_priority(90, plan())]);
+    assert_eq!(bench.timer(), Some(micros(509_375)));
+}
+
+#[test]
 fn another_version_is_another_router() {
     let mut bench = Bench::active(plan());
     let did = bench.reload([plan_v2()]);
