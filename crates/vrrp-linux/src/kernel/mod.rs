@@ -8,12 +8,12 @@
 //!                                       +------- Observed <----------+
 //! ```
 //!
-//! Everything here is state, and reconciled: [`reconcile::plan`] compares what is wanted with what is there, and the
+//! Everything here is state, and reconciled: `reconcile::plan` compares what is wanted with what is there, and the
 //! thread called `kernel` does the difference, until there is none. Start, takeover, reload, recovery from a crash and
 //! repair of what somebody else deleted are the same path.
 //!
 //! Ownership is written into the kernel, so that a daemon that was killed finds its own again and leaves the rest alone:
-//! see [`owner`]. Objects that are not ours are never changed, but for three settings of the parent interface, whose
+//! see `owner`. Objects that are not ours are never changed, but for three settings of the parent interface, whose
 //! originals are kept in the aliases of our macvlans.
 
 mod filter;
