@@ -312,16 +312,26 @@ fn accept_mode_off_still_serves_as_gateway(profile: Profile) {
     std::thread::sleep(ms(1000));
     let seen = client.experience(from);
     assert_eq!(seen.lost, 0, "{seen:?}");
+    let tester = Tester::new(&lan.client, "eth0");
+    let host = stranger(profile, &tester);
     for address in profile.virtual_addresses() {
-        let scope = if address.to_string().starts_with("fe80") {
-            "%eth0"
-        } else {
-            ""
-        };
         assert!(
-            !lan.client
-                .try_sh(&format!("ping -c 1 -W 1 {address}{scope}")),
+            !tester.ping(host, address, profile.virtual_mac()),
             "{address} answers pings"
         );
     }
+    // The same question to the router's own address is answered, so it was a question.
+    let own = if profile.is_ipv6() {
+        "2001:db8::11"
+    } else {
+        "192.0.2.11"
+    };
+    let own_mac: Mac = lan.routers[0]
+        .sh("cat /sys/class/net/eth0/address")
+        .parse()
+        .unwrap();
+    assert!(
+        tester.ping(host, own.parse().unwrap(), own_mac),
+        "the router's own address"
+    );
 }
