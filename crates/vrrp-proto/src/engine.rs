@@ -33,14 +33,12 @@ use crate::link::{LinkFacts, LinkId};
 use crate::packet::Advertisement;
 use crate::plan::{ChecksumForm, Plan, RouterPlan};
 use crate::receive::{self, Envelope, Expectation, Heard, Oddity, Reject};
+use crate::refusal::Refusal;
 use crate::router::{Role, Send, State, Step, Terms, VirtualRouter};
 use crate::statistics::{GlobalStatistics, RouterStatistics};
 use crate::status::RouterStatus;
 use crate::time::Instant;
 use crate::types::{Family, MacAddress, Priority, RouterId, Vrid};
-
-/// After the kernel refused what an Active needs, it does not stand for election for this long.
-const KERNEL_FAULT_HOLD: Duration = Duration::from_secs(30);
 
 /// A refusal that goes on is said again after this time, then after twice that, up to an hour.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
@@ -209,8 +207,7 @@ struct Slot {
     since: Instant,
     primary: Option<IpAddr>,
     faults: Vec<Fault>,
-    /// What the kernel refused, and until when that keeps the router out; `None`: until the kernel says that it works.
-    refused: Option<(String, Option<Instant>)>,
+    refusal: Option<Refusal>,
     /// The Active last heard.
     followed: Option<(IpAddr, Priority)>,
     form: ChecksumForm,
@@ -646,7 +643,7 @@ impl Engine {
         let mut after = Outputs::new();
         for (id, slot) in &mut self.slots {
             // Whom the kernel refused must not stand for election again when its time is over.
-            slot.refused = None;
+            slot.refusal = None;
             let terms = slot.terms();
             let mut outputs = Outputs::new();
             if let Some(terms) = &terms {
@@ -722,7 +719,7 @@ impl Slot {
             since: now,
             primary: None,
             faults: Vec::new(),
-            refused: None,
+            refusal: None,
             followed: None,
             form: plan.checksum.send.unwrap_or(ChecksumForm::Rfc9568),
             ready: Vec::new(),
@@ -768,9 +765,9 @@ impl Slot {
             .deadline()
             .map(|at| (at, Timer::Announcement));
         let retry = self
-            .refused
+            .refusal
             .as_ref()
-            .and_then(|(_, until)| *until)
+            .and_then(Refusal::deadline)
             .map(|at| (at, Timer::KernelRetry));
         [machine, announcement, retry]
             .into_iter()
@@ -779,12 +776,9 @@ impl Slot {
     }
 
     fn timeout(&mut self, now: Instant, id: RouterId, links: &[Link], outputs: &mut Outputs) {
-        if self
-            .refused
-            .as_ref()
-            .is_some_and(|(_, until)| until.is_some_and(|until| until <= now))
-        {
-            self.refused = None;
+        let refused = self.refusal.as_ref().and_then(Refusal::deadline);
+        if refused.is_some_and(|until| until <= now) {
+            self.refusal = self.refusal.take().and_then(|refusal| refusal.expired(now));
             self.refresh(now, id, self.primary, links, false, outputs);
         }
         if let Some(terms) = self.terms()
@@ -1058,9 +1052,10 @@ impl Slot {
             reason: reason.clone(),
         }));
         faults.extend(
-            self.refused
+            self.refusal
                 .as_ref()
-                .map(|(reason, _)| Fault::Kernel(reason.clone())),
+                .filter(|refusal| refusal.is_fault())
+                .map(|refusal| Fault::Kernel(refusal.reason.clone())),
         );
         if faults != self.faults {
             self.faults = faults;
@@ -1096,27 +1091,20 @@ impl Slot {
             KernelReport::Applied => {
                 let first = !self.applied;
                 self.applied = true;
-                if self
-                    .refused
-                    .as_ref()
-                    .is_some_and(|(_, until)| until.is_none())
-                {
-                    self.refused = None;
-                }
+                self.refusal = self
+                    .refusal
+                    .take()
+                    .filter(|refusal| !refusal.ends_by_agreement());
                 if first && self.machine.role() == Role::Active {
                     self.announcer.begin(now);
                 }
             }
             KernelReport::Failed(reason) => {
                 self.applied = false;
-                let known = self
-                    .refused
-                    .as_ref()
-                    .is_some_and(|(known, _)| known == reason);
-                // An Active whose addresses the kernel refuses attracts traffic and loses it: somebody else may do better.
-                let until = (self.machine.role() == Role::Active).then(|| now + KERNEL_FAULT_HOLD);
-                let held = self.refused.as_ref().and_then(|(_, until)| *until);
-                self.refused = Some((reason.clone(), until.max(held)));
+                let before = self.refusal.as_ref();
+                let known = before.is_some_and(|before| before.reason == *reason);
+                let active = self.machine.role() == Role::Active;
+                self.refusal = Some(Refusal::new(now, reason, active, before));
                 if !known {
                     self.say(now, id, Happening::KernelRefused(reason.clone()), outputs);
                 }
@@ -1186,6 +1174,8 @@ impl Slot {
     fn publish(&mut self, id: RouterId, outputs: &mut Outputs) {
         self.generation.0 += 1;
         self.applied = false;
+        // What was refused to an Active is not wanted any more, or asked for anew.
+        self.refusal = self.refusal.take().filter(|refusal| !refusal.is_hoping());
         self.announcer.stop();
         let desired = Desired {
             generation: self.generation,

@@ -28,6 +28,7 @@ pub mod link;
 pub mod packet;
 pub mod plan;
 pub mod receive;
+mod refusal;
 pub mod router;
 pub mod statistics;
 pub mod status;

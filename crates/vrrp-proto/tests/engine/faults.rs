@@ -195,9 +195,13 @@ fn a_kernel_that_refuses_an_active_sends_it_away_for_half_a_minute() {
     let mut bench = Bench::active(plan());
     bench.hear_priority(200);
     bench.wake();
-    let did = bench.refused("no buffer space");
+    assert_eq!(bench.refused("no buffer space").said(), ["kernel-refused"]);
+    bench.run(millis(999));
+    assert_eq!(bench.role(), Role::Active, "it may pass");
+    bench.sleep(millis(1));
+    let did = bench.tick();
     assert_eq!(did.sent(), [0], "somebody else may do better");
-    assert_eq!(did.said(), ["kernel-refused", "faults", "role"]);
+    assert_eq!(did.said(), ["faults", "role"]);
     assert_eq!(bench.faults(), ["the kernel refused: no buffer space"]);
     bench.applied();
     assert_eq!(
@@ -208,6 +212,31 @@ fn a_kernel_that_refuses_an_active_sends_it_away_for_half_a_minute() {
     bench.run(millis(29_999));
     assert_eq!(bench.role(), Role::Initialize);
     bench.run(millis(1));
+    assert_eq!(bench.role(), Role::Backup);
+    assert_eq!(bench.faults(), [""; 0]);
+}
+
+#[test]
+fn a_refusal_that_passes_costs_an_active_nothing() {
+    let mut bench = Bench::active(plan());
+    bench.refused("somebody changed it back");
+    bench.run(millis(900));
+    bench.applied();
+    bench.run(millis(60_000));
+    assert_eq!(bench.role(), Role::Active);
+    assert_eq!(bench.statistics().master_transitions, 1);
+}
+
+#[test]
+fn what_an_active_was_refused_does_not_keep_the_backup_out() {
+    let mut bench = Bench::active(plan());
+    bench.refused("no buffer space");
+    bench.hear_priority(200);
+    assert_eq!(bench.role(), Role::Backup);
+    for _ in 0..10 {
+        bench.run(millis(1_000));
+        bench.hear_priority(200);
+    }
     assert_eq!(bench.role(), Role::Backup);
     assert_eq!(bench.faults(), [""; 0]);
 }

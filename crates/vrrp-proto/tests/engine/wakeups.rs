@@ -71,6 +71,8 @@ fn the_names_of_the_timers() {
         Timer::Announcement
     );
     bench.refused("no");
+    // It hopes for a second before it gives up.
+    bench.run(millis(1_000));
     assert_eq!(
         bench.engine.poll_timeout().unwrap().timer,
         Timer::KernelRetry
