@@ -17,6 +17,7 @@
 //! | [`plan`] | words for worlds |
 //! | [`judge`], [`ledger`] | what must hold after every step; who held the addresses |
 //! | [`chaos`], [`failover`] | worlds made from a seed; failover times by loss |
+//! | [`explore`] | everything that can happen to a small world |
 //! | [`reference`] | the protocol a second time, to compare the engine with |
 //!
 //! ```
@@ -30,6 +31,7 @@
 
 pub mod action;
 pub mod chaos;
+pub mod explore;
 pub mod failover;
 pub mod host;
 pub mod judge;
