@@ -566,6 +566,12 @@ impl Engine {
         else {
             return;
         };
+        let link = self.links.get(link_index(slot.link));
+        let missing = link.is_some_and(|link| link.known && link.facts.is_none());
+        if missing && matches!(report, KernelReport::Failed(_)) {
+            // The interface is the fault, and that it is missing has been said.
+            return;
+        }
         slot.kernel_report(now, router, report, &mut self.outputs);
         slot.refresh(
             now,

@@ -254,6 +254,20 @@ fn a_kernel_that_refuses_a_backup_keeps_it_out_until_it_agrees() {
 }
 
 #[test]
+fn a_missing_interface_is_one_fault() {
+    let mut bench = Bench::backup(plan());
+    bench.input(Input::Link {
+        interface: "eth0",
+        facts: None,
+    });
+    assert_eq!(
+        bench.refused("the interface eth0 does not exist").said(),
+        [""; 0]
+    );
+    assert_eq!(bench.faults(), ["waiting for interface eth0 to appear"]);
+}
+
+#[test]
 fn a_router_that_cannot_hear_does_not_take_part() {
     // It would believe that nobody else is there, and take over from an Active that is well.
     let mut bench = Bench::active(plan());
