@@ -255,3 +255,40 @@ fn r67_two_routers_have_two_sources(profile: Profile) {
     });
     assert_eq!(made_from_the_mac, Vec::<std::net::Ipv6Addr>::new());
 }
+
+statement!(r68_no_redirect_names_the_wrong_router: v2 v3_ipv4);
+/// RFC 9568 §8.1.1; RFC 3768 §8.1: a redirect about a packet to the virtual MAC has the virtual address as its source. None at
+/// all is as good: the host goes on using a gateway that works.
+fn r68_no_redirect_names_the_wrong_router(profile: Profile) {
+    let bench = Bench::active(profile, |router| router);
+    let host = bench.host();
+    // A better gateway on the same LAN is what a redirect would be about.
+    let better = bench.lan.play(profile.own(200), Mac::played(200));
+    bench
+        .dut
+        .ip(&format!("route add 203.0.113.0/24 via {}", better.ip));
+    let beyond: IpAddr = "203.0.113.1".parse().unwrap();
+    let ip = Ip::new(host.ip, beyond, 64, 17);
+    let sent = bench.lan.send_ip(
+        host,
+        profile.virtual_mac(),
+        &ip,
+        &udp(&ip, 4000, 4001, b"round the corner"),
+    );
+    let forwarded = bench.lan.log.wait(sent, ms(1000), |frame| {
+        let to_better = frame.packet.ethernet.destination == better.mac && !frame.outgoing;
+        (to_better && frame.packet.ip.as_ref()?.destination == beyond).then_some(())
+    });
+    assert!(forwarded.is_some(), "the packet is forwarded all the same");
+    std::thread::sleep(ms(200));
+    let redirects = bench.lan.log.pick(sent, |frame| {
+        let (Some(ip), Some(&kind)) = (&frame.packet.ip, frame.bytes.get(34)) else {
+            return None;
+        };
+        (ip.protocol == 1 && kind == 5 && !frame.outgoing).then_some(ip.source)
+    });
+    assert!(
+        redirects.iter().all(|source| *source == profile.gateway()),
+        "redirects from {redirects:?}"
+    );
+}

@@ -29,7 +29,7 @@ mod e_receive_validation;
 mod f_towards_hosts;
 
 /// Statements without a test here, and why.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 2] = [
     (
         "R58",
         "a flood disturbs its neighbours: tests/robustness.rs, where tests run one after another",
@@ -37,10 +37,6 @@ const ELSEWHERE: [(&str, &str); 3] = [
     (
         "R66",
         "not applicable: the daemon sends no router advertisements; that is radvd's work until it does",
-    ),
-    (
-        "R68",
-        "not applicable: the daemon switches redirects off on the virtual router's interface",
     ),
 ];
 
