@@ -391,12 +391,17 @@ impl Scheduling {
     }
 }
 
+/// Real-time priority of the engine's thread: advertisements come before everything.
+pub(crate) const ENGINE_PRIORITY: libc::c_int = 50;
+
+/// Real-time priority of the kernel thread: an address that comes late is an outage as well.
+pub(crate) const KERNEL_PRIORITY: libc::c_int = 40;
+
 /// Gives the calling thread the best scheduling it is allowed to have. Children do not inherit it.
 #[must_use]
-pub(crate) fn schedule_first() -> Scheduling {
-    const PRIORITY: libc::c_int = 50;
+pub(crate) fn schedule_first(priority: libc::c_int) -> Scheduling {
     let parameters = libc::sched_param {
-        sched_priority: PRIORITY,
+        sched_priority: priority,
     };
     // SAFETY: `parameters` is valid for the call, which concerns the calling thread only.
     if unsafe {

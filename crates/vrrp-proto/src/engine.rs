@@ -1107,6 +1107,8 @@ impl Slot {
             }
             KernelReport::Failed(reason) => {
                 self.applied = false;
+                // Begins again when the kernel agrees.
+                self.announcer.stop();
                 let before = self.refusal.as_ref();
                 let known = before.is_some_and(|before| before.reason == *reason);
                 let active = self.machine.role() == Role::Active;

@@ -37,6 +37,8 @@ use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
 use vrrp_proto::link::LinkFacts;
 use vrrp_proto::types::RouterId;
 
+use crate::syscall::{KERNEL_PRIORITY, schedule_first};
+
 pub use owner::OwnerId;
 
 /// What the kernel side says.
@@ -90,7 +92,11 @@ pub fn spawn(owner: OwnerId, notify: Box<dyn Fn(Notice) + Send>) -> io::Result<K
     let worker = worker::Worker::new(owner, notify, Arc::clone(&mailbox))?;
     let thread = thread::Builder::new()
         .name("kernel".to_owned())
-        .spawn(move || worker.run())?;
+        .spawn(move || {
+            let scheduling = schedule_first(KERNEL_PRIORITY);
+            tracing::debug!(scheduling = scheduling.name(), "the kernel thread runs");
+            worker.run()
+        })?;
     Ok(Kernel {
         mailbox,
         thread: Some(thread),

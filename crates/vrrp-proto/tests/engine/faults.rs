@@ -221,7 +221,13 @@ fn a_refusal_that_passes_costs_an_active_nothing() {
     let mut bench = Bench::active(plan());
     bench.refused("somebody changed it back");
     bench.run(millis(900));
+    assert_eq!(
+        bench.tick().announced(),
+        0,
+        "not what the kernel may not hold"
+    );
     bench.applied();
+    assert_eq!(bench.tick().announced(), 1);
     bench.run(millis(60_000));
     assert_eq!(bench.role(), Role::Active);
     assert_eq!(bench.statistics().master_transitions, 1);
