@@ -260,7 +260,7 @@ fn ten_milliseconds() {
     }
 }
 
-/// Issue 2: what a stranger removes is back within 20 ms, without a transition, and reported once.
+/// What a stranger removes is back within 20 ms, without a transition, and reported once.
 fn removed_by_hand(profile: Profile, what: &str, remove: impl Fn(&Namespace, IpAddr)) {
     let _alone = alone();
     let bench = Bench::active(profile, |router| {
@@ -347,7 +347,7 @@ fn a_deleted_macvlan_is_back_ipv6() {
     removed_by_hand(Profile::V3Ipv6, "macvlan deleted", remove_device);
 }
 
-/// Issue 2: what the daemon needs stays as it needs it, and is as before when it has gone.
+/// What the daemon needs stays as it needs it, and is as before when it has gone.
 #[test]
 fn a_sysctl_changed_by_a_stranger_is_restored() {
     let _alone = alone();
@@ -698,7 +698,7 @@ fn since_does_not_drift() {
     }
 }
 
-/// Issue 2: a file with any error changes nothing and says so.
+/// A file with any error changes nothing and says so.
 #[test]
 fn ten_broken_files_change_nothing() {
     let _alone = alone();

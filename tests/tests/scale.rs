@@ -9,7 +9,7 @@ use vrrp_lab::stall;
 
 const ROUTERS: u8 = 250;
 
-/// Issue 2: priority 0 for all at once, everything removed and every sysctl as before within 500 ms
+/// Priority 0 for all at once, everything removed and every sysctl as before within 500 ms
 /// (keepalived leaves 62 macvlans and its sysctls).
 #[test]
 fn sigterm_with_250_routers() {
