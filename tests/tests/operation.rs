@@ -295,7 +295,7 @@ fn check_points_at_the_error() {
     );
 }
 
-/// The report is a contract (issue 2).
+/// The report is a contract.
 #[test]
 fn status_has_the_promised_shape() {
     let bench = Bench::backup(Profile::V3Ipv4, |router| router.set("priority", 120));
