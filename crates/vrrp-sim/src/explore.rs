@@ -596,7 +596,14 @@ impl Search<'_> {
                         Reason::Preempting => self.sometimes("a Backup preempted"),
                         Reason::Released => self.sometimes("a Backup took over after a release"),
                         Reason::NoResponse => self.sometimes("a Backup took over after a silence"),
-                        _ => {}
+                        Reason::Startup
+                        | Reason::Owner
+                        | Reason::HigherPriority
+                        | Reason::HigherAddress
+                        | Reason::Late
+                        | Reason::Fault
+                        | Reason::Shutdown
+                        | Reason::Removed => {}
                     }
                 }
                 Role::Backup => {
