@@ -12,7 +12,7 @@
 //! * [`capture`], [`tester`]: a timestamped frame log, and the end of a cable that plays routers and hosts;
 //! * [`daemon`], [`keepalived`], [`frr`]: the routers under test;
 //! * [`client`]: a host that counts what it loses;
-//! * [`bench`]: the fixture that the conformance statements R1–R68 stand on.
+//! * [`mod@bench`]: the fixture that the conformance statements R1–R68 stand on.
 //!
 //! Everything needs root and Linux. Traffic stays inside namespaces named `vl<pid>-…`; they are removed on
 //! drop, on panic, and those of a killed run by the next one.

@@ -10,7 +10,7 @@
 //!            └──────────────────┴────────┴─────── Finding ─────────┘ ──> render
 //! ```
 //!
-//! Findings never contain an authentication key, and [`render`] hides it in the lines it shows.
+//! Findings never contain an authentication key, and [`render()`] hides it in the lines it shows.
 #![forbid(unsafe_code)]
 
 mod address;

@@ -18,7 +18,7 @@
 //! | [`judge`], [`ledger`] | what must hold after every step; who held the addresses |
 //! | [`chaos`], [`failover`] | worlds made from a seed; failover times by loss |
 //! | [`explore`] | everything that can happen to a small world |
-//! | [`reference`] | the protocol a second time, to compare the engine with |
+//! | [`mod@reference`] | the protocol a second time, to compare the engine with |
 //!
 //! ```
 //! use vrrp_sim::{Host, Lan, plan::{priority, secs}};

@@ -1,6 +1,6 @@
 //! A codec of the laboratory's own, written from the standards and independent of the product's.
 //!
-//! Building ([`Advert`], [`arp`], [`neighbour`], [`echo`]) allows every defect a receiver must survive; reading
+//! Building ([`Advert`], ARP, neighbour discovery, echoes) allows every defect a receiver must survive; reading
 //! ([`Packet`]) reports what is there and judges nothing.
 
 mod advert;
