@@ -36,7 +36,10 @@ const ARROWS: [(&str, &[&str]); 9] = [
         &["vrrp-proto", "vrrp-config", "vrrp-control", "vrrp-linux"],
     ),
     ("vrrpctl", &["vrrp-config", "vrrp-control"]),
-    ("vrrp-sim", &["vrrp-proto", "vrrp-config", "vrrp-linux"]),
+    (
+        "vrrp-sim",
+        &["vrrp-proto", "vrrp-config", "vrrp-control", "vrrp-linux"],
+    ),
     // The judge shares no line with the defendant.
     ("vrrp-lab", &[]),
     ("vrrp-guards", &[]),

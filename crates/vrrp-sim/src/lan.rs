@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vrrp_proto::packet::Header;
 use vrrp_proto::{
-    Engine, Generation, Happening, Input, Instant, Output, Plan, Reason, Role, RouterId,
+    Engine, Generation, Happening, Input, Instant, Output, Plan, Priority, Reason, Role, RouterId,
 };
 
 use crate::action::Action;
@@ -561,6 +561,9 @@ impl Lan {
                 if self.machines[host.0].paused {
                     return Ok(());
                 }
+                if self.actives().is_empty() {
+                    self.sight("a reload during a takeover");
+                }
                 let outputs = self.machines[host.0].feed(self.now, Input::Reload(&plan));
                 self.machines[host.0].config = plan;
                 self.carry_out(host, outputs)
@@ -680,6 +683,10 @@ impl Lan {
                 self.put(self.now + delay, Due::Frame(to, frame.clone()));
             }
             if for_it && !arrived {
+                let priority = Header::new(&frame.message).map(Header::priority);
+                if priority == Some(Priority::RELEASE) {
+                    self.sight("a release was lost");
+                }
                 self.trace.note(self.now, Some(from), || {
                     format!("    lost on the way to {to}")
                 });
@@ -687,7 +694,26 @@ impl Lan {
         }
     }
 
+    fn sight(&mut self, what: &str) {
+        *self.sightings.entry(what.to_owned()).or_default() += 1;
+    }
+
     fn note_holding(&mut self, host: Host) {
+        let duals = |lan: &Self| -> usize {
+            let ledgers = lan.ledgers.values();
+            ledgers.filter(|ledger| ledger.holders().len() > 1).count()
+        };
+        let before = duals(self);
+        self.settle_accounts(host);
+        let after = duals(self);
+        if after > before {
+            self.sight("two held the addresses");
+        } else if after < before {
+            self.sight("two held the addresses, then one");
+        }
+    }
+
+    fn settle_accounts(&mut self, host: Host) {
         for (key, ledger) in &mut self.ledgers {
             let holds = self.machines[host.0].kernel.holds(*key);
             if ledger.holders().contains(&host) != holds {

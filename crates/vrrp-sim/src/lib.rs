@@ -33,6 +33,7 @@ pub mod action;
 pub mod chaos;
 pub mod explore;
 pub mod failover;
+pub mod fuzz;
 pub mod host;
 pub mod judge;
 pub mod kernel;

@@ -3,9 +3,11 @@
 
 use core::time::Duration;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use vrrp_sim::chaos::World;
 use vrrp_sim::failover::{self, Cell};
+use vrrp_sim::lan::Sightings;
 
 const USAGE: &str = "\
 usage: replay chaos --seed N
@@ -49,22 +51,41 @@ fn chaos(seed: u64) -> ExitCode {
     verdict(result.err().map(|verdict| verdict.to_string()))
 }
 
+/// So many seeds between two lines of progress.
+const CHUNK: u64 = 20_000;
+
 fn soak(from: u64, seeds: u64) -> ExitCode {
-    match vrrp_sim::chaos::run(from..from + seeds) {
-        Ok(seen) => {
-            for (what, times) in seen {
-                println!("{times:>12}  {what}");
+    let begin = Instant::now();
+    let mut seen = Sightings::new();
+    let end = from + seeds;
+    let mut next = from;
+    while next < end {
+        let chunk = next..end.min(next + CHUNK);
+        next = chunk.end;
+        match vrrp_sim::chaos::run(chunk) {
+            Ok(more) => {
+                for (what, times) in more {
+                    *seen.entry(what).or_default() += times;
+                }
             }
-            verdict(None)
+            Err(broken) => return verdict(Some(broken)),
         }
-        Err(broken) => verdict(Some(broken)),
+        let done = next - from;
+        println!(
+            "{done} of {seeds} seeds, {:.0} s",
+            begin.elapsed().as_secs_f64()
+        );
     }
+    for (what, times) in seen {
+        println!("{times:>12}  {what}");
+    }
+    verdict(None)
 }
 
 fn cell<'a>(option: impl Fn(&str) -> Option<&'a str>) -> Option<Cell> {
     let profile = option("--profile")?;
     let loss = format!("{} %", option("--loss")?);
-    let routers = option("--routers")?.parse().ok()?;
+    let routers = option("--routers")?.parse::<usize>().ok()?;
     failover::cells().find(|cell| {
         cell.profile.name == profile && cell.routers == routers && cell.loss.to_string() == loss
     })

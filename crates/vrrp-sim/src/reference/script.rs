@@ -134,7 +134,9 @@ fn pick<T: Copy>(choices: &[T], byte: u8) -> T {
     choices[usize::from(byte) % choices.len()]
 }
 
-const fn real(ipv6: bool, last: u8) -> IpAddr {
+/// A real address on the LAN.
+#[must_use]
+pub const fn real(ipv6: bool, last: u8) -> IpAddr {
     if ipv6 {
         IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last as u16))
     } else {
@@ -322,6 +324,14 @@ impl Script {
             ),
             defect,
         }
+    }
+
+    /// Only the router of [`Self::from_bytes`], and the engine's plan for it: what a packet is checked against.
+    #[must_use]
+    pub fn router(bytes: [u8; ROUTER_BYTES]) -> (Terms, Plan) {
+        let terms = Self::terms_of(bytes);
+        let plan = plan(&terms);
+        (terms, plan)
     }
 
     /// Plays it; both must do the same, and the laws of the [`Judge`] must hold.

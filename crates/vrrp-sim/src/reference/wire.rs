@@ -334,3 +334,19 @@ pub(super) fn mend_checksum(
     let checksum = checksum_of(message, source, destination, form);
     message[6..8].copy_from_slice(&checksum.to_be_bytes());
 }
+
+/// Gives raw bytes the checksum that their version asks for, or the pseudo-header form of it.
+pub fn mend(
+    message: &mut [u8],
+    terms: &Terms,
+    source: IpAddr,
+    destination: IpAddr,
+    pseudo_header: bool,
+) {
+    let form = if pseudo_header {
+        Form::PseudoHeader
+    } else {
+        Form::Message
+    };
+    mend_checksum(message, terms, form, source, destination);
+}
