@@ -62,6 +62,11 @@ const COUNTERS: [Counter; 21] = [
     ),
     counter(
         Group::Election,
+        "address-claims",
+        "ARP or neighbour advertisements of others that claimed an address while Active",
+    ),
+    counter(
+        Group::Election,
         "announcements-sent",
         "rounds of gratuitous ARP or neighbour advertisements",
     ),
