@@ -747,7 +747,10 @@ pub fn settings(thorough: bool) -> Vec<Setting> {
         settings.extend(pairs(budget(1, 1, 0, 0, 1)));
         settings.extend(pairs(budget(0, 0, 1, 0, 1)));
         settings.extend(triples(budget(2, 0, 0, 0, 0)));
-        settings.extend(triples(budget(0, 0, 1, 0, 0)));
+        settings.extend(triples(budget(1, 1, 1, 0, 0)));
+        settings.extend(triples(budget(1, 0, 0, 1, 0)));
+        settings.extend(triples(budget(0, 0, 0, 0, 1)));
+        settings.extend(pairs(budget(1, 1, 1, 1, 1)).into_iter().skip(1).take(1));
     }
     settings
 }

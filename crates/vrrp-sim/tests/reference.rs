@@ -9,7 +9,7 @@ use vrrp_sim::reference::script::{EVENT_BYTES, ROUTER_BYTES};
 #[test]
 fn engine_and_model_are_the_same() {
     let cases = if cfg!(debug_assertions) {
-        3_000
+        5_000
     } else {
         100_000
     };

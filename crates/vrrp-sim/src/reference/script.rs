@@ -59,7 +59,7 @@ enum Defect {
     Cut(u8),
     Longer(u8),
     Byte(u8, u8),
-    Vrid(u8),
+    Vrid(u8, u8),
     Version(u8),
     NoAddress,
     OtherAddress,
@@ -283,7 +283,7 @@ impl Script {
             172..=178 => Defect::Cut(byte(5)),
             179..=185 => Defect::Longer(byte(5)),
             186..=199 => Defect::Byte(byte(5), byte(6)),
-            200..=206 => Defect::Vrid(byte(5)),
+            200..=206 => Defect::Vrid(byte(5), byte(6)),
             207..=213 => Defect::Version(byte(5)),
             214..=220 => Defect::NoAddress,
             221..=227 => Defect::OtherAddress,
@@ -611,7 +611,7 @@ impl Pair {
         let mut destination = agreed;
         let mut ttl = 255;
         match forgery.defect {
-            Defect::Vrid(vrid) => terms.vrid = vrid,
+            Defect::Vrid(vrid, _) => terms.vrid = vrid,
             Defect::NoAddress => terms.addresses.clear(),
             Defect::OtherAddress => terms.addresses.push(if own.ipv6 {
                 IpAddr::V6(Ipv6Addr::LOCALHOST)
@@ -656,6 +656,12 @@ impl Pair {
                 message[place] = value;
             }
             Defect::Version(first) => message[0] = first,
+            // A stranger may speak the other version.
+            Defect::Vrid(_, other) => {
+                if other % 2 == 1 {
+                    message[0] ^= 0x10;
+                }
+            }
             Defect::Authentication(kind) => {
                 message[4] = kind % 5;
                 if let Some(last) = message.last_mut() {
@@ -669,7 +675,6 @@ impl Pair {
             }
             Defect::None
             | Defect::Ttl(_)
-            | Defect::Vrid(_)
             | Defect::NoAddress
             | Defect::OtherAddress
             | Defect::Reversed

@@ -169,7 +169,8 @@ pub fn check(
     // Decision: a VRID that nobody has here may speak any version; its packet is told by its VRID.
     let ours = vrid == terms.vrid;
     let version = match first >> 4 {
-        2 if !ours || terms.version == Version::Two => Version::Two,
+        // There is no VRRPv2 over IPv6.
+        2 if !terms.ipv6 && (!ours || terms.version == Version::Two) => Version::Two,
         3 if !ours || terms.version == Version::Three => Version::Three,
         _ => return Err(Refusal::Version),
     };
