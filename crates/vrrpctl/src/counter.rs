@@ -49,7 +49,7 @@ const fn vital(name: &'static str, meaning: &'static str) -> Counter {
     }
 }
 
-const COUNTERS: [Counter; 21] = [
+const COUNTERS: [Counter; 22] = [
     counter(
         Group::Election,
         "master-transitions",
