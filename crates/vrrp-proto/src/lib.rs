@@ -18,6 +18,7 @@ extern crate alloc;
 
 pub mod announce;
 pub mod checksum;
+mod complaint;
 pub mod desired;
 pub mod dialect;
 pub mod engine;
@@ -30,6 +31,7 @@ pub mod plan;
 pub mod receive;
 mod refusal;
 pub mod router;
+mod slot;
 pub mod statistics;
 pub mod status;
 pub mod time;

@@ -1,0 +1,605 @@
+//! One virtual router with everything around its election: its plan, the faults that keep it out, its announcements, the
+//! kernel state it wants, its counters.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use crate::announce::Announcer;
+use crate::complaint::{Allowance, Complaint, Complaints};
+use crate::desired::{Desired, Generation, KernelReport};
+use crate::engine::{Announce, Output, Timer, Transmit};
+use crate::event::{Event, Happening, Reason};
+use crate::fault::{self, Fault};
+use crate::link::{LinkFacts, LinkId};
+use crate::packet::Advertisement;
+use crate::plan::{ChecksumForm, RouterPlan};
+use crate::receive::{Heard, Oddity};
+use crate::refusal::Refusal;
+use crate::router::{Role, Send, State, Step, Terms, VirtualRouter};
+use crate::statistics::RouterStatistics;
+use crate::status::RouterStatus;
+use crate::time::Instant;
+use crate::types::{Family, Priority, RouterId};
+
+/// What routers leave behind for the engine, in order.
+pub(crate) type Outputs = VecDeque<Output>;
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) name: String,
+    /// Whether the backend has spoken about it yet.
+    pub(crate) known: bool,
+    pub(crate) facts: Option<LinkFacts>,
+    /// Families of which nothing can be heard, and why.
+    pub(crate) deaf: BTreeMap<Family, String>,
+}
+
+pub(crate) fn link_index(link: LinkId) -> usize {
+    usize::try_from(link.0).unwrap_or(usize::MAX)
+}
+
+/// One virtual router with everything around its election.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) plan: RouterPlan,
+    pub(crate) link: LinkId,
+    pub(crate) machine: VirtualRouter,
+    pub(crate) since: Instant,
+    pub(crate) primary: Option<IpAddr>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) refusal: Option<Refusal>,
+    /// The Active last heard.
+    pub(crate) followed: Option<(IpAddr, Priority)>,
+    pub(crate) form: ChecksumForm,
+    /// Advertisements ready to be sent, one for each destination; empty when something they say has changed.
+    pub(crate) ready: Vec<(IpAddr, Arc<[u8]>)>,
+    pub(crate) addresses: Arc<[IpAddr]>,
+    pub(crate) announcer: Announcer,
+    /// Its entry in the heap of wake-ups.
+    pub(crate) scheduled: Option<Instant>,
+    pub(crate) generation: Generation,
+    pub(crate) applied: bool,
+    pub(crate) statistics: RouterStatistics,
+    pub(crate) complaints: Complaints,
+    pub(crate) changes: Allowance,
+}
+
+impl Slot {
+    pub(crate) fn new(now: Instant, plan: RouterPlan, link: LinkId) -> Self {
+        Self {
+            link,
+            machine: VirtualRouter::default(),
+            since: now,
+            primary: None,
+            faults: Vec::new(),
+            refusal: None,
+            followed: None,
+            form: plan.checksum.send.unwrap_or(ChecksumForm::Rfc9568),
+            ready: Vec::new(),
+            addresses: plan.addresses.iter().map(|address| address.ip).collect(),
+            announcer: Announcer::default(),
+            scheduled: None,
+            generation: Generation::default(),
+            applied: false,
+            statistics: RouterStatistics::default(),
+            complaints: Complaints::default(),
+            changes: Allowance::default(),
+            plan,
+        }
+    }
+
+    /// The priority that is advertised.
+    const fn effective_priority(&self) -> Priority {
+        self.plan.priority
+    }
+
+    /// `None` without a source address: such a router is in Initialize.
+    pub(crate) fn terms(&self) -> Option<Terms> {
+        Some(Terms {
+            dialect: self.plan.dialect,
+            priority: self.effective_priority(),
+            interval: self.plan.interval,
+            preempt: self.plan.preempt,
+            preempt_delay: self.plan.preempt_delay,
+            primary: self.primary?,
+        })
+    }
+
+    pub(crate) fn deadline(&self) -> Option<(Instant, Timer)> {
+        let machine = self
+            .machine
+            .deadline()
+            .map(|at| match self.machine.state() {
+                State::Active(_) => (at, Timer::Advertisement),
+                State::Backup(_) | State::Initialize => (at, Timer::ActiveDown),
+            });
+        let announcement = self
+            .announcer
+            .deadline()
+            .map(|at| (at, Timer::Announcement));
+        let retry = self
+            .refusal
+            .as_ref()
+            .and_then(Refusal::deadline)
+            .map(|at| (at, Timer::KernelRetry));
+        [machine, announcement, retry]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
+    }
+
+    pub(crate) fn timeout(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) {
+        let refused = self.refusal.as_ref().and_then(Refusal::deadline);
+        if refused.is_some_and(|until| until <= now) {
+            self.refusal = self.refusal.take().and_then(|refusal| refusal.expired(now));
+            self.refresh(now, id, self.primary, links, false, outputs);
+        }
+        if let Some(terms) = self.terms()
+            && !self.stand_back_if_late(now, id, &terms, links, outputs)
+        {
+            // Late enough for others to have wondered: somebody may have spoken for our addresses meanwhile.
+            if let State::Active(active) = self.machine.state()
+                && active.adver + terms.interval.duration() < now
+            {
+                self.announcer.begin_again(now);
+            }
+            let step = self.machine.timeout(now, &terms);
+            self.apply(now, id, Some(&terms), step, links, outputs);
+        }
+        if self.announcer.take_due(now, id, self.plan.announce_refresh) {
+            self.statistics.announcements_sent += 1;
+            let announce = Announce {
+                router: id,
+                link: self.link,
+                mac: self.plan.mac(),
+                addresses: Arc::clone(&self.addresses),
+            };
+            outputs.push_back(Output::Announce(announce));
+        }
+    }
+
+    /// An Active that was silent for too long has been replaced already: before it says or believes anything, it
+    /// stands back and listens.
+    pub(crate) fn stand_back_if_late(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        terms: &Terms,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) -> bool {
+        let step = self.machine.stand_back_if_late(now, terms);
+        let stood_back = step.late.is_some();
+        self.apply(now, id, Some(terms), step, links, outputs);
+        stood_back
+    }
+
+    pub(crate) fn heard(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        heard: &Heard,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) {
+        let Some(terms) = self.terms() else {
+            return;
+        };
+        self.statistics.advertisement_rcvd += 1;
+        if heard.priority == Priority::RELEASE {
+            self.statistics.priority_zero_pkts_rcvd += 1;
+        }
+        self.note_form(heard.form);
+        self.note_oddities(now, id, heard, outputs);
+        self.stand_back_if_late(now, id, &terms, links, outputs);
+        let step = self.machine.advertisement(now, &terms, heard);
+        self.apply(now, id, Some(&terms), step, links, outputs);
+        if step.conflict {
+            self.statistics.conflicts += 1;
+            self.announcer.begin_again(now);
+            if self.complaints.add(now, Complaint::Conflict).is_some() {
+                self.say(
+                    now,
+                    id,
+                    Happening::Conflict {
+                        address: heard.source,
+                        priority: heard.priority,
+                    },
+                    outputs,
+                );
+            }
+        }
+        if self.machine.role() == Role::Backup && heard.priority != Priority::RELEASE {
+            let followed = Some((heard.source, heard.priority));
+            let another = self.followed.map(|(address, _)| address) != Some(heard.source);
+            self.followed = followed;
+            if another && self.changes.allow(now) {
+                self.say(
+                    now,
+                    id,
+                    Happening::FollowedActive {
+                        address: heard.source,
+                        priority: heard.priority,
+                    },
+                    outputs,
+                );
+            }
+        }
+    }
+
+    fn note_form(&mut self, form: ChecksumForm) {
+        if self.plan.family != Family::Ipv4 || self.plan.dialect.version() != 3 {
+            return;
+        }
+        match form {
+            ChecksumForm::Rfc9568 => self.statistics.checksum_rfc9568_rcvd += 1,
+            ChecksumForm::Rfc5798 => self.statistics.checksum_rfc5798_rcvd += 1,
+        }
+        if self.plan.checksum.send.is_none() && self.form != form {
+            self.form = form;
+            self.ready.clear();
+        }
+    }
+
+    fn note_oddities(&mut self, now: Instant, id: RouterId, heard: &Heard, outputs: &mut Outputs) {
+        if heard.other_interval {
+            self.statistics.interval_errors += 1;
+            self.note_oddity(now, id, heard.source, Oddity::OtherInterval, outputs);
+        }
+        if heard.other_addresses {
+            self.statistics.address_list_errors += 1;
+            self.note_oddity(now, id, heard.source, Oddity::OtherAddresses, outputs);
+        }
+        if heard.priority.is_owner() && self.plan.priority.is_owner() {
+            self.statistics.owner_conflicts += 1;
+        }
+    }
+
+    fn note_oddity(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        address: IpAddr,
+        oddity: Oddity,
+        outputs: &mut Outputs,
+    ) {
+        if let Some(count) = self.complaints.add(now, Complaint::Odd(oddity)) {
+            self.say(
+                now,
+                id,
+                Happening::Odd {
+                    address,
+                    oddity,
+                    count,
+                },
+                outputs,
+            );
+        }
+    }
+
+    /// Carries out what the election decided: first the packet, then the kernel, then the news.
+    pub(crate) fn apply(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        terms: Option<&Terms>,
+        step: Step,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) {
+        if let (Some(send), Some(terms)) = (step.send, terms) {
+            self.transmit(id, send, terms, links, outputs);
+        }
+        if let Some(late) = step.late {
+            self.say(now, id, Happening::Late(late), outputs);
+        }
+        let Some((from, to, reason)) = step.transition else {
+            return;
+        };
+        self.since = now;
+        if to != Role::Backup || from != Role::Initialize {
+            self.followed = None;
+        }
+        if to == Role::Active {
+            self.statistics.master_transitions += 1;
+        }
+        if (from == Role::Active) != (to == Role::Active) {
+            self.publish(id, outputs);
+        }
+        self.say(now, id, Happening::Role { from, to, reason }, outputs);
+    }
+
+    fn transmit(
+        &mut self,
+        id: RouterId,
+        send: Send,
+        terms: &Terms,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) {
+        // Nothing to send with: a release on a dead link would be a packet that never left.
+        let usable = links
+            .get(link_index(self.link))
+            .and_then(|link| link.facts.as_ref())
+            .is_some_and(|facts| facts.up && facts.carrier);
+        if !usable {
+            return;
+        }
+        let mac = if self.plan.is_unicast() {
+            None
+        } else {
+            self.plan.mac()
+        };
+        let mut push = |destination: IpAddr, message: Arc<[u8]>| {
+            let transmit = Transmit {
+                router: id,
+                link: self.link,
+                mac,
+                source: terms.primary,
+                destination,
+                message,
+            };
+            outputs.push_back(Output::Transmit(transmit));
+        };
+        match send {
+            Send::Regular => {
+                if self.ready.is_empty() {
+                    self.ready = self.emit(terms, terms.priority);
+                }
+                for (destination, message) in &self.ready {
+                    push(*destination, Arc::clone(message));
+                }
+            }
+            Send::Release => {
+                self.statistics.priority_zero_pkts_sent += 1;
+                for (destination, message) in self.emit(terms, Priority::RELEASE) {
+                    push(destination, message);
+                }
+            }
+        }
+        self.statistics.advertisement_sent += 1;
+    }
+
+    fn emit(&self, terms: &Terms, priority: Priority) -> Vec<(IpAddr, Arc<[u8]>)> {
+        let advertisement = Advertisement {
+            dialect: terms.dialect,
+            vrid: self.plan.vrid,
+            priority,
+            interval: terms.interval,
+            addresses: &self.addresses,
+            authentication: self.plan.authentication,
+        };
+        let group = [self.plan.family.group()];
+        let destinations: &[IpAddr] = if self.plan.is_unicast() {
+            &self.plan.unicast_peers
+        } else {
+            &group
+        };
+        destinations
+            .iter()
+            .map(|to| {
+                (
+                    *to,
+                    Arc::from(advertisement.emit(self.form, terms.primary, *to)),
+                )
+            })
+            .collect()
+    }
+
+    /// Recomputes source address and faults from the whole state, and takes part in the election or not accordingly.
+    pub(crate) fn refresh(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        primary: Option<IpAddr>,
+        links: &[Link],
+        stopped: bool,
+        outputs: &mut Outputs,
+    ) {
+        let link = links.get(link_index(self.link));
+        let facts = link.and_then(|link| link.facts.as_ref());
+        let mut faults = fault::of_link(&self.plan, facts, primary);
+        let deaf = link.and_then(|link| link.deaf.get(&self.plan.family));
+        faults.extend(deaf.map(|reason| Fault::Deaf {
+            interface: self.plan.interface.clone(),
+            reason: reason.clone(),
+        }));
+        faults.extend(
+            self.refusal
+                .as_ref()
+                .filter(|refusal| refusal.is_fault())
+                .map(|refusal| Fault::Kernel(refusal.reason.clone())),
+        );
+        if faults != self.faults {
+            self.faults = faults;
+            self.say(now, id, Happening::Faults(self.faults.clone()), outputs);
+        }
+        if !self.faults.is_empty() {
+            // With the terms it had: the address it spoke from may be what is missing.
+            let terms = self.terms();
+            let step = self.machine.shutdown(Reason::Fault);
+            self.apply(now, id, terms.as_ref(), step, links, outputs);
+        }
+        if self.primary != primary {
+            self.primary = primary;
+            self.ready.clear();
+        }
+        if let Some(terms) = self.terms()
+            && self.faults.is_empty()
+            && !stopped
+        {
+            let step = self.machine.startup(now, &terms);
+            self.apply(now, id, Some(&terms), step, links, outputs);
+        }
+    }
+
+    pub(crate) fn kernel_report(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        report: &KernelReport,
+        outputs: &mut Outputs,
+    ) {
+        match report {
+            KernelReport::Applied => {
+                let first = !self.applied;
+                self.applied = true;
+                self.refusal = self
+                    .refusal
+                    .take()
+                    .filter(|refusal| !refusal.ends_by_agreement());
+                if first && self.machine.role() == Role::Active {
+                    self.announcer.begin(now);
+                }
+            }
+            KernelReport::Failed(reason) => {
+                self.applied = false;
+                // Begins again when the kernel agrees.
+                self.announcer.stop();
+                let before = self.refusal.as_ref();
+                let known = before.is_some_and(|before| before.reason == *reason);
+                let active = self.machine.role() == Role::Active;
+                self.refusal = Some(Refusal::new(now, reason, active, before));
+                if !known {
+                    self.say(now, id, Happening::KernelRefused(reason.clone()), outputs);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn revise(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        new: &RouterPlan,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) {
+        let old_terms = self.terms();
+        if let Some(terms) = &old_terms {
+            self.stand_back_if_late(now, id, terms, links, outputs);
+        }
+        let old = core::mem::replace(&mut self.plan, new.clone());
+        self.ready.clear();
+        self.addresses = new.addresses.iter().map(|address| address.ip).collect();
+        if old.checksum != new.checksum {
+            self.form = new.checksum.send.unwrap_or(self.form);
+        }
+        let kernel = |plan: &RouterPlan| {
+            (
+                plan.name.clone(),
+                plan.addresses.clone(),
+                plan.accept,
+                plan.virtual_mac,
+                plan.priority.is_owner(),
+            )
+        };
+        let advertised = |plan: &RouterPlan| {
+            (
+                plan.priority,
+                plan.interval,
+                plan.addresses.clone(),
+                plan.authentication,
+                plan.checksum,
+                plan.unicast_peers.clone(),
+                plan.virtual_mac,
+            )
+        };
+        if let (Some(old_terms), Some(new_terms)) = (old_terms, self.terms())
+            && advertised(&old) != advertised(new)
+        {
+            let step = self.machine.revise(now, &old_terms, &new_terms);
+            self.apply(now, id, Some(&new_terms), step, links, outputs);
+        }
+        if kernel(&old) != kernel(new) {
+            self.publish(id, outputs);
+        }
+        if self.machine.role() == Role::Active
+            && self.announcer.deadline().is_none()
+            && self.applied
+        {
+            self.announcer.begin(now);
+        }
+        self.say(now, id, Happening::Revised, outputs);
+    }
+
+    /// Tells the kernel backend what it should hold from now on.
+    ///
+    /// Nothing is announced until it says that it does (RFC 9568 §8.1.2, §8.2.2).
+    pub(crate) fn publish(&mut self, id: RouterId, outputs: &mut Outputs) {
+        self.generation.0 += 1;
+        self.applied = false;
+        // What was refused to an Active is not wanted any more, or asked for anew.
+        self.refusal = self.refusal.take().filter(|refusal| !refusal.is_hoping());
+        self.announcer.stop();
+        let desired = Desired {
+            generation: self.generation,
+            name: self.plan.name.clone(),
+            interface: self.plan.interface.clone(),
+            family: self.plan.family,
+            vrid: self.plan.vrid,
+            mac: self.plan.mac(),
+            addresses: self.plan.addresses.clone(),
+            active: self.machine.role() == Role::Active,
+            accept: self.plan.accept,
+            owner: self.plan.priority.is_owner(),
+        };
+        outputs.push_back(Output::Desired(id, Some(desired)));
+    }
+
+    pub(crate) fn say(
+        &self,
+        now: Instant,
+        id: RouterId,
+        happening: Happening,
+        outputs: &mut Outputs,
+    ) {
+        outputs.push_back(Output::Event(Event {
+            at: now,
+            router: Some(id),
+            name: self.plan.name.clone(),
+            happening,
+        }));
+    }
+
+    pub(crate) fn status(&self, id: RouterId) -> RouterStatus<'_> {
+        let active_interval = match self.machine.state() {
+            State::Backup(backup) => backup.active_interval,
+            State::Initialize | State::Active(_) => self.plan.interval,
+        };
+        let priority = self.effective_priority();
+        RouterStatus {
+            id,
+            plan: &self.plan,
+            role: self.machine.role(),
+            since: self.since,
+            faults: &self.faults,
+            effective_priority: priority,
+            active: match self.machine.role() {
+                Role::Initialize => None,
+                Role::Backup => self.followed,
+                Role::Active => self.primary.map(|primary| (primary, priority)),
+            },
+            primary: self.primary,
+            active_interval,
+            skew_time: self.plan.dialect.skew_time(priority, active_interval),
+            active_down_interval: self
+                .plan
+                .dialect
+                .active_down_interval(priority, active_interval),
+            deadline: self.machine.deadline(),
+            checksum_form: self.form,
+            applied: self.applied,
+            statistics: &self.statistics,
+        }
+    }
+}
