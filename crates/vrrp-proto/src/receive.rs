@@ -145,7 +145,7 @@ pub fn examine<'a>(
     lookup: impl FnOnce(Vrid) -> Option<Expectation<'a>>,
 ) -> Result<Heard, Reject> {
     let header = Header::new(message).ok_or(Reject::Short)?; // RX-2
-    if header.is_carp() && Family::of(envelope.source) == Family::Ipv4 {
+    if header.is_carp() {
         return Err(Reject::Carp);
     }
     if envelope.hop_limit != 255 {

@@ -159,8 +159,8 @@ pub fn check(
         return Err(Refusal::Short);
     }
     let [first, vrid, priority, count, byte4, byte5] = [0, 1, 2, 3, 4, 5].map(|at| message[at]);
-    // Decision: only where it could be taken for VRRPv2, which is IPv4.
-    if !terms.ipv6 && first == 0x21 && count == 7 && message.len() == 36 {
+    // Decision: CARP is CARP over IPv6 as well, where it cannot be taken for VRRPv2.
+    if first == 0x21 && count == 7 && message.len() == 36 {
         return Err(Refusal::Carp);
     }
     if packet.ttl != 255 {
