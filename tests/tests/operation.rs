@@ -344,3 +344,31 @@ fn status_has_the_promised_shape() {
     });
     assert!(seen.is_empty(), "a report costs no frame");
 }
+
+/// A router that cannot open its sockets would believe that nobody else is there: it has a fault, and mends it itself.
+#[test]
+fn without_file_descriptors_a_router_stays_out() {
+    let profile = Profile::V3Ipv4;
+    let mut bench = Bench::new(profile);
+    let router = Router::new(NAME, profile).set("interface", "\"eth9\"");
+    bench.start_file(&file(&[router]));
+    let pid = bench.daemon().status()["daemon"]["pid"].as_u64().unwrap();
+    // Those that are open stay open; the sockets of a new interface are too many.
+    bench
+        .dut
+        .sh(&format!("prlimit --pid {pid} --nofile=4:1024"));
+    bench.dut.ip(
+        "link add eth9 type veth peer name eth8\nlink set eth8 up\naddress add 192.0.2.77/24 dev eth9\nlink set eth9 up",
+    );
+    let said = "cannot hear advertisements on eth9";
+    let fault = wait_for(ms(5000), || {
+        bench.daemon().log().contains(said).then_some(())
+    });
+    assert!(fault.is_some(), "{}", bench.daemon().log());
+    assert!(!bench.daemon().log().contains("initialize -> backup"));
+
+    bench
+        .dut
+        .sh(&format!("prlimit --pid {pid} --nofile=1024:1024"));
+    bench.daemon().wait_state(NAME, "backup", ms(10_000));
+}

@@ -173,6 +173,7 @@ impl Driver {
             kernel: Some(kernel),
             frames,
             ears: Ears::new(WAKE_SOCKETS),
+            deaf: false,
             retry_at: Instant::ZERO,
             waiting: BTreeMap::new(),
             post: mail.clone(),
@@ -270,7 +271,8 @@ struct Turn {
     kernel: Option<Kernel>,
     frames: FrameSocket,
     ears: Ears,
-    /// When to try again what cannot be heard.
+    /// Whether something that a router needs to hear cannot be heard, and when to try again.
+    deaf: bool,
     retry_at: Instant,
     /// Interfaces the engine has not been told about yet, because their sockets are being opened.
     waiting: BTreeMap<LinkId, LinkFacts>,
@@ -296,7 +298,7 @@ impl Turn {
         let mut events = [EpollEvent::empty(); 64];
         loop {
             self.arm();
-            let patience = if self.is_deaf() {
+            let patience = if self.deaf {
                 RETRY.try_into().unwrap_or(EpollTimeout::NONE)
             } else {
                 EpollTimeout::NONE
@@ -311,7 +313,7 @@ impl Turn {
                     0
                 }
             };
-            if self.is_deaf() && self.retry_at <= clock::now() {
+            if self.deaf && self.retry_at <= clock::now() {
                 self.retry_at = clock::now() + RETRY;
                 self.open_again();
             }
@@ -435,7 +437,7 @@ impl Turn {
                 Mail::Reload(plan) => {
                     self.engine.handle(now, Input::Reload(&plan));
                     self.drain();
-                    self.watch_claims();
+                    self.heed();
                 }
                 Mail::Shutdown => {
                     self.engine.handle(now, Input::Shutdown);
@@ -581,6 +583,7 @@ impl Turn {
             self.ears.close(link, &self.epoll);
             self.macs.remove(&link);
             self.tell_link(link, None);
+            self.heed();
             return;
         };
         if self.ears.is_open(link, facts.index) {
@@ -597,11 +600,14 @@ impl Turn {
         }
     }
 
-    fn open(&self, link: LinkId, interface: &str, index: u32, families: Vec<Family>) {
+    fn open(&mut self, link: LinkId, interface: &str, index: u32, families: Vec<Family>) {
         let post = self.post.clone();
-        Ears::open(link, interface, index, families, move |opened| {
-            post.send(Mail::Opened(opened))
+        let asked = Ears::open(link, interface, index, families, move |opened| {
+            post.send(Mail::Opened(opened));
         });
+        if let Err(failed) = asked {
+            self.opened(failed);
+        }
     }
 
     fn opened(&mut self, opened: Opened) {
@@ -630,7 +636,7 @@ impl Turn {
         if waited && let Some(facts) = self.waiting.remove(&link) {
             self.tell_link(link, Some(facts));
         }
-        self.watch_claims();
+        self.heed();
     }
 
     fn tell_link(&mut self, link: LinkId, facts: Option<LinkFacts>) {
@@ -652,8 +658,8 @@ impl Turn {
         }
     }
 
-    /// Tells the sockets which addresses are ours.
-    fn watch_claims(&mut self) {
+    /// After routers or sockets changed: which addresses' claims to hear, and whether something is not heard at all.
+    fn heed(&mut self) {
         let links: Vec<LinkId> = self.engine.links().map(|(id, _)| id).collect();
         for link in links {
             for family in [Family::Ipv4, Family::Ipv6] {
@@ -661,13 +667,10 @@ impl Turn {
                 self.ears.watch(link, family, &addresses);
             }
         }
-    }
-
-    /// Whether something that a router needs to hear cannot be heard.
-    fn is_deaf(&self) -> bool {
-        self.ears
+        self.deaf = self
+            .ears
             .deaf()
-            .any(|(link, family, _)| self.engine.wants(link, family))
+            .any(|(link, family, _)| self.engine.wants(link, family));
     }
 
     fn open_again(&mut self) {

@@ -77,14 +77,16 @@ impl Ears {
         }
     }
 
-    /// Opens sockets somewhere else; `deliver` is called there.
+    /// Opens sockets somewhere else; `deliver` is called there. Without a thread to do it, none could be opened: that is
+    /// what comes back.
     pub(crate) fn open(
         link: LinkId,
         interface: &str,
         index: u32,
         families: Vec<Family>,
         deliver: impl FnOnce(Opened) + Send + 'static,
-    ) {
+    ) -> Result<(), Opened> {
+        let failed = families.clone();
         let interface = interface.to_owned();
         let work = move || {
             let results = families
@@ -97,13 +99,15 @@ impl Ears {
                 results,
             });
         };
-        if let Err(error) = std::thread::Builder::new()
-            .name("opener".into())
-            .spawn(work)
-        {
-            // The work is lost with the thread; the retry finds the interface without sockets.
-            tracing::warn!(%error, "cannot start a thread to open sockets");
-        }
+        let thread = std::thread::Builder::new().name("opener".into());
+        thread.spawn(work).map(drop).map_err(|error| Opened {
+            link,
+            index,
+            results: failed
+                .into_iter()
+                .map(|family| (family, Err(io::Error::new(error.kind(), error.to_string()))))
+                .collect(),
+        })
     }
 
     /// Whether sockets were opened, or could not be, on this incarnation of the interface.
