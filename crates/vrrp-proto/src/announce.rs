@@ -7,6 +7,8 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Instant;
 use crate::types::RouterId;
 
@@ -22,13 +24,13 @@ const PAUSES: [Duration; 4] = [
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// The schedule of one router.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Announcer {
     schedule: Option<Schedule>,
     begun: Option<Instant>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Schedule {
     due: Instant,
     round: usize,

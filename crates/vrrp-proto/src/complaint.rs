@@ -1,7 +1,10 @@
 //! What is said of things that go on: the first time, and then ever less often. The counters have the rest.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::receive::{Oddity, Reject};
 use crate::time::Instant;
@@ -18,10 +21,12 @@ impl Reject {
 }
 
 /// What was complained about, and how often since it was last said.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+// A list of pairs: not every format has maps with keys like these.
+#[serde(from = "Vec<(Complaint, Said)>", into = "Vec<(Complaint, Said)>")]
 pub(crate) struct Complaints(BTreeMap<Complaint, Said>);
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(crate) enum Complaint {
     Reject(Reject),
     Odd(Oddity),
@@ -29,11 +34,23 @@ pub(crate) enum Complaint {
     Claim,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Said {
     next: Instant,
     pause: Duration,
     unsaid: u64,
+}
+
+impl From<Vec<(Complaint, Said)>> for Complaints {
+    fn from(pairs: Vec<(Complaint, Said)>) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl From<Complaints> for Vec<(Complaint, Said)> {
+    fn from(complaints: Complaints) -> Self {
+        complaints.0.into_iter().collect()
+    }
 }
 
 impl Complaints {
@@ -58,7 +75,7 @@ impl Complaints {
 }
 
 /// Ten a minute: enough for every real change, and two routers that are heard in turn fill no log.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Allowance {
     since: Instant,
     used: u32,

@@ -6,11 +6,15 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::plan::VirtualAddress;
 use crate::types::{Family, MacAddress, Vrid};
 
 /// Counts the versions of one router's desired state. A report about an older one is stale.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct Generation(pub u64);
 
 /// The kernel state one router wants.

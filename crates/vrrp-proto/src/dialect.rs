@@ -4,11 +4,13 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::interval::Interval;
 use crate::types::{Family, Priority};
 
 /// The protocol a virtual router speaks. Exactly one; versions do not interoperate (RFC 9568 §8.4 makes mixing optional).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Dialect {
     /// VRRPv2, RFC 3768; IPv4 only, whole seconds.
     Vrrp2,

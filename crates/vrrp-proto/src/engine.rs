@@ -170,15 +170,15 @@ pub enum Timer {
 /// The engine. See the module's text for the law of its use.
 #[derive(Debug, Default)]
 pub struct Engine {
-    slots: BTreeMap<RouterId, Slot>,
-    links: Vec<Link>,
+    pub(crate) slots: BTreeMap<RouterId, Slot>,
+    pub(crate) links: Vec<Link>,
     index: BTreeMap<(LinkId, Family, Vrid), RouterId>,
     wakeups: BinaryHeap<Reverse<(Instant, RouterId)>>,
-    outputs: VecDeque<Output>,
-    statistics: GlobalStatistics,
-    complaints: Complaints,
-    next_id: u32,
-    stopped: bool,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) statistics: GlobalStatistics,
+    pub(crate) complaints: Complaints,
+    pub(crate) next_id: u32,
+    pub(crate) stopped: bool,
 }
 
 impl Engine {
@@ -632,9 +632,15 @@ impl Engine {
         let link = self.link_named(&plan.interface);
         let mut slot = Slot::new(now, plan.clone(), link);
         slot.publish(id, &mut self.outputs);
-        self.index.insert((link, plan.family, plan.vrid), id);
-        self.slots.insert(id, slot);
+        self.insert(id, slot);
         id
+    }
+
+    pub(crate) fn insert(&mut self, id: RouterId, mut slot: Slot) {
+        let key = (slot.link, slot.plan.family, slot.plan.vrid);
+        schedule(&mut self.wakeups, id, &mut slot);
+        self.index.insert(key, id);
+        self.slots.insert(id, slot);
     }
 
     fn remove(&mut self, now: Instant, id: RouterId) {

@@ -6,6 +6,8 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::fault::Fault;
 use crate::receive::{Oddity, Reject};
 use crate::router::Role;
@@ -26,7 +28,7 @@ pub struct Event {
 }
 
 /// Why a role changed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Reason {
     /// It began to take part.
     Startup,

@@ -5,12 +5,14 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::link::LinkFacts;
 use crate::plan::RouterPlan;
 use crate::types::Family;
 
 /// One reason. A router with any fault does not take part in the election.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Fault {
     /// No interface has the configured name.
     InterfaceMissing(String),

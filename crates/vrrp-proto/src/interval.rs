@@ -3,11 +3,13 @@
 use core::fmt;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// An advertisement interval between 10 ms and 255 s.
 ///
 /// VRRPv3 carries 12 bits of centiseconds (RFC 9568 §5.2.7, range by erratum 8301), VRRPv2 a byte of seconds
 /// (RFC 3768 §5.3.7). Both become microseconds here, so that no timer is ever computed in the wrong unit.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Interval {
     micros: u32,
 }

@@ -10,6 +10,7 @@
 //! | [`receive`] | the receive checks in their order, and what they refuse ([`Reject`]) |
 //! | [`router`], [`dialect`] | the election of one virtual router, and what the protocol versions do differently |
 //! | [`engine`] | all routers of one daemon: datagrams, link changes and timeouts in; packets, desired kernel state and events out |
+//! | [`handover`] | what one process leaves to its successor |
 //! | [`plan`], [`desired`], [`event`], [`fault`], [`statistics`], [`status`] | the values that go in and come out |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ pub mod dialect;
 pub mod engine;
 pub mod event;
 pub mod fault;
+pub mod handover;
 pub mod interval;
 pub mod link;
 pub mod packet;
@@ -42,6 +44,7 @@ pub use dialect::Dialect;
 pub use engine::{Announce, Datagram, Engine, Input, Output, Transmit, Wakeup};
 pub use event::{Event, Happening, Reason};
 pub use fault::Fault;
+pub use handover::Handover;
 pub use interval::Interval;
 pub use link::{LinkFacts, LinkId};
 pub use plan::{AuthenticationKey, ChecksumForm, ChecksumPolicy, Plan, RouterPlan, VirtualAddress};

@@ -3,15 +3,17 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 use crate::types::{Family, MacAddress};
 
 /// Names one interface of the plan within an engine. An interface that vanishes and returns keeps its identifier,
 /// because the configuration knows it by name.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct LinkId(pub u32);
 
 /// The state of an interface that exists.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LinkFacts {
     /// The kernel's number for it: another one means that the interface was deleted and created again.
     pub index: u32,

@@ -1,24 +1,27 @@
 //! What the operator wants, checked and free of text: the input of the engine.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::dialect::Dialect;
 use crate::interval::Interval;
 use crate::types::{Family, MacAddress, Priority, Vrid};
 
 /// All virtual routers of one daemon.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Plan {
     /// In the order of the configuration. Names are unique, and so is (interface, family, VRID).
     pub routers: Vec<RouterPlan>,
 }
 
 /// One virtual router as configured.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RouterPlan {
     /// The name operators use, e.g. `wan4`.
     pub name: String,
@@ -62,6 +65,11 @@ impl RouterPlan {
             .then(|| MacAddress::of_router(self.family, self.vrid))
     }
 
+    /// The virtual addresses without their prefix lengths.
+    pub(crate) fn ips(&self) -> Arc<[IpAddr]> {
+        self.addresses.iter().map(|address| address.ip).collect()
+    }
+
     /// Whether advertisements go to listed peers instead of the group.
     #[must_use]
     pub const fn is_unicast(&self) -> bool {
@@ -70,7 +78,7 @@ impl RouterPlan {
 }
 
 /// A virtual address with the prefix length of its subnet.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct VirtualAddress {
     /// The address.
     pub ip: IpAddr,
@@ -85,7 +93,7 @@ impl fmt::Display for VirtualAddress {
 }
 
 /// The two ways in which VRRPv3/IPv4 checksums are computed in the field.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum ChecksumForm {
     /// Over the message alone (RFC 9568 §5.2.8).
     Rfc9568,
@@ -94,7 +102,7 @@ pub enum ChecksumForm {
 }
 
 /// What checksum is sent and accepted on VRRPv3/IPv4.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ChecksumPolicy {
     /// The form to send; `None` begins with RFC 9568's and follows the form last heard from a valid peer.
     pub send: Option<ChecksumForm>,
@@ -103,7 +111,7 @@ pub struct ChecksumPolicy {
 }
 
 /// VRRPv2's simple text password: up to eight bytes, padded with zeros (RFC 2338 §5.3.10).
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthenticationKey([u8; 8]);
 
 impl AuthenticationKey {

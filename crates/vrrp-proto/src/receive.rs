@@ -6,6 +6,8 @@
 use core::fmt;
 use core::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use thiserror::Error;
 
 use crate::dialect::Dialect;
@@ -53,7 +55,9 @@ pub struct Heard {
 }
 
 /// Why a packet was refused.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Error)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Error, Serialize, Deserialize,
+)]
 pub enum Reject {
     /// RX-2
     #[error("shorter than a VRRP header")]
@@ -118,7 +122,7 @@ pub enum Reject {
 }
 
 /// Something odd about an advertisement that was kept.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Oddity {
     /// The sender uses another interval; we follow the Active's (RFC 9568 §6.4.2).
     OtherInterval,

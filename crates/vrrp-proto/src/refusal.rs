@@ -7,6 +7,8 @@
 use alloc::string::String;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Instant;
 
 /// How long an Active goes on although the kernel refuses something.
@@ -16,13 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const HOLD: Duration = Duration::from_secs(30);
 
 /// A refusal.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Refusal {
     pub(crate) reason: String,
     stage: Stage,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Stage {
     /// An Active hopes until then.
     Hoping(Instant),

@@ -17,6 +17,8 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::dialect::Dialect;
 use crate::event::Reason;
 use crate::interval::Interval;
@@ -78,7 +80,7 @@ impl Terms {
 }
 
 /// State of the election, with its timer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum State {
     /// No timer.
     Initialize,
@@ -89,7 +91,7 @@ pub enum State {
 }
 
 /// A Backup's variables.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Backup {
     /// Active_Down_Timer: when we take over.
     pub active_down: Instant,
@@ -102,7 +104,7 @@ pub struct Backup {
 }
 
 /// An Active's variables.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Active {
     /// Adver_Timer: when the next advertisement is due.
     pub adver: Instant,
@@ -135,7 +137,7 @@ pub enum Send {
 }
 
 /// The state machine of one virtual router.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct VirtualRouter {
     state: State,
 }

@@ -7,6 +7,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::announce::Announcer;
 use crate::complaint::{Allowance, Complaint, Complaints};
 use crate::desired::{Desired, Generation, KernelReport};
@@ -27,7 +29,7 @@ use crate::types::{Family, Priority, RouterId};
 /// What routers leave behind for the engine, in order.
 pub(crate) type Outputs = VecDeque<Output>;
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Link {
     pub(crate) name: String,
     /// Whether the backend has spoken about it yet.
@@ -42,7 +44,7 @@ pub(crate) fn link_index(link: LinkId) -> usize {
 }
 
 /// One virtual router with everything around its election.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Slot {
     pub(crate) plan: RouterPlan,
     pub(crate) link: LinkId,
@@ -55,10 +57,13 @@ pub(crate) struct Slot {
     pub(crate) followed: Option<(IpAddr, Priority)>,
     pub(crate) form: ChecksumForm,
     /// Advertisements ready to be sent, one for each destination; empty when something they say has changed.
+    #[serde(skip)]
     pub(crate) ready: Vec<(IpAddr, Arc<[u8]>)>,
+    #[serde(skip)]
     pub(crate) addresses: Arc<[IpAddr]>,
     pub(crate) announcer: Announcer,
     /// Its entry in the heap of wake-ups.
+    #[serde(skip)]
     pub(crate) scheduled: Option<Instant>,
     pub(crate) generation: Generation,
     pub(crate) applied: bool,
@@ -79,7 +84,7 @@ impl Slot {
             followed: None,
             form: plan.checksum.send.unwrap_or(ChecksumForm::Rfc9568),
             ready: Vec::new(),
-            addresses: plan.addresses.iter().map(|address| address.ip).collect(),
+            addresses: plan.ips(),
             announcer: Announcer::default(),
             scheduled: None,
             generation: Generation::default(),
@@ -89,6 +94,13 @@ impl Slot {
             changes: Allowance::default(),
             plan,
         }
+    }
+
+    /// Makes what is not handed over, because it follows from the rest.
+    pub(crate) fn restore(&mut self) {
+        self.ready.clear();
+        self.addresses = self.plan.ips();
+        self.scheduled = None;
     }
 
     /// The priority that is advertised.
@@ -490,7 +502,7 @@ impl Slot {
         }
         let old = core::mem::replace(&mut self.plan, new.clone());
         self.ready.clear();
-        self.addresses = new.addresses.iter().map(|address| address.ip).collect();
+        self.addresses = new.ips();
         if old.checksum != new.checksum {
             self.form = new.checksum.send.unwrap_or(self.form);
         }
@@ -541,7 +553,12 @@ impl Slot {
         // What was refused to an Active is not wanted any more, or asked for anew.
         self.refusal = self.refusal.take().filter(|refusal| !refusal.is_hoping());
         self.announcer.stop();
-        let desired = Desired {
+        outputs.push_back(Output::Desired(id, Some(self.desired())));
+    }
+
+    /// What the kernel should hold now.
+    pub(crate) fn desired(&self) -> Desired {
+        Desired {
             generation: self.generation,
             name: self.plan.name.clone(),
             interface: self.plan.interface.clone(),
@@ -552,8 +569,7 @@ impl Slot {
             active: self.machine.role() == Role::Active,
             accept: self.plan.accept,
             owner: self.plan.priority.is_owner(),
-        };
-        outputs.push_back(Output::Desired(id, Some(desired)));
+        }
     }
 
     pub(crate) fn say(

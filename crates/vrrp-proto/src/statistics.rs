@@ -1,7 +1,8 @@
 //! Counters, by the names of RFC 8347 where it has one.
 
+use serde::{Deserialize, Serialize};
 /// Counters that belong to no virtual router.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct GlobalStatistics {
     /// `checksum-errors`
     pub checksum_errors: u64,
@@ -18,7 +19,7 @@ pub struct GlobalStatistics {
 }
 
 /// Counters of one virtual router.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RouterStatistics {
     /// `master-transitions`: times it became Active.
     pub master_transitions: u64,

@@ -4,11 +4,13 @@ use core::fmt;
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Nanoseconds on a monotonic clock whose origin the caller chooses.
 ///
 /// Not `std::time::Instant`: this one can be hashed for a model checker, stored for a hand-over, and cannot be
 /// read from a clock by accident.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Instant(u64);
 
 impl Instant {

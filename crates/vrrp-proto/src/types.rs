@@ -4,8 +4,10 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::num::NonZeroU8;
 
+use serde::{Deserialize, Serialize};
+
 /// Virtual Router Identifier, 1 to 255 (RFC 9568 §5.2.3).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Vrid(NonZeroU8);
 
 impl Vrid {
@@ -32,7 +34,7 @@ impl fmt::Display for Vrid {
 }
 
 /// Priority, 0 to 255 (RFC 9568 §5.2.4).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Priority(u8);
 
 impl Priority {
@@ -69,7 +71,7 @@ impl fmt::Display for Priority {
 }
 
 /// Address family of a virtual router. The IPv4 and IPv6 routers of one VRID are independent (RFC 9568 §5.2.9).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Family {
     /// IPv4
     Ipv4,
@@ -125,7 +127,7 @@ impl fmt::Display for Family {
 }
 
 /// A 48-bit Ethernet address.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MacAddress(pub [u8; 6]);
 
 impl MacAddress {
@@ -154,7 +156,7 @@ impl fmt::Debug for MacAddress {
 }
 
 /// Names one virtual router within an engine, for as long as the engine lives. Never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct RouterId(pub u32);
 
 /// Whether `address` is in fe80::/10.

@@ -15,10 +15,15 @@ pub(crate) const ID: RouterId = RouterId(0);
 pub(crate) struct Did(pub(crate) Vec<Output>);
 
 /// An engine, and the time.
+///
+/// Beside it runs a second one that is handed over from process to process all the time and must do the same, so that
+/// every test here is one of the hand-over, too.
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) engine: Engine,
     pub(crate) now: Instant,
+    successor: Engine,
+    inputs: u64,
 }
 
 pub(crate) fn ip(text: &str) -> IpAddr {
@@ -222,6 +227,22 @@ impl Packet {
     }
 }
 
+/// The engine as another process goes on with it, with nothing but text between them.
+pub(crate) fn handed_over(engine: &Engine) -> Engine {
+    let text = serde_json::to_string(&engine.save()).expect("it can be written");
+    let mut successor = Engine::resume(serde_json::from_str(&text).expect("it can be read"));
+    // What it stands for is said again: nobody in the new process knows it yet.
+    let said = core::iter::from_fn(|| successor.poll_output()).filter(|output| {
+        let Output::Desired(..) = output else {
+            panic!("a hand-over makes {output:?}");
+        };
+        true
+    });
+    let routers = engine.status().count();
+    assert_eq!(said.count(), routers);
+    successor
+}
+
 impl Bench {
     /// An engine whose eth0 is still unknown.
     pub(crate) fn cold(routers: impl IntoIterator<Item = RouterPlan>) -> Self {
@@ -232,6 +253,8 @@ impl Bench {
         let mut bench = Self {
             engine: Engine::new(&plan, now),
             now,
+            successor: Engine::new(&plan, now),
+            inputs: 0,
         };
         let _ = bench.drain();
         bench
@@ -264,11 +287,32 @@ impl Bench {
     }
 
     fn drain(&mut self) -> Did {
-        Did(core::iter::from_fn(|| self.engine.poll_output()).collect())
+        let did = Did(core::iter::from_fn(|| self.engine.poll_output()).collect());
+        // The first inputs one by one; of a million of the same kind, or for thousands of routers, some.
+        self.inputs += 1;
+        let routers = u64::try_from(self.engine.status().count()).unwrap_or(u64::MAX);
+        let same = self.inputs * routers < 500 || self.inputs.is_multiple_of(1009);
+        let successor = core::iter::from_fn(|| self.successor.poll_output());
+        if !same {
+            successor.for_each(drop);
+            return did;
+        }
+        assert_eq!(
+            format!("{:?}", did.0),
+            format!("{:?}", successor.collect::<Vec<_>>()),
+            "after a hand-over"
+        );
+        self.successor = handed_over(&self.successor);
+        assert_eq!(self.engine.poll_timeout(), self.successor.poll_timeout());
+        assert_eq!(self.engine.statistics(), self.successor.statistics());
+        let all = |engine: &Engine| format!("{:?}", engine.status().collect::<Vec<_>>());
+        assert_eq!(all(&self.engine), all(&self.successor));
+        did
     }
 
     pub(crate) fn input(&mut self, input: Input<'_>) -> Did {
         self.engine.handle(self.now, input);
+        self.successor.handle(self.now, input);
         self.drain()
     }
 
@@ -338,6 +382,7 @@ impl Bench {
     /// The timers are run without time having passed.
     pub(crate) fn tick(&mut self) -> Did {
         self.engine.handle_timeout(self.now);
+        self.successor.handle_timeout(self.now);
         self.drain()
     }
 

@@ -7,6 +7,7 @@ mod bench;
 mod complaints;
 mod conflict;
 mod faults;
+mod handover;
 mod lateness;
 mod preempt_delay;
 mod primary;
