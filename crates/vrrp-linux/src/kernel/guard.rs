@@ -1,7 +1,6 @@
 //! Keeps the table of [`filter`] in place.
 
 use std::collections::BTreeMap;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,15 +10,13 @@ use vrrp_proto::types::RouterId;
 
 use super::OwnerId;
 use super::filter;
-use super::netlink::Filters;
 use super::observed::Observed;
 use super::standing::Patience;
+use super::system::System;
 
 /// The table as it stands.
 pub(super) struct FilterGuard {
     owner: OwnerId,
-    /// Opened when a table is first looked for; `None` also where the kernel has no nftables.
-    filters: Option<Filters>,
     standing: Table,
     /// Chains and sets in the table when it was installed.
     uses: u32,
@@ -43,17 +40,12 @@ impl FilterGuard {
     pub(super) fn new(owner: OwnerId) -> Self {
         Self {
             owner,
-            filters: Filters::open().ok(),
             standing: Table::Unknown,
             uses: 0,
             failure: None,
             patience: Patience::default(),
             repaired: false,
         }
-    }
-
-    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.filters.as_ref().map(Filters::fd)
     }
 
     pub(super) fn retry_at(&self) -> Option<Instant> {
@@ -66,12 +58,8 @@ impl FilterGuard {
     }
 
     /// Reads notifications; whether the table needs a look.
-    pub(super) fn listen(&mut self) -> bool {
-        let table = self.owner.table();
-        let Some(filters) = self.filters.as_mut() else {
-            return false;
-        };
-        let concerned = filters.drain(&table).unwrap_or(true);
+    pub(super) fn listen(&mut self, system: &mut impl System) -> bool {
+        let concerned = system.drain_filters(self.owner);
         if concerned && matches!(self.standing, Table::Installed(_)) {
             self.standing = Table::Damaged;
             return true;
@@ -80,12 +68,10 @@ impl FilterGuard {
     }
 
     /// Looks whether the table is still there.
-    pub(super) fn check(&mut self) {
-        let table = self.owner.table();
-        if let (Table::Installed(_), Some(filters)) = (&self.standing, self.filters.as_mut())
-            && filters
-                .table_use(&table)
-                .is_ok_and(|uses| uses != Some(self.uses))
+    pub(super) fn check(&mut self, system: &mut impl System) {
+        if matches!(self.standing, Table::Installed(_))
+            && let Some(Ok(uses)) = system.filter_use(self.owner)
+            && uses != Some(self.uses)
         {
             self.standing = Table::Damaged;
         }
@@ -118,16 +104,17 @@ impl FilterGuard {
     /// Installs, changes or removes the table as `routers` need.
     pub(super) fn settle(
         &mut self,
+        now: Instant,
+        system: &mut impl System,
         routers: &BTreeMap<RouterId, Arc<Desired>>,
         observed: &Observed,
     ) {
-        let now = Instant::now();
         if self.patience.until.is_some_and(|until| until > now) {
             return;
         }
         let result = match filter::script(self.owner, routers, observed) {
-            Some(script) => self.install(script),
-            None => self.remove(),
+            Some(script) => self.install(system, script),
+            None => self.remove(system),
         };
         match result {
             Ok(()) => {
@@ -145,16 +132,15 @@ impl FilterGuard {
         }
     }
 
-    fn install(&mut self, script: String) -> Result<(), String> {
+    fn install(&mut self, system: &mut impl System, script: String) -> Result<(), String> {
         if self.standing == Table::Installed(script.clone()) {
             return Ok(());
         }
-        filter::run(&script)?;
-        let table = self.owner.table();
-        if let Some(filters) = self.filters.as_mut() {
-            // What was heard until now is about the installation.
-            let _ = filters.drain(&table);
-            self.uses = filters.table_use(&table).ok().flatten().unwrap_or(0);
+        system.run_filter(&script)?;
+        // What was heard until now is about the installation.
+        system.drain_filters(self.owner);
+        if let Some(uses) = system.filter_use(self.owner) {
+            self.uses = uses.ok().flatten().unwrap_or(0);
         }
         self.repaired = self.standing == Table::Damaged;
         self.standing = Table::Installed(script);
@@ -162,17 +148,15 @@ impl FilterGuard {
     }
 
     /// Takes the table away if it is there.
-    pub(super) fn remove(&mut self) -> Result<(), String> {
+    pub(super) fn remove(&mut self, system: &mut impl System) -> Result<(), String> {
         if self.standing == Table::Absent {
             return Ok(());
         }
-        let table = self.owner.table();
-        let there = self
-            .filters
-            .as_mut()
-            .is_some_and(|filters| !matches!(filters.table_use(&table), Ok(None)));
+        let there = system
+            .filter_use(self.owner)
+            .is_some_and(|uses| !matches!(uses, Ok(None)));
         if there {
-            filter::run(&filter::removal(self.owner))?;
+            system.run_filter(&filter::removal(self.owner))?;
         }
         self.standing = Table::Absent;
         self.repaired = false;

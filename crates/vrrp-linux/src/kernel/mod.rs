@@ -25,12 +25,14 @@ mod owner;
 mod reconcile;
 mod standing;
 mod sysctl;
+mod system;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
@@ -89,13 +91,15 @@ pub struct Kernel {
 /// Netlink is not available, or the thread cannot be started.
 pub fn spawn(owner: OwnerId, notify: Box<dyn Fn(Notice) + Send>) -> io::Result<Kernel> {
     let mailbox = Arc::new(Mailbox::new()?);
-    let worker = worker::Worker::new(owner, notify, Arc::clone(&mailbox))?;
+    let live = system::Live::open()?;
+    let worker = worker::Worker::new(owner, notify, live, Instant::now())?;
+    let orders = Arc::clone(&mailbox);
     let thread = thread::Builder::new()
         .name("kernel".to_owned())
         .spawn(move || {
             let scheduling = schedule_first(KERNEL_PRIORITY);
             tracing::debug!(scheduling = scheduling.name(), "the kernel thread runs");
-            worker.run()
+            worker.run(&orders)
         })?;
     Ok(Kernel {
         mailbox,

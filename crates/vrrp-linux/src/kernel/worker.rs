@@ -5,7 +5,6 @@ mod pass;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,10 +15,11 @@ use vrrp_proto::link::LinkFacts;
 use vrrp_proto::types::RouterId;
 
 use super::guard::FilterGuard;
-use super::netlink::{Drained, Monitor, Requests};
+use super::netlink::Drained;
 use super::observed::{Effect, Observed, ParentConf};
 use super::standing::{Patience, Standing};
-use super::{End, Mailbox, Notice, OwnerId, sysctl};
+use super::system::{Live, System};
+use super::{End, Mailbox, Notice, OwnerId};
 
 /// Settings change without a notification: this often everything is looked at.
 const AUDIT: Duration = Duration::from_secs(1);
@@ -40,12 +40,10 @@ const LINGER: Duration = Duration::from_millis(100);
 /// [`COALESCE`].
 const FEW: usize = 8;
 
-pub(super) struct Worker {
+pub(super) struct Worker<S> {
     owner: OwnerId,
     notify: Box<dyn Fn(Notice) + Send>,
-    mailbox: Arc<Mailbox>,
-    requests: Requests,
-    monitor: Monitor,
+    pub(super) system: S,
     filter: FilterGuard,
     observed: Observed,
     /// Whether the picture may be wrong.
@@ -67,22 +65,18 @@ pub(super) struct Worker {
     waiting: BTreeSet<RouterId>,
 }
 
-impl Worker {
+impl<S: System> Worker<S> {
+    /// A worker that has looked at `system` and done nothing yet.
     pub(super) fn new(
         owner: OwnerId,
         notify: Box<dyn Fn(Notice) + Send>,
-        mailbox: Arc<Mailbox>,
+        system: S,
+        now: Instant,
     ) -> io::Result<Self> {
-        // Listening begins before the first look, so that nothing is missed between them.
-        let monitor = Monitor::open()?;
-        let requests = Requests::open()?;
-        let now = Instant::now();
         let mut worker = Self {
             owner,
             notify,
-            mailbox,
-            requests,
-            monitor,
+            system,
             filter: FilterGuard::new(owner),
             observed: Observed::default(),
             stale: true,
@@ -100,47 +94,44 @@ impl Worker {
         Ok(worker)
     }
 
-    pub(super) fn run(mut self) -> Vec<String> {
-        loop {
-            self.wait();
-            let orders = self.mailbox.take();
-            let mut published: BTreeSet<RouterId> = orders.desired.keys().copied().collect();
-            let now = Instant::now();
-            for (router, desired) in orders.desired {
-                self.order(now, router, desired);
-            }
-            match orders.end {
-                Some(End::Clean) => return self.clean(),
-                Some(End::Leave) => return Vec::new(),
-                None => {}
-            }
-            if !published.is_empty() || now >= self.started + FIRST_ORDER {
-                self.grace_until.get_or_insert(now + GRACE);
-            }
-            if now >= self.audit_at {
-                self.audit_at = now + AUDIT;
-                self.stale = true;
-                self.filter.check();
-                self.look_at = Some(now);
-            }
-            if self.listen() || self.filter.listen() {
-                self.look_at.get_or_insert(now + COALESCE);
-                if self.waiting.len() <= FEW {
-                    published.append(&mut self.waiting);
-                }
-            }
-            if self.is_alone(&published) {
-                // What was asked for first; the rest in a moment.
-                self.pass(now, Some(published));
-                self.look_at.get_or_insert(now + COALESCE);
-            } else if !published.is_empty()
-                || self.look_at.is_some_and(|at| at <= now)
-                || self.is_due(now)
-            {
-                self.look_at = None;
-                self.pass(now, None);
+    /// Takes orders and does what they, the kernel's news and the clock ask for.
+    pub(super) fn turn(&mut self, now: Instant, orders: BTreeMap<RouterId, Option<Desired>>) {
+        let mut published: BTreeSet<RouterId> = orders.keys().copied().collect();
+        for (router, desired) in orders {
+            self.order(now, router, desired);
+        }
+        if !published.is_empty() || now >= self.started + FIRST_ORDER {
+            self.grace_until.get_or_insert(now + GRACE);
+        }
+        if now >= self.audit_at {
+            self.audit_at = now + AUDIT;
+            self.stale = true;
+            self.filter.check(&mut self.system);
+            self.look_at = Some(now);
+        }
+        if self.listen() || self.filter.listen(&mut self.system) {
+            self.look_at.get_or_insert(now + COALESCE);
+            if self.waiting.len() <= FEW {
+                published.append(&mut self.waiting);
             }
         }
+        if self.is_alone(&published) {
+            // What was asked for first; the rest in a moment.
+            self.pass(now, Some(published));
+            self.look_at.get_or_insert(now + COALESCE);
+        } else if !published.is_empty()
+            || self.look_at.is_some_and(|at| at <= now)
+            || self.is_due(now)
+        {
+            self.look_at = None;
+            self.pass(now, None);
+        }
+    }
+
+    /// When something is due, if nothing is ordered and the kernel says nothing before.
+    pub(super) fn wakes_at(&self) -> Instant {
+        let audit = self.audit_at;
+        self.dues().chain(self.look_at).fold(audit, Instant::min)
     }
 
     /// Whether `published` can be done without a look at the other routers.
@@ -151,34 +142,6 @@ impl Worker {
                 .is_some_and(|standing| standing.desired.mac.is_some())
         };
         !published.is_empty() && !self.stale && published.iter().all(has_macvlan)
-    }
-
-    /// Sleeps until something happens or is due.
-    fn wait(&self) {
-        let now = Instant::now();
-        let timeout = self
-            .dues()
-            .chain([self.audit_at])
-            .chain(self.look_at)
-            .min()
-            .map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
-        // Rounded up: waking too early would spin.
-        let millis = u16::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
-        let mut fds = vec![
-            PollFd::new(self.mailbox.bell.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.monitor.fd(), PollFlags::POLLIN),
-        ];
-        fds.extend(
-            self.filter
-                .fd()
-                .map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
-        );
-        if let Err(error) = poll(&mut fds, PollTimeout::from(millis))
-            && error != nix::errno::Errno::EINTR
-        {
-            warn!(%error, "the kernel thread cannot wait");
-            std::thread::sleep(COALESCE);
-        }
     }
 
     /// When something that was put off is due.
@@ -235,7 +198,7 @@ impl Worker {
         let observed = &mut self.observed;
         let mut effect = Effect::Nothing;
         let drained = self
-            .monitor
+            .system
             .drain(|event| effect = effect.max(observed.apply(event)));
         match drained {
             Ok(Drained::Whole) => {}
@@ -254,12 +217,44 @@ impl Worker {
 
     /// Takes the picture anew.
     fn look(&mut self) -> io::Result<()> {
-        let links = self.requests.links()?;
-        let addresses = self.requests.addresses()?;
-        self.observed = Observed::new(links, addresses, sysctl::rp_filter_all()?);
+        self.observed = self.system.look()?;
         self.stale = false;
         // What was notified before and during the dump brings nothing new, what came after it does.
         self.listen();
         Ok(())
+    }
+}
+
+impl Worker<Live> {
+    /// Works until it is told to end; what could not be cleaned, as sentences.
+    pub(super) fn run(mut self, mailbox: &Mailbox) -> Vec<String> {
+        loop {
+            self.wait(mailbox);
+            let orders = mailbox.take();
+            match orders.end {
+                Some(End::Clean) => return self.clean(),
+                Some(End::Leave) => return Vec::new(),
+                None => self.turn(Instant::now(), orders.desired),
+            }
+        }
+    }
+
+    /// Sleeps until something happens or is due.
+    fn wait(&self, mailbox: &Mailbox) {
+        let timeout = self.wakes_at().saturating_duration_since(Instant::now());
+        // Rounded up: waking too early would spin.
+        let millis = u16::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
+        let mut fds = vec![PollFd::new(mailbox.bell.as_fd(), PollFlags::POLLIN)];
+        fds.extend(
+            self.system
+                .fds()
+                .map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
+        );
+        if let Err(error) = poll(&mut fds, PollTimeout::from(millis))
+            && error != nix::errno::Errno::EINTR
+        {
+            warn!(%error, "the kernel thread cannot wait");
+            std::thread::sleep(COALESCE);
+        }
     }
 }

@@ -6,10 +6,11 @@ use super::Worker;
 use super::pass::ROUNDS;
 use crate::kernel::op::{Op, Step};
 use crate::kernel::reconcile::{self, Scope};
+use crate::kernel::system::System;
 
-impl Worker {
+impl<S: System> Worker<S> {
     /// Removes everything of ours; what could not be, as sentences.
-    pub(super) fn clean(mut self) -> Vec<String> {
+    pub(in crate::kernel) fn clean(&mut self) -> Vec<String> {
         self.routers.clear();
         let nothing = BTreeMap::new();
         let mut complaints = Vec::new();
@@ -41,7 +42,7 @@ impl Worker {
                 complaints.push(format!("cannot {attempt}: {refusal}"));
             }
         }
-        complaints.extend(self.filter.remove().err());
+        complaints.extend(self.filter.remove(&mut self.system).err());
         complaints
     }
 

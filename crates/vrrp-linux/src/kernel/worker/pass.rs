@@ -9,11 +9,12 @@ use vrrp_proto::desired::{Desired, KernelReport, Upkeep};
 use vrrp_proto::types::RouterId;
 
 use super::Worker;
+use crate::kernel::Notice;
 use crate::kernel::netlink::Refusal;
 use crate::kernel::observed::{Address, Event, Observed, ParentConf};
 use crate::kernel::op::{Op, Step};
 use crate::kernel::reconcile::{self, Scope};
-use crate::kernel::{Notice, sysctl};
+use crate::kernel::system::System;
 
 /// Rounds of planning and doing in one pass. A new router needs two; more mean that somebody interferes, and that can
 /// wait for the next pass.
@@ -30,7 +31,7 @@ struct Outcome {
     failures: BTreeMap<Option<RouterId>, String>,
 }
 
-impl Worker {
+impl<S: System> Worker<S> {
     /// Brings the kernel to what is wanted by the routers of `scope`, or by all, and says how that went.
     pub(super) fn pass(&mut self, now: Instant, scope: Option<BTreeSet<RouterId>>) {
         if self.grace_until.is_none() {
@@ -42,7 +43,8 @@ impl Worker {
             self.waiting.clone_from(&outcome.waiting);
             self.tell_facts();
             self.learn();
-            self.filter.settle(&all, &self.observed);
+            self.filter
+                .settle(now, &mut self.system, &all, &self.observed);
             self.report(now, &outcome, all.into_keys());
             return;
         };
@@ -209,7 +211,7 @@ impl Worker {
         let mut start = 0;
         while start < steps.len() {
             if let Op::Ipv6 { link, key, value } = steps[start].op {
-                match sysctl::set_ipv6(self.observed.name(link), key, value) {
+                match self.system.set_ipv6(self.observed.name(link), key, value) {
                     Ok(()) => {
                         self.observed.apply(Event::Ipv6(Some(link), key, value));
                     }
@@ -226,7 +228,7 @@ impl Worker {
                 .iter()
                 .map(|step| &step.op)
                 .collect();
-            match self.requests.run(&ops) {
+            match self.system.run(&ops) {
                 Ok(errors) => {
                     let done = |(position, _): &(usize, &&Op)| {
                         errors.iter().all(|(refused, _)| refused != position)

@@ -1,0 +1,98 @@
+//! What the thread asks of the kernel, behind one door: the real one, and models of it.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use super::netlink::{Drained, Filters, Monitor, Refusal, Requests};
+use super::observed::{Event, Ipv6Key, Observed};
+use super::op::Op;
+use super::{OwnerId, filter, sysctl};
+
+/// A kernel.
+pub(super) trait System {
+    /// All links, addresses and settings as they are.
+    fn look(&mut self) -> io::Result<Observed>;
+
+    /// Hands over what changed since the last call.
+    fn drain(&mut self, each: impl FnMut(Event)) -> io::Result<Drained>;
+
+    /// Does `ops` in order, none of which is [`Op::Ipv6`], and says which were refused.
+    ///
+    /// # Errors
+    /// Nothing is known about the outcome.
+    fn run(&mut self, ops: &[&Op]) -> io::Result<Vec<(usize, Refusal)>>;
+
+    /// Sets `net.ipv6.conf.<link>.<key>`.
+    fn set_ipv6(&mut self, link: &str, key: Ipv6Key, value: i32) -> io::Result<()>;
+
+    /// Whether anything concerned the table of `owner` since the last call, or may have.
+    fn drain_filters(&mut self, owner: OwnerId) -> bool;
+
+    /// How many chains and sets the table of `owner` holds, `Some(Ok(None))` if it does not exist; `None` where the
+    /// kernel has no nftables.
+    fn filter_use(&mut self, owner: OwnerId) -> Option<io::Result<Option<u32>>>;
+
+    /// Runs a script of [`filter`].
+    fn run_filter(&mut self, script: &str) -> Result<(), String>;
+}
+
+/// The kernel of the calling thread's network namespace.
+pub(super) struct Live {
+    requests: Requests,
+    monitor: Monitor,
+    /// `None` where the kernel has no nftables.
+    filters: Option<Filters>,
+}
+
+impl Live {
+    pub(super) fn open() -> io::Result<Self> {
+        // Listening begins before the first look, so that nothing is missed between them.
+        let monitor = Monitor::open()?;
+        Ok(Self {
+            requests: Requests::open()?,
+            monitor,
+            filters: Filters::open().ok(),
+        })
+    }
+
+    /// What becomes readable when there is something to drain.
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let filters = self.filters.as_ref().map(Filters::fd);
+        [self.monitor.fd()].into_iter().chain(filters)
+    }
+}
+
+impl System for Live {
+    fn look(&mut self) -> io::Result<Observed> {
+        let links = self.requests.links()?;
+        let addresses = self.requests.addresses()?;
+        Ok(Observed::new(links, addresses, sysctl::rp_filter_all()?))
+    }
+
+    fn drain(&mut self, each: impl FnMut(Event)) -> io::Result<Drained> {
+        self.monitor.drain(each)
+    }
+
+    fn run(&mut self, ops: &[&Op]) -> io::Result<Vec<(usize, Refusal)>> {
+        self.requests.run(ops)
+    }
+
+    fn set_ipv6(&mut self, link: &str, key: Ipv6Key, value: i32) -> io::Result<()> {
+        sysctl::set_ipv6(link, key, value)
+    }
+
+    fn drain_filters(&mut self, owner: OwnerId) -> bool {
+        let table = owner.table();
+        let filters = self.filters.as_mut();
+        filters.is_some_and(|filters| filters.drain(&table).unwrap_or(true))
+    }
+
+    fn filter_use(&mut self, owner: OwnerId) -> Option<io::Result<Option<u32>>> {
+        let table = owner.table();
+        Some(self.filters.as_mut()?.table_use(&table))
+    }
+
+    fn run_filter(&mut self, script: &str) -> Result<(), String> {
+        filter::run(script)
+    }
+}
