@@ -11,7 +11,9 @@
 //!   defendant's ruler measures nothing;
 //! * [`capture`], [`tester`]: a timestamped frame log, and the end of a cable that plays routers and hosts;
 //! * [`daemon`], [`keepalived`], [`frr`]: the routers under test;
-//! * [`client`]: a host that counts what it loses;
+//! * [`client`]: a host that counts what it loses; [`observer`]: all a LAN sees of its virtual router;
+//! * [`mod@flood`]: a stranger who sends as fast as he is told;
+//! * [`misfortune`], [`relay`]: a bad cable between two good ones;
 //! * [`mod@bench`]: the fixture that the conformance statements R1–R68 stand on.
 //!
 //! Everything needs root and Linux. Traffic stays inside namespaces named `vl<pid>-…`; they are removed on
@@ -22,13 +24,18 @@ pub mod capture;
 pub mod client;
 pub mod clock;
 pub mod daemon;
+pub mod flood;
 pub mod frr;
 pub mod keepalived;
+pub mod misfortune;
 pub mod netns;
+pub mod observer;
 pub mod pair;
 pub mod presence;
+mod priority;
 pub mod process;
 pub mod profile;
+pub mod relay;
 pub mod rival;
 pub mod scratch;
 pub mod settings;

@@ -5,11 +5,15 @@
 )]
 
 use crate::clock::Stamp;
-use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, setsockopt, sockopt};
-use nix::sys::time::TimeValLike;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use std::io::{self, IoSliceMut};
-use std::os::fd::AsRawFd;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::socket::{
+    ControlMessageOwned, LinkAddr, MsgFlags, MultiHeaders, recvmsg, sendmmsg, setsockopt, sockopt,
+};
+use nix::sys::time::{TimeSpec, TimeValLike};
+use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 /// `PACKET_OUTGOING`: the frame was sent by this end of the cable.
@@ -51,6 +55,80 @@ impl PacketSocket {
         Ok(Self(socket))
     }
 
+    /// As [`PacketSocket::open`], for what only the wire brings and `program` lets through; the kernel looks, not we.
+    pub(crate) fn open_filtered(interface: &str, program: &[SockFilter]) -> io::Result<Self> {
+        let socket = Self::open(interface)?;
+        socket.0.attach_filter(program)?;
+        // What came before the filter must not count.
+        let mut rest = [0; 64];
+        while nix::sys::socket::recv(socket.0.as_raw_fd(), &mut rest, MsgFlags::MSG_DONTWAIT)
+            .is_ok()
+        {}
+        Ok(socket)
+    }
+
+    /// Opens one for carrying frames on, never seeing its own: each is preceded by the kernel's notes about checksums
+    /// and segments still to be made, which [`PacketSocket::send`] of a like socket gives back to the kernel.
+    pub(crate) fn open_carrier(interface: &str) -> io::Result<Self> {
+        let socket = Self::open(interface)?;
+        for option in [libc::PACKET_VNET_HDR, libc::PACKET_IGNORE_OUTGOING] {
+            let on: libc::c_int = 1;
+            let length = u32::try_from(size_of::<libc::c_int>()).expect("small");
+            // SAFETY: the value is a live int of the length given, and the descriptor is open.
+            let set = unsafe {
+                libc::setsockopt(
+                    socket.0.as_raw_fd(),
+                    libc::SOL_PACKET,
+                    option,
+                    (&raw const on).cast(),
+                    length,
+                )
+            };
+            if set != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        // Frames that came before the options look different.
+        let mut rest = [0; 64];
+        while nix::sys::socket::recv(socket.0.as_raw_fd(), &mut rest, MsgFlags::MSG_DONTWAIT)
+            .is_ok()
+        {}
+        Ok(socket)
+    }
+
+    /// One frame with its notes, if there is one now.
+    pub(crate) fn take(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match nix::sys::socket::recv(self.0.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+            Ok(length) => Ok(Some(length)),
+            Err(Errno::EAGAIN | Errno::EINTR | Errno::ENETDOWN) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits until there is something to receive, at most `limit`.
+    pub(crate) fn wait(&self, limit: Duration) {
+        let mut one = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        // Whatever woke us, the caller looks for itself.
+        let _ = ppoll(&mut one, Some(TimeSpec::from_duration(limit)), None);
+    }
+
+    /// Sends frames in one call; returns how many went.
+    pub(crate) fn send_many(&self, frames: &[Vec<u8>]) -> io::Result<usize> {
+        let slices: Vec<[IoSlice<'_>; 1]> =
+            frames.iter().map(|frame| [IoSlice::new(frame)]).collect();
+        let mut headers = MultiHeaders::<LinkAddr>::preallocate(slices.len(), None);
+        let nowhere = vec![None; slices.len()];
+        let sent = sendmmsg(
+            self.0.as_raw_fd(),
+            &mut headers,
+            &slices,
+            nowhere,
+            [],
+            MsgFlags::empty(),
+        )?;
+        Ok(sent.count())
+    }
+
     /// Sends one frame as it is.
     pub(crate) fn send(&self, frame: &[u8]) -> io::Result<()> {
         match self.0.send(frame) {
@@ -73,9 +151,7 @@ impl PacketSocket {
             MsgFlags::empty(),
         ) {
             Ok(message) => message,
-            Err(
-                nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR | nix::errno::Errno::ENETDOWN,
-            ) => return Ok(None),
+            Err(Errno::EAGAIN | Errno::EINTR | Errno::ENETDOWN) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let stamp = message.cmsgs()?.find_map(|control| {
