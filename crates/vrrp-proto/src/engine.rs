@@ -226,9 +226,12 @@ impl Engine {
             self.outputs.is_empty(),
             "outputs must be drained before the next input"
         );
-        while let Some(&Reverse((at, id))) = self.wakeups.peek()
-            && at <= now
-        {
+        // As many as there are now: a router that is due again at once waits for the next call.
+        for _ in 0..self.wakeups.len() {
+            let Some(&Reverse((at, id))) = self.wakeups.peek().filter(|next| next.0.0 <= now)
+            else {
+                break;
+            };
             self.wakeups.pop();
             if let Some(slot) = self
                 .slots
@@ -237,11 +240,7 @@ impl Engine {
             {
                 slot.scheduled = None;
                 slot.timeout(now, id, &self.links, &mut self.outputs);
-                // A router acts at most once a call: one whose timer is due again already waits for the next call.
                 schedule(&mut self.wakeups, id, slot);
-                if slot.deadline().is_some_and(|(next, _)| next <= now) {
-                    break;
-                }
             }
         }
     }
@@ -460,27 +459,28 @@ impl Engine {
             return;
         }
         let primaries = self.primaries(link);
-        for (id, primary) in primaries {
-            if let Some(slot) = self.slots.get_mut(&id) {
-                slot.refresh(
-                    now,
-                    id,
-                    primary,
-                    &self.links,
-                    self.stopped,
-                    &mut self.outputs,
-                );
-                if moved {
-                    slot.announcer.begin_again(now);
-                }
-                schedule(&mut self.wakeups, id, slot);
+        for (id, slot) in &mut self.slots {
+            let Some(primary) = primaries.get(id).copied() else {
+                continue;
+            };
+            slot.refresh(
+                now,
+                *id,
+                primary,
+                &self.links,
+                self.stopped,
+                &mut self.outputs,
+            );
+            if moved {
+                slot.announcer.begin_again(now);
             }
+            schedule(&mut self.wakeups, *id, slot);
         }
     }
 
     /// The source address of each router of a link. None of the link's virtual addresses qualifies, unless it is the
     /// owner's only one.
-    fn primaries(&self, link: LinkId) -> Vec<(RouterId, Option<IpAddr>)> {
+    fn primaries(&self, link: LinkId) -> BTreeMap<RouterId, Option<IpAddr>> {
         let on_link = || self.slots.iter().filter(move |(_, slot)| slot.link == link);
         let is_virtual =
             |address: IpAddr| on_link().any(|(_, slot)| slot.addresses.contains(&address));
@@ -560,17 +560,15 @@ impl Engine {
         let key =
             |plan: &RouterPlan| (plan.interface.clone(), plan.family, plan.vrid, plan.dialect);
         let wanted: BTreeSet<_> = plan.routers.iter().map(key).collect();
-        let gone: Vec<RouterId> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| !wanted.contains(&key(&slot.plan)))
-            .map(|(id, _)| *id)
-            .collect();
+        let (kept, gone): (_, BTreeMap<_, _>) = core::mem::take(&mut self.slots)
+            .into_iter()
+            .partition(|(_, slot)| wanted.contains(&key(&slot.plan)));
+        self.slots = kept;
         // Links whose routers change: what is virtual on them and what is not may change for their other routers too.
         let mut touched = BTreeSet::new();
-        for id in gone {
-            touched.extend(self.slots.get(&id).map(|slot| slot.link));
-            self.remove(now, id);
+        for (id, slot) in gone {
+            touched.insert(slot.link);
+            self.remove(now, id, slot);
         }
         let kept: BTreeMap<_, RouterId> = self
             .slots
@@ -587,10 +585,13 @@ impl Engine {
                 }
             } else {
                 let id = self.add(now, new);
-                if let Some(slot) = self.slots.get(&id) {
-                    touched.insert(slot.link);
-                    slot.say(now, id, Happening::Added, &mut self.outputs);
-                }
+                touched.insert(self.link_named(&new.interface));
+                self.outputs.push_back(Output::Event(Event {
+                    at: now,
+                    router: Some(id),
+                    name: new.name.clone(),
+                    happening: Happening::Added,
+                }));
             }
         }
         for link in touched {
@@ -643,10 +644,7 @@ impl Engine {
         self.slots.insert(id, slot);
     }
 
-    fn remove(&mut self, now: Instant, id: RouterId) {
-        let Some(mut slot) = self.slots.remove(&id) else {
-            return;
-        };
+    fn remove(&mut self, now: Instant, id: RouterId, mut slot: Slot) {
         self.index
             .remove(&(slot.link, slot.plan.family, slot.plan.vrid));
         let terms = slot.terms();

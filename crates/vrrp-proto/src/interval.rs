@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 /// An advertisement interval between 10 ms and 255 s.
 ///
 /// VRRPv3 carries 12 bits of centiseconds (RFC 9568 §5.2.7, range by erratum 8301), VRRPv2 a byte of seconds
-/// (RFC 3768 §5.3.7). Both become microseconds here, so that no timer is ever computed in the wrong unit.
+/// (RFC 3768 §5.3.7). Both are centiseconds here, so that no timer is ever computed in the wrong unit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Interval {
-    micros: u32,
+    centis: u16,
 }
 
 impl Interval {
     /// One second: the default of both versions.
-    pub const DEFAULT: Self = Self { micros: 1_000_000 };
+    pub const DEFAULT: Self = Self { centis: 100 };
     /// Longest interval of VRRPv3: 4095 centiseconds.
     pub const MAX_CENTIS: u16 = 4095;
 
@@ -26,9 +26,7 @@ impl Interval {
         if centis == 0 || centis > Self::MAX_CENTIS {
             return None;
         }
-        Some(Self {
-            micros: centis as u32 * 10_000,
-        })
+        Some(Self { centis })
     }
 
     /// From VRRPv2's field; `None` for 0.
@@ -38,43 +36,38 @@ impl Interval {
             return None;
         }
         Some(Self {
-            micros: secs as u32 * 1_000_000,
+            centis: secs as u16 * 100,
         })
     }
 
-    /// Centiseconds for VRRPv3's field, if it is a whole number of them and fits.
+    /// Centiseconds for VRRPv3's field, if they fit.
     #[must_use]
     pub fn as_centis(self) -> Option<u16> {
-        if !self.micros.is_multiple_of(10_000) {
-            return None;
-        }
-        u16::try_from(self.micros / 10_000)
-            .ok()
-            .filter(|centis| *centis <= Self::MAX_CENTIS)
+        (self.centis <= Self::MAX_CENTIS).then_some(self.centis)
     }
 
     /// Seconds for VRRPv2's field, if it is a whole number of them and fits.
     #[must_use]
     pub fn as_secs(self) -> Option<u8> {
-        if !self.micros.is_multiple_of(1_000_000) {
+        if !self.centis.is_multiple_of(100) {
             return None;
         }
-        u8::try_from(self.micros / 1_000_000).ok()
+        u8::try_from(self.centis / 100).ok()
     }
 
     /// As a duration.
     #[must_use]
     pub const fn duration(self) -> Duration {
-        Duration::from_micros(self.micros as u64)
+        Duration::from_millis(self.centis as u64 * 10)
     }
 }
 
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.micros.is_multiple_of(1_000_000) {
-            write!(f, "{}s", self.micros / 1_000_000)
+        if self.centis.is_multiple_of(100) {
+            write!(f, "{}s", self.centis / 100)
         } else {
-            write!(f, "{}ms", self.micros / 1_000)
+            write!(f, "{}ms", u32::from(self.centis) * 10)
         }
     }
 }

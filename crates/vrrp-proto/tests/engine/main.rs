@@ -14,5 +14,6 @@ mod primary;
 mod receive;
 mod reload;
 mod shutdown;
+mod strangers;
 mod timers;
 mod wakeups;

@@ -1,0 +1,234 @@
+//! Every word a script may match and every sentence an operator may read. A change here is one that users see.
+
+use core::time::Duration;
+
+use vrrp_proto::receive::Oddity;
+use vrrp_proto::*;
+
+#[test]
+fn happenings() {
+    let address = "192.0.2.1".parse().unwrap();
+    let priority = Priority::new(200);
+    let count = 3;
+    let rows = [
+        (
+            Happening::Role {
+                from: Role::Backup,
+                to: Role::Active,
+                reason: Reason::NoResponse,
+            },
+            "role",
+            "backup -> active: the Active fell silent",
+        ),
+        (Happening::Faults(vec![]), "faults", "no fault any more"),
+        (
+            Happening::Faults(vec![
+                Fault::NoCarrier("eth0".into()),
+                Fault::Kernel("no".into()),
+            ]),
+            "faults",
+            "interface eth0 has no carrier; the kernel refused: no",
+        ),
+        (
+            Happening::FollowedActive { address, priority },
+            "followed-active",
+            "follows 192.0.2.1, priority 200",
+        ),
+        (
+            Happening::Conflict { address, priority },
+            "conflict",
+            "192.0.2.1 advertises as well, with priority 200; it loses, addresses are announced again",
+        ),
+        (
+            Happening::Claimed {
+                address,
+                mac: MacAddress([2, 0, 0, 0, 0, 0x1f]),
+            },
+            "claimed",
+            "02:00:00:00:00:1f claims 192.0.2.1; addresses are announced again",
+        ),
+        (
+            Happening::Refused {
+                address,
+                reject: Reject::HopLimit,
+                count,
+            },
+            "refused",
+            "refused 3 from 192.0.2.1: TTL or hop limit is not 255",
+        ),
+        (
+            Happening::Odd {
+                address,
+                oddity: Oddity::OtherInterval,
+                count,
+            },
+            "odd",
+            "accepted 3 from 192.0.2.1 with another advertisement interval than ours",
+        ),
+        (
+            Happening::Odd {
+                address,
+                oddity: Oddity::OtherAddresses,
+                count,
+            },
+            "odd",
+            "accepted 3 from 192.0.2.1 with other addresses than ours",
+        ),
+        (
+            Happening::Late(Duration::from_micros(4_500_900)),
+            "late",
+            "advertisement 4500 ms late, stood back as Backup",
+        ),
+        (
+            Happening::Repaired("192.0.2.254/24".into()),
+            "repaired",
+            "put back what somebody else took away: 192.0.2.254/24",
+        ),
+        (
+            Happening::KernelRefused("no buffer space".into()),
+            "kernel-refused",
+            "the kernel refused: no buffer space",
+        ),
+        (
+            Happening::Revised,
+            "revised",
+            "configuration changed, role kept",
+        ),
+        (Happening::Added, "added", "added"),
+        (Happening::Removed, "removed", "removed"),
+    ];
+    for (happening, name, sentence) in rows {
+        assert_eq!(happening.name(), name);
+        assert_eq!(happening.to_string(), sentence);
+    }
+}
+
+#[test]
+fn reasons() {
+    let rows = [
+        (Reason::Startup, "startup", "it takes part in the election"),
+        (Reason::Owner, "owner", "it owns the addresses"),
+        (Reason::NoResponse, "no-response", "the Active fell silent"),
+        (Reason::Released, "released", "the Active gave up"),
+        (
+            Reason::Preempting,
+            "preempting",
+            "the Active has a lower priority",
+        ),
+        (
+            Reason::HigherPriority,
+            "higher-priority",
+            "another router advertises a higher priority",
+        ),
+        (
+            Reason::HigherAddress,
+            "higher-address",
+            "another router has the same priority and a higher address",
+        ),
+        (
+            Reason::Late,
+            "late",
+            "it was silent for so long that another router must have taken over",
+        ),
+        (Reason::Fault, "fault", "it has a fault"),
+        (Reason::Shutdown, "shutdown", "the daemon stops"),
+        (
+            Reason::Removed,
+            "removed",
+            "the configuration no longer has it",
+        ),
+    ];
+    for (reason, name, sentence) in rows {
+        assert_eq!(reason.name(), name);
+        assert_eq!(reason.to_string(), sentence);
+    }
+}
+
+#[test]
+fn faults() {
+    let interface = || String::from("eth0");
+    let rows = [
+        (
+            Fault::InterfaceMissing(interface()),
+            "waiting for interface eth0 to appear",
+        ),
+        (Fault::InterfaceDown(interface()), "interface eth0 is down"),
+        (
+            Fault::NoCarrier(interface()),
+            "interface eth0 has no carrier",
+        ),
+        (
+            Fault::NoPrimaryAddress(interface()),
+            "waiting for an IPv4 address on eth0",
+        ),
+        (
+            Fault::NoLinkLocalAddress(interface()),
+            "waiting for an IPv6 link-local address on eth0",
+        ),
+        (
+            Fault::MtuTooSmall {
+                interface: interface(),
+                mtu: 68,
+                needed: 1048,
+            },
+            "an advertisement of 1048 bytes does not fit the MTU of eth0, 68 bytes",
+        ),
+        (
+            Fault::OwnedAddressMissing {
+                interface: interface(),
+                address: "192.0.2.1".parse().unwrap(),
+            },
+            "priority 255 says that this router owns 192.0.2.1, but eth0 does not have it",
+        ),
+        (
+            Fault::Deaf {
+                interface: interface(),
+                reason: "permission denied".into(),
+            },
+            "cannot hear advertisements on eth0: permission denied",
+        ),
+        (Fault::Kernel("no".into()), "the kernel refused: no"),
+    ];
+    for (fault, sentence) in rows {
+        assert_eq!(fault.to_string(), sentence);
+    }
+}
+
+#[test]
+fn small_words() {
+    let centis = |centis| Interval::from_centis(centis).unwrap().to_string();
+    assert_eq!(centis(1), "10ms");
+    assert_eq!(centis(150), "1500ms");
+    assert_eq!(centis(4000), "40s");
+    assert_eq!(Family::Ipv4.to_string(), "ipv4");
+    assert_eq!(Family::Ipv6.to_string(), "ipv6");
+    assert_eq!(Vrid::new(7).unwrap().to_string(), "7");
+    assert_eq!(Priority::OWNER.to_string(), "255");
+    for (role, name) in [
+        (Role::Initialize, "initialize"),
+        (Role::Backup, "backup"),
+        (Role::Active, "active"),
+    ] {
+        assert_eq!(role.name(), name);
+        assert_eq!(role.to_string(), name);
+    }
+    for (dialect, name) in [(Dialect::Vrrp2, "vrrpv2"), (Dialect::Vrrp3, "vrrpv3")] {
+        assert_eq!(dialect.name(), name);
+    }
+    let mac = MacAddress([0, 0, 0x5e, 0, 1, 0xff]);
+    assert_eq!(
+        format!("{mac} {mac:?}"),
+        "00:00:5e:00:01:ff 00:00:5e:00:01:ff"
+    );
+    assert_eq!(
+        format!("{:?}", Instant::from_nanos(1_000_000_007)),
+        "1.000000007s"
+    );
+    let address = VirtualAddress {
+        ip: "2001:db8::1".parse().unwrap(),
+        prefix_len: 64,
+    };
+    assert_eq!(address.to_string(), "2001:db8::1/64");
+    let key = AuthenticationKey::new(b"secret").unwrap();
+    assert_eq!(format!("{key:?}"), "AuthenticationKey(..)");
+}
