@@ -17,7 +17,10 @@
 //! originals are kept in the aliases of our macvlans.
 
 mod filter;
+mod fuzz;
 mod guard;
+#[cfg(feature = "model")]
+pub mod model;
 mod netlink;
 mod observed;
 mod op;
@@ -41,6 +44,7 @@ use vrrp_proto::types::RouterId;
 
 use crate::syscall::{KERNEL_PRIORITY, schedule_first};
 
+pub(crate) use fuzz::fuzz;
 pub use owner::OwnerId;
 
 /// What the kernel side says.

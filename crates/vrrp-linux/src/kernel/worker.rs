@@ -128,6 +128,14 @@ impl<S: System> Worker<S> {
         }
     }
 
+    /// The next audit is at the first of its times after `now`: somebody knows that those before would find nothing.
+    #[cfg(feature = "model")]
+    pub(super) fn put_audit_off(&mut self, now: Instant) {
+        while self.audit_at <= now {
+            self.audit_at += AUDIT;
+        }
+    }
+
     /// When something is due, if nothing is ordered and the kernel says nothing before.
     pub(super) fn wakes_at(&self) -> Instant {
         let audit = self.audit_at;

@@ -104,6 +104,18 @@ fn messages(datagram: &[u8]) -> impl Iterator<Item = NetlinkBuffer<&[u8]>> {
     })
 }
 
+/// All that can be read in a datagram of either family, for a fuzzer.
+pub(super) fn read_all(datagram: &[u8]) -> Vec<Event> {
+    let mut events = Vec::new();
+    for message in messages(datagram) {
+        events.extend(decode::event(&message));
+        let _ = decode::acknowledgement(&message);
+        let _ = decode::is_about_table(&message, "vrrpd");
+        let _ = decode::table_use(&message);
+    }
+    events
+}
+
 /// The socket that asks.
 pub(super) struct Requests {
     socket: Socket,
