@@ -105,7 +105,7 @@ impl AsFd for ClaimSocket {
 }
 
 /// The sender of an ARP message (RFC 826), request or reply.
-fn arp_claim(message: &[u8]) -> Option<(IpAddr, MacAddress)> {
+pub(crate) fn arp_claim(message: &[u8]) -> Option<(IpAddr, MacAddress)> {
     let fixed: &[u8; 28] = message.first_chunk()?;
     // Ethernet and IPv4.
     if fixed[..6] != [0, 1, 8, 0, 6, 4] {
@@ -117,7 +117,7 @@ fn arp_claim(message: &[u8]) -> Option<(IpAddr, MacAddress)> {
 }
 
 /// Target and target link-layer address of a Neighbor Advertisement (RFC 4861 §4.4).
-fn neighbor_claim(message: &[u8]) -> Option<(IpAddr, MacAddress)> {
+pub(crate) fn neighbor_claim(message: &[u8]) -> Option<(IpAddr, MacAddress)> {
     if *message.first()? != NEIGHBOR_ADVERTISEMENT {
         return None;
     }

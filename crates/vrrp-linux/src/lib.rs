@@ -13,6 +13,7 @@ pub mod clock;
 pub mod driver;
 mod ears;
 pub mod frame;
+pub mod fuzz;
 pub mod kernel;
 pub mod socket;
 mod syscall;

@@ -128,7 +128,7 @@ pub fn datagram(batch: &Batch, slot: usize, family: Family) -> Option<(Envelope,
 
 /// Envelope and payload of a packet that a raw IPv4 socket delivered with its header. The kernel has checked the
 /// header and cut the packet to its total length; options are skipped by the header length.
-fn split_ipv4(packet: &[u8]) -> Option<(Envelope, &[u8])> {
+pub(crate) fn split_ipv4(packet: &[u8]) -> Option<(Envelope, &[u8])> {
     let header_len = usize::from(packet.first()? & 0x0f) * 4;
     let fixed: &[u8; 20] = packet.first_chunk()?;
     let address = |at: usize| Ipv4Addr::new(fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]);
