@@ -16,6 +16,7 @@ pub struct Daemon {
     scratch: Scratch,
     namespace: String,
     starts: u32,
+    line: String,
 }
 
 impl Daemon {
@@ -33,14 +34,22 @@ impl Daemon {
     /// Starts the daemon without waiting for anything.
     #[must_use]
     pub fn launch(namespace: &Namespace, config: &str) -> Self {
+        Self::launch_by(namespace, config, "")
+    }
+
+    /// As [`Daemon::launch`], by a line of shell that ends in `"$@"`, the daemon's command line, and in which `$0` is the
+    /// runtime directory; later starts go the same way. The shell has a mount namespace of its own.
+    #[must_use]
+    pub fn launch_by(namespace: &Namespace, config: &str, line: &str) -> Self {
         let scratch = Scratch::new("vrrpd");
         scratch.write("vrrpd.toml", config);
-        let process = launch(namespace, scratch.path(), 0);
+        let process = launch(namespace, scratch.path(), 0, line);
         Self {
             process,
             scratch,
             namespace: namespace.name().to_owned(),
             starts: 0,
+            line: line.to_owned(),
         }
     }
 
@@ -57,7 +66,7 @@ impl Daemon {
     pub fn relaunch(&mut self, namespace: &Namespace) {
         assert!(!self.process.runs(), "the daemon still runs");
         self.starts += 1;
-        self.process = launch(namespace, self.scratch.path(), self.starts);
+        self.process = launch(namespace, self.scratch.path(), self.starts, &self.line);
     }
 
     fn wait_answering(&self) {
@@ -117,6 +126,12 @@ impl Daemon {
     /// Sends any signal; returns when.
     pub fn signal(&self, signal: Signal) -> Stamp {
         self.process.signal(signal)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.process.pid().as_raw()
     }
 
     /// Whether it still runs.
@@ -362,22 +377,21 @@ pub fn check(config: &str) -> Output {
         .expect("vrrpd starts")
 }
 
-fn launch(namespace: &Namespace, directory: &Path, attempt: u32) -> Process {
+fn launch(namespace: &Namespace, directory: &Path, attempt: u32, line: &str) -> Process {
     let runtime = directory.join("run");
     std::fs::create_dir_all(&runtime).expect("the scratch directory is writable");
-    let config = directory.join("vrrpd.toml");
-    let arguments = [
-        "--config",
-        config.to_str().expect("a plain path"),
-        "--runtime-dir",
-        runtime.to_str().expect("a plain path"),
-    ];
-    Process::start(
-        namespace,
-        &binary("vrrpd"),
-        &arguments,
-        &directory.join(format!("vrrpd-{attempt}.log")),
-    )
+    let (config, program) = (directory.join("vrrpd.toml"), binary("vrrpd"));
+    let plain = |path: &Path| path.to_str().expect("a plain path").to_owned();
+    let log = directory.join(format!("vrrpd-{attempt}.log"));
+    let runtime = plain(&runtime);
+    let options = ["--config", &plain(&config), "--runtime-dir", &runtime];
+    if line.is_empty() {
+        return Process::start(namespace, &program, &options, &log);
+    }
+    let program = plain(&program);
+    let mut arguments = vec!["-c", line, &runtime, &program];
+    arguments.extend(options);
+    Process::start(namespace, Path::new("/bin/sh"), &arguments, &log)
 }
 
 /// A router's role and how often it has changed: equal before and after means that nothing happened.

@@ -1,0 +1,449 @@
+//! What happens to interfaces, addresses and settings.
+
+use crate::row::{DIRECT, DOWN, Limit, PLAIN, Row, Setup};
+use crate::scene::{NAME, Scene, count, millis};
+use Limit::{Least, Most, Within};
+use nix::sys::signal::Signal;
+use std::time::Duration;
+use vrrp_lab::clock::{Stamp, ms, wait_for};
+use vrrp_lab::netns::Namespace;
+use vrrp_lab::presence::{Presence, carriers};
+use vrrp_lab::profile::Profile;
+
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        name: "unplug",
+        injected: "cable of router 1 unplugged at the switch for 2 s; the host keeps the hardware address it has and hears no gratuitous ARP",
+        expected: "router 2 serves within 3 × Adv + Skew, router 1 takes back without a gap",
+        known: None,
+        setup: PLAIN,
+        inject: |scene| {
+            scene.unplug(0);
+            std::thread::sleep(ms(2000));
+            let back = Stamp::now();
+            scene.plug(0);
+            std::thread::sleep(ms(2000));
+            let facts = scene.observer.facts(back, Stamp::now());
+            scene.note("gap at the return", millis(facts.through.longest));
+        },
+        limits: &[
+            Within("gap", DOWN),
+            Most("gap at the return", 20.0),
+            Most("transitions 2", 2.0),
+        ],
+    },
+    Row {
+        name: "flap-100",
+        injected: "cable of router 1 down and up again at the switch, 20 ms each, 100 times",
+        expected: "one takeover and one return, not a hundred; no storm of announcements",
+        known: None,
+        setup: PLAIN,
+        inject: |scene| {
+            let end = scene.cable(0);
+            let from = scene.from;
+            for _ in 0..100 {
+                scene.lan.switch.ip(&format!("link set {end} down"));
+                std::thread::sleep(ms(15));
+                scene.lan.switch.ip(&format!("link set {end} up"));
+                std::thread::sleep(ms(15));
+            }
+            std::thread::sleep(ms(1500));
+            let announced: usize = (0..2)
+                .map(|index| scene.observer.announcements(index, from).len())
+                .sum();
+            scene.note("announcements", count(announced));
+        },
+        limits: &[
+            Within("gap", DOWN),
+            Most("transitions 2", 2.0),
+            // Initialize, Backup and Active with each flap that lasts.
+            Most("transitions 1", 202.0),
+            Most("announcements", 30.0),
+            // A line for each fault that comes and goes.
+            Most("log lines", 450.0),
+            Within("settled", 1500.0),
+        ],
+    },
+    Row {
+        name: "interface-deleted",
+        injected: "eth0 of router 1 deleted, after 2 s made again with another hardware address",
+        expected: "router 2 serves within 3 × Adv + Skew; router 1 comes back by itself and takes back without a gap",
+        known: None,
+        setup: PLAIN,
+        inject: |scene| {
+            scene.lan.routers[0].ip("link del eth0");
+            std::thread::sleep(ms(2000));
+            let back = Stamp::now();
+            scene.renew_interface(0);
+            std::thread::sleep(ms(3000));
+            let facts = scene.observer.facts(back, Stamp::now());
+            scene.note("gap at the return", millis(facts.through.longest));
+        },
+        limits: &[
+            Within("gap", DOWN),
+            Most("gap at the return", 20.0),
+            Most("transitions 2", 2.0),
+            Least("owner", 1.0),
+            Most("owner", 1.0),
+        ],
+    },
+    Row {
+        name: "mac-changed",
+        injected: "hardware address of eth0 of router 1 changed, five times",
+        expected: "no takeover, no gap: the virtual address has its own",
+        known: None,
+        setup: PLAIN,
+        inject: |scene| {
+            for n in 0..5 {
+                scene.lan.routers[0].ip(&format!("link set eth0 address 02:00:00:00:77:0{n}"));
+                std::thread::sleep(ms(400));
+            }
+        },
+        limits: &[
+            Most("gap", 10.0),
+            Most("transitions 1", 0.0),
+            Most("transitions 2", 0.0),
+        ],
+    },
+    Row {
+        name: "renamed",
+        injected: "eth0 of router 1 renamed for 2 s and renamed back",
+        expected: "an interface that is configured by name is gone: router 2 serves within 3 × Adv + Skew, router 1 takes back",
+        known: None,
+        setup: PLAIN,
+        inject: |scene| {
+            scene.lan.routers[0].sh("ip link set eth0 name eth9 || { ip link set eth0 down && ip link set eth0 name eth9 && ip link set eth9 up; }");
+            std::thread::sleep(ms(2000));
+            scene.lan.routers[0].sh("ip link set eth9 name eth0 || { ip link set eth9 down && ip link set eth9 name eth0 && ip link set eth0 up; }");
+            std::thread::sleep(ms(1500));
+        },
+        limits: &[
+            Within("gap", DOWN),
+            Most("transitions 2", 2.0),
+            Least("owner", 1.0),
+            Most("owner", 1.0),
+        ],
+    },
+    Row {
+        name: "own-address-deleted",
+        injected: "192.0.2.11 deleted from eth0 of router 1, back after 2 s",
+        expected: "router 1 has nothing to send from: it hands over at once (Skew of router 2), and comes back",
+        known: None,
+        setup: DIRECT,
+        inject: |scene| {
+            scene.lan.routers[0].ip("addr del 192.0.2.11/24 dev eth0");
+            std::thread::sleep(ms(2000));
+            scene.lan.routers[0].ip("addr add 192.0.2.11/24 dev eth0");
+            std::thread::sleep(ms(1500));
+        },
+        limits: &[
+            Within("gap", DOWN),
+            Most("transitions 2", 2.0),
+            Least("owner", 1.0),
+            Most("owner", 1.0),
+        ],
+    },
+    Row {
+        name: "address-deleted",
+        injected: "the virtual address deleted on router 1 by a stranger, ten times",
+        expected: "back within 100 ms each time, no transition, reported",
+        known: None,
+        setup: DIRECT,
+        inject: |scene| {
+            let address = Profile::V3Ipv4.gateway();
+            let presence = Presence::watch(&scene.lan.routers[0], address);
+            std::thread::sleep(ms(50));
+            let from = Stamp::now();
+            for _ in 0..10 {
+                let router = &scene.lan.routers[0];
+                let device = router.enter(|| carriers(address));
+                let device = device.first().expect("router 1 is Active");
+                router.sh(&format!(
+                    "ip addr del $(ip -o addr show dev {device} to {address} | awk '{{print $4}}') dev {device}"
+                ));
+                std::thread::sleep(ms(250));
+            }
+            note_absences(scene, &presence, from);
+        },
+        limits: &[
+            Within("longest absence", 100.0),
+            Least("absences", 10.0),
+            Within("gap", 100.0),
+            Most("transitions 1", 0.0),
+            Most("transitions 2", 0.0),
+        ],
+    },
+    Row {
+        name: "macvlan-deleted",
+        injected: "the macvlan of router 1 deleted by a stranger, ten times",
+        expected: "address back within 100 ms each time, no transition",
+        known: None,
+        setup: DIRECT,
+        inject: |scene| {
+            let address = Profile::V3Ipv4.gateway();
+            let presence = Presence::watch(&scene.lan.routers[0], address);
+            std::thread::sleep(ms(50));
+            let from = Stamp::now();
+            for _ in 0..10 {
+                let router = &scene.lan.routers[0];
+                let device = router.enter(|| carriers(address));
+                let device = device.first().expect("router 1 is Active");
+                router.ip(&format!("link del {device}"));
+                std::thread::sleep(ms(300));
+            }
+            note_absences(scene, &presence, from);
+        },
+        limits: &[
+            Within("longest absence", 100.0),
+            Least("absences", 10.0),
+            Within("gap", 100.0),
+            Most("transitions 1", 0.0),
+            Most("transitions 2", 0.0),
+        ],
+    },
+    Row {
+        name: "macvlan-down",
+        injected: "the macvlan of router 1 set down by a stranger, ten times",
+        expected: "up again within 100 ms each time, no transition",
+        known: None,
+        setup: DIRECT,
+        inject: |scene| {
+            let address = Profile::V3Ipv4.gateway();
+            for _ in 0..10 {
+                let router = &scene.lan.routers[0];
+                let device = router.enter(|| carriers(address));
+                let device = device.first().expect("router 1 is Active");
+                router.ip(&format!("link set {device} down"));
+                std::thread::sleep(ms(300));
+            }
+        },
+        limits: &[
+            Within("gap", 100.0),
+            Most("transitions 1", 0.0),
+            Most("transitions 2", 0.0),
+        ],
+    },
+    Row {
+        name: "nft-flushed",
+        injected: "accept-mode off; a stranger flushes all nft tables of router 1, five times",
+        expected: "the filter is back within 100 ms, no transition, packets through the router are not lost",
+        known: None,
+        setup: Setup {
+            adjust: |_, router| router.set("accept-mode", false),
+            ..DIRECT
+        },
+        inject: |scene| {
+            let router = &scene.lan.routers[0];
+            let mut longest = Duration::ZERO;
+            let mut missing = 0;
+            for _ in 0..5 {
+                let wanted = router.sh("nft list tables");
+                assert!(!wanted.trim().is_empty(), "accept-mode off needs a table");
+                router.sh("nft flush ruleset");
+                let flushed = Stamp::now();
+                let back = wait_for(ms(2000), || {
+                    (router.sh("nft list tables") == wanted).then(Stamp::now)
+                });
+                match back {
+                    Some(back) => longest = longest.max(back.since(flushed)),
+                    None => missing += 1,
+                }
+                std::thread::sleep(ms(200));
+            }
+            scene.note_time("longest absence", longest);
+            scene.note("never back", count(missing));
+            let from = scene.from;
+            let facts = scene.observer.facts(from, Stamp::now());
+            scene.note("gap of the way through", millis(facts.through.longest));
+        },
+        limits: &[
+            Within("longest absence", 100.0),
+            Most("never back", 0.0),
+            Most("gap of the way through", 10.0),
+            Most("transitions 1", 0.0),
+            Most("transitions 2", 0.0),
+        ],
+    },
+    Row {
+        name: "sysctl-flips",
+        injected: "a stranger sets arp_ignore, arp_announce and accept_local of eth0, and arp_ignore and forwarding of the macvlan, of router 1 to 0, ten times",
+        expected: "each is back within 100 ms; no wrong hardware address, no transition, no gap",
+        known: None,
+        setup: DIRECT,
+        inject: flip_sysctls,
+        limits: &[
+            Within("longest absence", 100.0),
+            Most("never back", 0.0),
+            Most("gap", 10.0),
+            Most("transitions 1", 0.0),
+            Most("transitions 2", 0.0),
+        ],
+    },
+    Row {
+        name: "backup-sysctl-flips",
+        injected: "a stranger sets arp_ignore of everything on router 2, the Backup, to 0 and forwarding to 1, ten times",
+        expected: "router 2 never answers",
+        known: None,
+        setup: DIRECT,
+        inject: |scene| {
+            for _ in 0..10 {
+                scene.lan.routers[1].sh("for s in /proc/sys/net/ipv4/conf/*/arp_ignore; do echo 0 > $s; done; for s in /proc/sys/net/ipv4/conf/*/forwarding; do echo 1 > $s; done");
+                std::thread::sleep(ms(250));
+            }
+            let from = scene.from;
+            let answered = scene.observer.answers(1, from).len();
+            scene.note("answers of the Backup", count(answered));
+            let facts = scene.observer.facts(from, Stamp::now());
+            scene.note("forwarded by the Backup", count(facts.forwarded[1]));
+            scene.lan.routers[1].sysctl("ipv4/conf/all/arp_ignore=0");
+        },
+        limits: &[
+            Most("answers of the Backup", 0.0),
+            Most("forwarded by the Backup", 0.0),
+            Most("gap", 10.0),
+            Most("transitions 1", 0.0),
+            Most("transitions 2", 0.0),
+            // The stranger's own changes to interfaces that are not the daemon's stay.
+            Most("left behind", 20.0),
+        ],
+    },
+    Row {
+        name: "netlink-overrun",
+        injected: "router 1 stopped for 200 ms, in which a stranger makes 4000 address changes and deletes the virtual address",
+        expected: "the daemon learns that it missed something and looks for itself: address back within 100 ms of SIGCONT, no transition",
+        known: None,
+        setup: DIRECT,
+        inject: overrun,
+        limits: &[
+            Least("messages dropped", 1.0),
+            Within("address back after SIGCONT", 100.0),
+            Within("gap", 300.0),
+            Most("transitions 1", 0.0),
+            Most("transitions 2", 0.0),
+        ],
+    },
+    Row {
+        name: "netlink-storm",
+        injected: "500 dummy interfaces made and deleted on router 1, and the virtual address deleted in the middle",
+        expected: "back within 100 ms of what the kernel's lock allows, no takeover",
+        known: None,
+        setup: DIRECT,
+        inject: |scene| {
+            let address = Profile::V3Ipv4.gateway();
+            let presence = Presence::watch(&scene.lan.routers[0], address);
+            std::thread::sleep(ms(50));
+            let from = Stamp::now();
+            let router = &scene.lan.routers[0];
+            let device = router.enter(|| carriers(address));
+            let device = device.first().expect("router 1 is Active").clone();
+            let batch = |verb: &str, n: u32| format!("link {verb} nem{n} type dummy\n");
+            let mut lines: String = (0..500).map(|n| batch("add", n)).collect();
+            lines.push_str(&format!("addr del {address}/24 dev {device}\n"));
+            lines.extend((500..600).map(|n| batch("add", n)));
+            lines.extend((0..600).map(|n| format!("link set nem{n} group 77\n")));
+            lines.push_str("link del group 77\n");
+            router.ip(&lines);
+            std::thread::sleep(ms(1000));
+            note_absences(scene, &presence, from);
+        },
+        limits: &[
+            Within("longest absence", 100.0),
+            Least("absences", 1.0),
+            Most("transitions 1", 0.0),
+            Most("transitions 2", 0.0),
+        ],
+    },
+];
+
+fn note_absences(scene: &mut Scene, presence: &Presence, from: Stamp) {
+    let absences = presence.absences(from);
+    let longest = absences
+        .iter()
+        .map(|(_, lasted)| lasted.unwrap_or(Duration::from_secs(60)))
+        .max()
+        .unwrap_or_default();
+    scene.note("absences", count(absences.len()));
+    scene.note_time("longest absence", longest);
+}
+
+/// What the daemon has set, set otherwise.
+fn flip_sysctls(scene: &mut Scene) {
+    let router = &scene.lan.routers[0];
+    let device = router.enter(|| carriers(Profile::V3Ipv4.gateway()));
+    let device = device.first().expect("router 1 is Active").clone();
+    let mut paths: Vec<String> = ["arp_ignore", "arp_announce", "accept_local"]
+        .map(|name| format!("ipv4/conf/eth0/{name}"))
+        .to_vec();
+    paths.extend(["arp_ignore", "forwarding"].map(|name| format!("ipv4/conf/{device}/{name}")));
+    let wanted: Vec<String> = paths.iter().map(|path| router.read_sysctl(path)).collect();
+    let (mut longest, mut missing, mut moved) = (Duration::ZERO, 0, 0);
+    for _ in 0..10 {
+        for (path, wanted) in paths.iter().zip(&wanted) {
+            if wanted == "0" {
+                continue;
+            }
+            moved += 1;
+            router.sysctl(&format!("{path}=0"));
+            let flipped = Stamp::now();
+            let back = wait_for(ms(1000), || {
+                (router.read_sysctl(path) == *wanted).then(Stamp::now)
+            });
+            match back {
+                Some(back) => longest = longest.max(back.since(flipped)),
+                None => {
+                    missing += 1;
+                    router.sysctl(&format!("{path}={wanted}"));
+                }
+            }
+        }
+    }
+    scene.note("flips", count(moved));
+    scene.note_time("longest absence", longest);
+    scene.note("never back", count(missing));
+}
+
+/// More news from the kernel than the daemon's socket holds, and among what is lost the news that counts.
+fn overrun(scene: &mut Scene) {
+    let address = Profile::V3Ipv4.gateway();
+    let router = &scene.lan.routers[0];
+    let device = router.enter(|| carriers(address));
+    let device = device.first().expect("router 1 is Active").clone();
+    router.ip("link add nem type dummy\nlink set nem up");
+    let each = |verb: &str| -> String {
+        (0..2000)
+            .map(|n| format!("addr {verb} 10.77.{}.{}/32 dev nem\n", n / 250, n % 250 + 1))
+            .collect()
+    };
+    let mut lines = each("add");
+    lines.push_str(&format!("addr del {address}/24 dev {device}\n"));
+    lines.push_str(&each("del"));
+    let before = drops(router);
+    scene.daemons[0].signal(Signal::SIGSTOP);
+    let stopped = Stamp::now();
+    router.ip(&lines);
+    let took = Stamp::now().since(stopped);
+    let back = scene.daemons[0].signal(Signal::SIGCONT);
+    let there = wait_for(ms(3000), || {
+        (!router.enter(|| carriers(address)).is_empty()).then(Stamp::now)
+    });
+    let dropped = drops(router) - before;
+    router.ip("link del nem");
+    scene.note_time("stopped for", took);
+    scene.note("messages dropped", dropped);
+    scene.note(
+        "address back after SIGCONT",
+        there.map_or(f64::INFINITY, |at| at.millis_since(back)),
+    );
+    let role = scene.daemons[0].state(NAME);
+    scene.remark(format!("router 1 is {role}"));
+}
+
+/// Messages that netlink sockets of a namespace have lost for want of room.
+fn drops(namespace: &Namespace) -> f64 {
+    namespace
+        .sh("cat /proc/net/netlink")
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().nth(8)?.parse::<f64>().ok())
+        .sum()
+}

@@ -1,0 +1,117 @@
+//! The table of `docs/nemesis.md`, between two marks.
+
+use crate::row::{Outcome, Row, Verdict};
+use std::path::PathBuf;
+
+const BEGIN: &str = "<!-- written by scripts/nemesis -->";
+const END: &str = "<!-- end -->";
+const HEAD: &str = "| nemesis | how | safe result | longest gap, ms | wrong MAC | two owners, ms | transitions 1 / 2 | also measured | tries | verdict |
+|---|---|---|---:|---:|---:|---:|---|---:|---|";
+
+/// One row of the table.
+pub(crate) fn line(row: &Row, outcome: &Outcome) -> String {
+    let measured = &outcome.measured;
+    let figure = |name: &str| {
+        measured
+            .get(name)
+            .map_or_else(|| "–".to_owned(), |value| format!("{value:.0}"))
+    };
+    let mut also: Vec<String> = measured
+        .own
+        .iter()
+        .map(|(name, value)| format!("{name} {}", rounded(*value)))
+        .collect();
+    also.extend(measured.remarks.iter().cloned());
+    let verdict = match row.verdict(outcome) {
+        Verdict::Holds => "holds".to_owned(),
+        Verdict::BetterThanKnown => "holds, though listed as falling short".to_owned(),
+        Verdict::FallsShort => format!("**falls short**: {}", outcome.complaints.join("; ")),
+        Verdict::Fails => format!("**FAILS**: {}", outcome.complaints.join("; ")),
+    };
+    format!(
+        "| `{}` | {} | {} | {} | {} | {} | {} / {} | {} | {} | {} |",
+        row.name,
+        cell(row.injected),
+        cell(row.expected),
+        figure("gap"),
+        figure("wrong MAC"),
+        figure("two owners"),
+        figure("transitions 1"),
+        figure("transitions 2"),
+        cell(&also.join("; ")),
+        outcome.tries,
+        cell(&verdict),
+    )
+}
+
+fn rounded(value: f64) -> String {
+    if value.abs() < 10.0 && value.fract() != 0.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "/").replace('\n', " ")
+}
+
+/// Puts the lines into the document, in the order of `rows`; rows that did not run keep what was measured before.
+///
+/// # Panics
+/// If the document is not there or has no marks.
+pub(crate) fn write(rows: &[&Row], lines: &[(&str, String)]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/nemesis.md");
+    let text = std::fs::read_to_string(&path).expect("docs/nemesis.md is there");
+    let (before, rest) = text.split_once(BEGIN).expect("it has a first mark");
+    let (old, after) = rest.split_once(END).expect("it has a second mark");
+    let kept = |name: &str| {
+        let start = format!("| `{name}` |");
+        old.lines()
+            .find(|line| line.starts_with(&start))
+            .map(str::to_owned)
+    };
+    let table: Vec<String> = rows
+        .iter()
+        .filter_map(|row| {
+            let measured = lines.iter().find(|(name, _)| *name == row.name);
+            measured
+                .map(|(_, line)| line.clone())
+                .or_else(|| kept(row.name))
+        })
+        .collect();
+    let short: Vec<String> = rows
+        .iter()
+        .filter_map(|row| Some(format!("* `{}`: {}.", row.name, row.known?)))
+        .collect();
+    let written = format!(
+        "{before}{BEGIN}\n{}\n\n{HEAD}\n{}\n\nRows that fall short, and why:\n\n{}\n{END}{after}",
+        machine(),
+        table.join("\n"),
+        short.join("\n"),
+    );
+    std::fs::write(&path, written).expect("docs/nemesis.md can be written");
+}
+
+/// When and where.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let date = std::process::Command::new("date")
+        .args(["-u", "+%Y-%m-%d %H:%M UTC"])
+        .output()
+        .map_or_else(
+            |_| String::new(),
+            |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        );
+    format!(
+        "Last run {date}: {} processors shared with others, load {}, Linux {}, {} build.",
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        read("/proc/loadavg").split(' ').next().unwrap_or_default(),
+        read("/proc/sys/kernel/osrelease").trim(),
+        if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            "release"
+        },
+    )
+}
