@@ -135,6 +135,23 @@ mod tests {
         assert!(*most > mean * 115 / 100, "{pauses:?}");
     }
 
+    /// Routers that took over together do not refresh together, and each varies.
+    #[test]
+    fn the_jitter_is_a_function_of_time_and_router() {
+        let mean = Duration::from_secs(1000);
+        let secs =
+            |nanos, router| jittered(mean, Instant::from_nanos(nanos), RouterId(router)).as_secs();
+        let seen = [
+            secs(0, 1),
+            secs(0, 2),
+            secs(0, 3),
+            secs(1_000_000_000, 1),
+            secs(1_000_000_000_000, 1),
+            secs(1_234_567_890_123_456, 1000),
+        ];
+        assert_eq!(seen, [873, 947, 1056, 968, 1074, 849]);
+    }
+
     #[test]
     fn a_flood_of_conflicts_is_one_burst_a_second() {
         let mut announcer = begun();

@@ -7,7 +7,7 @@ pub const PROTOCOL: u8 = 112;
 
 /// Running one's complement sum.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Sum(u32);
+pub struct Sum(u16);
 
 impl Sum {
     /// Adds bytes that start at an even offset of the summed data.
@@ -40,26 +40,19 @@ impl Sum {
     /// The value for the checksum field.
     #[must_use]
     pub const fn finish(self) -> u16 {
-        !self.folded()
+        !self.0
     }
 
     /// Whether a message summed with its checksum field is intact.
     #[must_use]
     pub const fn is_valid(self) -> bool {
-        self.folded() == 0xffff
+        self.0 == 0xffff
     }
 
+    /// Ones' complement addition: the carry comes back in at the other end (RFC 1071 §1).
     const fn add_word(&mut self, word: u16) {
-        self.0 += word as u32;
-        self.0 = (self.0 & 0xffff) + (self.0 >> 16);
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "add_word keeps the sum within 17 bits, the second fold within 16"
-    )]
-    const fn folded(self) -> u16 {
-        ((self.0 & 0xffff) + (self.0 >> 16)) as u16
+        let (sum, carry) = self.0.overflowing_add(word);
+        self.0 = sum + carry as u16;
     }
 }
 

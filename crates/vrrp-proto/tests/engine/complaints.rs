@@ -156,3 +156,56 @@ fn two_actives_heard_in_turn_are_not_an_event_each() {
         "the status is exact all the same"
     );
 }
+
+#[test]
+fn an_hour_of_peace_is_not_yet_long() {
+    let refused = |peace: u64| {
+        let mut bench = Bench::backup(plan());
+        let bad = Packet::of(&plan(), 254).hop_limit(1);
+        // Said at 0 and 60 s, and next at 180 s at the earliest.
+        for _ in 0..61 {
+            bench.hear(&bad);
+            bench.sleep(millis(1_000));
+        }
+        // The last pause, two minutes, is over by 180 s; peace is counted from there.
+        bench.sleep(millis(119_000) + millis(peace));
+        assert_eq!(counts(&bench.hear(&bad)).len(), 1);
+        let mut pause = 0;
+        loop {
+            bench.sleep(millis(1_000));
+            pause += 1;
+            if !counts(&bench.hear(&bad)).is_empty() {
+                return pause;
+            }
+        }
+    };
+    assert_eq!(refused(3_600_000), 240, "goes on as before");
+    assert_eq!(refused(3_600_001), 60, "begins anew");
+}
+
+#[test]
+fn who_is_followed_is_said_ten_times_a_minute() {
+    let mut bench = Bench::backup(with_priority(50, plan()));
+    let followed = |bench: &mut Bench, sources: usize| {
+        let mut said = 0;
+        for number in 0..sources {
+            let from = if number % 2 == 0 {
+                "192.0.2.200"
+            } else {
+                "192.0.2.201"
+            };
+            let did = bench.hear(&Packet::of(&plan(), 200).from(from));
+            said += did
+                .said()
+                .iter()
+                .filter(|word| **word == "followed-active")
+                .count();
+        }
+        said
+    };
+    assert_eq!(followed(&mut bench, 100), 10);
+    bench.sleep(millis(59_999));
+    assert_eq!(followed(&mut bench, 100), 0);
+    bench.sleep(millis(1));
+    assert_eq!(followed(&mut bench, 100), 10);
+}

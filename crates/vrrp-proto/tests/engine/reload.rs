@@ -228,3 +228,16 @@ fn many_routers_of_one_link_reload_in_no_time() {
     // Refreshing the link once for each of its routers took ten seconds in a debug build.
     assert!(took < core::time::Duration::from_secs(2), "{took:?}");
 }
+
+#[test]
+fn in_version_2_nothing_was_learned_and_the_new_interval_counts() {
+    let mut bench = Bench::backup(plan_v2());
+    bench.hear_priority(200);
+    let slow = RouterPlan {
+        interval: centis(300),
+        ..plan_v2()
+    };
+    bench.reload([slow]);
+    assert_eq!(bench.timer(), Some(millis(9_000) + micros(609_375)));
+    assert_eq!(bench.status().active_interval, centis(300));
+}
