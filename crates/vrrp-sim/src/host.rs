@@ -1,17 +1,19 @@
-//! A host: the real engine between a LAN and a fake kernel.
+//! A host: the real engine between a LAN and a kernel in memory.
 
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use vrrp_linux::kernel::Notice;
 use vrrp_proto::receive::Envelope;
 use vrrp_proto::{
-    Datagram, Engine, Family, Generation, Input, Instant, LinkFacts, LinkId, Output, Plan, RouterId,
+    Datagram, Engine, Family, Handover, Input, Instant, LinkFacts, LinkId, Output, Plan, RouterId,
 };
 
+use crate::clock::Clock;
 use crate::kernel::Kernel;
-use crate::plan::{HostPlan, INTERFACE};
+use crate::plan::HostPlan;
 use crate::random::Random;
 use crate::wire::Frame;
 
@@ -29,31 +31,32 @@ impl fmt::Display for Host {
 #[derive(Clone, Debug)]
 pub(crate) enum Mail {
     Frame(Frame),
-    Kernel(RouterId, Generation),
-    Link,
-}
-
-/// One piece of news about the interface.
-#[derive(Clone, Debug)]
-pub(crate) enum News {
-    Hearing(Family, bool),
-    Facts(Option<LinkFacts>),
+    Hearing,
 }
 
 /// Frames that a socket keeps for a process that does not read; later ones are lost, as in a real receive buffer.
 const SOCKET_BUFFER: usize = 256;
 
-/// The machine of one host.
+/// The machine of one host. Times are the world's; the engine is told what its clock shows.
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) config: Plan,
     pub(crate) kernel: Kernel,
+    pub(crate) clock: Clock,
     pub(crate) facts: Option<LinkFacts>,
     /// The interface as it was at first.
     pub(crate) born: LinkFacts,
     /// None: no process.
     pub(crate) engine: Option<Engine>,
+    /// What a process left to a successor that is still to come.
+    pub(crate) legacy: Option<(Handover, Option<Engine>)>,
+    /// An engine that did not hand over, and must say what its successor says.
+    pub(crate) shadow: Option<Engine>,
+    /// What the two said differently.
+    pub(crate) estranged: Option<String>,
     pub(crate) paused: bool,
+    /// It never starts.
+    pub(crate) absent: bool,
     /// Its sockets fail.
     pub(crate) deaf: bool,
     mail: VecDeque<Mail>,
@@ -65,6 +68,7 @@ pub(crate) struct Machine {
 /// The timer of the process, and when the machine gets round to it.
 #[derive(Clone, Copy, Debug)]
 struct Alarm {
+    /// As the host's clock shows it.
     due: Instant,
     fires: Instant,
 }
@@ -73,13 +77,19 @@ impl Machine {
     pub(crate) fn new(host: Host, plan: &HostPlan, seed: u64) -> Self {
         let number = u8::try_from(host.0).unwrap_or(u8::MAX);
         let stream = |kind: u64| Random::stream(seed, kind + 16 * u64::from(number));
+        let facts = plan.facts(number);
         Self {
             config: plan.plan(),
-            kernel: Kernel::new(plan.kernel, stream(1)),
-            facts: Some(plan.facts(number)),
-            born: plan.facts(number),
+            kernel: Kernel::new(plan.kernel, &facts, stream(1)),
+            clock: Clock::new(plan.rate),
+            facts: Some(facts.clone()),
+            born: facts,
             engine: None,
+            legacy: None,
+            shadow: None,
+            estranged: None,
             paused: false,
+            absent: false,
             deaf: false,
             mail: VecDeque::new(),
             lateness: plan.lateness,
@@ -118,27 +128,70 @@ impl Machine {
         self.paused = false;
         self.mail.clear();
         self.alarm = None;
-        let mut engine = Engine::new(&self.config, now);
+        self.kernel.start(now);
+        let mut engine = Engine::new(&self.config, self.clock.shows(now));
         let outputs = drain(&mut engine);
         self.engine = Some(engine);
         outputs
     }
 
-    /// The process is gone.
+    /// The process is gone; its kernel goes on.
     pub(crate) fn end(&mut self) {
         self.engine = None;
+        self.legacy = None;
+        self.shadow = None;
         self.paused = false;
         self.mail.clear();
         self.alarm = None;
     }
 
+    /// The process writes down what it knows and is gone.
+    pub(crate) fn bequeath(&mut self) {
+        let Some(engine) = self.engine.take() else {
+            return;
+        };
+        let handover = engine.save();
+        self.end();
+        self.kernel.kill();
+        self.legacy = Some((handover, Some(engine)));
+    }
+
+    /// A successor reads it. Returns what it wants done; `None` when nothing was left.
+    pub(crate) fn inherit(&mut self, now: Instant) -> Option<Vec<Output>> {
+        let (handover, shadow) = self.legacy.take()?;
+        self.kernel.start(now);
+        let mut engine = Engine::resume(handover);
+        let outputs = drain(&mut engine);
+        self.engine = Some(engine);
+        self.shadow = shadow;
+        Some(outputs)
+    }
+
     /// The process takes this input, if it is there and awake.
     pub(crate) fn feed(&mut self, now: Instant, input: Input<'_>) -> Vec<Output> {
+        let now = self.clock.shows(now);
+        self.do_with_engine(|engine| engine.handle(now, input))
+    }
+
+    fn do_with_engine(&mut self, act: impl Fn(&mut Engine)) -> Vec<Output> {
         let Some(engine) = self.engine.as_mut() else {
             return Vec::new();
         };
-        engine.handle(now, input);
-        drain(engine)
+        act(engine);
+        let outputs = drain(engine);
+        if let Some(shadow) = self.shadow.as_mut() {
+            act(shadow);
+            let theirs = drain(shadow);
+            // Nearly always there is nothing to compare.
+            if !(outputs.is_empty() && theirs.is_empty()) {
+                let (ours, theirs) = (by_router(&outputs), by_router(&theirs));
+                if ours != theirs {
+                    self.estranged =
+                        Some(format!("{theirs:?} without a hand-over, {ours:?} with it"));
+                }
+            }
+        }
+        outputs
     }
 
     /// A frame arrived for the process.
@@ -156,50 +209,37 @@ impl Machine {
         self.feed(now, Input::Datagram(datagram))
     }
 
-    /// The kernel finished an order.
-    pub(crate) fn kernel_done(
-        &mut self,
-        now: Instant,
-        router: RouterId,
-        generation: Generation,
-    ) -> Applied {
-        let Some(report) = self.kernel.apply(router, generation) else {
-            return Applied::default();
-        };
-        let refused = matches!(report, vrrp_proto::KernelReport::Failed(_));
-        let input = Input::Kernel {
-            router,
-            generation,
-            report: &report,
-        };
-        Applied {
-            outputs: self.feed(now, input),
-            refused,
-        }
-    }
-
-    /// What the process learns about its interface: whether it can hear there, and the state of the interface.
-    pub(crate) fn news(&self) -> [News; 3] {
-        let hearing = |family| News::Hearing(family, self.deaf);
-        [
-            hearing(Family::Ipv4),
-            hearing(Family::Ipv6),
-            News::Facts(self.facts.clone()),
-        ]
-    }
-
-    /// The process learns it.
-    pub(crate) fn learn(&mut self, now: Instant, news: &News) -> Vec<Output> {
-        let input = match news {
-            News::Hearing(family, deaf) => Input::Hearing {
-                link: LinkId(0),
-                family: *family,
-                failure: deaf.then_some("permission denied"),
-            },
-            News::Facts(facts) => Input::Link {
-                interface: INTERFACE,
+    /// The kernel's worker says something.
+    pub(crate) fn heed(&mut self, now: Instant, notice: &Notice) -> Vec<Output> {
+        let input = match notice {
+            Notice::Link { interface, facts } => Input::Link {
+                interface,
                 facts: facts.as_ref(),
             },
+            Notice::Report {
+                router,
+                generation,
+                report,
+            } => Input::Kernel {
+                router: *router,
+                generation: *generation,
+                report,
+            },
+            Notice::Upkeep { router, upkeep } => Input::Upkeep {
+                router: *router,
+                upkeep,
+            },
+        };
+        self.feed(now, input)
+    }
+
+    /// The process learns whether it can hear.
+    pub(crate) fn listen(&mut self, now: Instant, family: Family) -> Vec<Output> {
+        let failure = self.deaf.then_some("permission denied");
+        let input = Input::Hearing {
+            link: LinkId(0),
+            family,
+            failure,
         };
         self.feed(now, input)
     }
@@ -233,7 +273,7 @@ impl Machine {
             (None, _) => None,
             (Some(due), Some(alarm)) if alarm.due == due => Some(alarm),
             (Some(due), _) => {
-                let fires = due.max(now) + self.random.up_to(self.lateness);
+                let fires = self.clock.when(due).max(now) + self.random.up_to(self.lateness);
                 Some(Alarm { due, fires })
             }
         };
@@ -246,24 +286,35 @@ impl Machine {
             .map(|alarm| alarm.fires)
     }
 
+    /// When the worker has something to do, `None` while it is stopped.
+    pub(crate) fn kernel_alarm(&self) -> Option<Instant> {
+        self.kernel.wakes_at().filter(|_| !self.paused)
+    }
+
     /// The alarm went off.
     pub(crate) fn ring(&mut self, now: Instant) -> Vec<Output> {
         self.alarm = None;
-        let Some(engine) = self.engine.as_mut() else {
-            return Vec::new();
-        };
-        engine.handle_timeout(now);
-        drain(engine)
+        let now = self.clock.shows(now);
+        self.do_with_engine(|engine| engine.handle_timeout(now))
     }
-}
-
-/// What came of an order to the kernel.
-#[derive(Debug, Default)]
-pub(crate) struct Applied {
-    pub(crate) outputs: Vec<Output>,
-    pub(crate) refused: bool,
 }
 
 fn drain(engine: &mut Engine) -> Vec<Output> {
     core::iter::from_fn(|| engine.poll_output()).collect()
+}
+
+/// In which order routers are served that are due at the same moment is nobody's business.
+fn by_router(outputs: &[Output]) -> Vec<(Option<RouterId>, String)> {
+    let router = |output: &Output| match output {
+        Output::Transmit(transmit) => Some(transmit.router),
+        Output::Announce(announce) => Some(announce.router),
+        Output::Desired(router, _) => Some(*router),
+        Output::Event(event) => event.router,
+    };
+    let mut said: Vec<(Option<RouterId>, String)> = outputs
+        .iter()
+        .map(|output| (router(output), format!("{output:?}")))
+        .collect();
+    said.sort_by_key(|(router, _)| *router);
+    said
 }

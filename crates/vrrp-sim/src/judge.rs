@@ -44,8 +44,16 @@ pub enum Violation {
         /// Who ought to be.
         better: Host,
     },
-    /// After a long quiet, the kernel of this host does not hold what its role says.
-    KernelDisagrees,
+    /// After a long quiet, the kernel of this host does not hold exactly what it should.
+    KernelDisagrees(Vec<String>),
+    /// A daemon that was asked to stop left something behind.
+    NotCleaned(Vec<String>),
+    /// A successor does not do what its predecessor would have done.
+    Estranged(String),
+    /// A router changed its role because of a hand-over.
+    HandedOverAndFell,
+    /// Something happened that is not to happen in this run.
+    Forbidden(String),
     /// It took over from a living Active after missing only so many of its advertisements in a row.
     FalseTakeover(u32),
 }

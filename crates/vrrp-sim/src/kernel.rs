@@ -1,24 +1,24 @@
-//! A kernel that does what it is told, later.
-//!
-//! Like the real backend it keeps one slot per router for the latest desired state: a state that is superseded before
-//! it was put in place is never put in place.
+//! The kernel of a host: the worker that ships, on a kernel in memory, which gets round to things after a while.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::path::Path;
 
-use vrrp_proto::{Desired, Family, Generation, KernelReport, RouterId, Vrid};
+use vrrp_linux::kernel::model::Model;
+use vrrp_linux::kernel::{Notice, OwnerId};
+use vrrp_proto::{Desired, Family, Instant, LinkFacts, RouterId, Vrid};
 
+pub use vrrp_linux::kernel::model::{Meddling, Temper};
+
+use crate::plan::INTERFACE;
 use crate::random::Random;
 
-/// How a fake kernel behaves.
+/// How fast a kernel is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Habits {
-    /// Shortest time to put a desired state in place.
+    /// Shortest time until an order is looked at, and until a notification is.
     pub delay: Duration,
     /// Added to it at random.
     pub jitter: Duration,
-    /// It refuses everything that needs addresses.
-    pub failing: bool,
 }
 
 impl Habits {
@@ -26,106 +26,104 @@ impl Habits {
     pub const USUAL: Self = Self {
         delay: Duration::from_micros(300),
         jitter: Duration::from_micros(400),
-        failing: false,
     };
 }
 
 /// What hosts of one LAN have in common: the virtual router.
 pub type Key = (Family, Vrid);
 
-/// After a refusal the backend tries again.
-pub(crate) const RETRY: Duration = Duration::from_secs(1);
-
-/// The kernel state of one host.
-#[derive(Clone, Debug)]
+/// The kernel of one host.
+#[derive(Debug)]
 pub struct Kernel {
-    /// Its behaviour from now on.
-    pub habits: Habits,
-    slots: BTreeMap<RouterId, Slot>,
+    habits: Habits,
+    model: Model,
     random: Random,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Slot {
-    key: Option<Key>,
-    wanted: Option<Desired>,
-    generation: Generation,
-    applied: Option<Generation>,
-    holds: bool,
+    overruns: u64,
 }
 
 impl Kernel {
-    pub(crate) const fn new(habits: Habits, random: Random) -> Self {
+    pub(crate) fn new(habits: Habits, facts: &LinkFacts, mut random: Random) -> Self {
+        let owner = OwnerId::of(Path::new("/nonexistent/vrrp-sim"));
         Self {
             habits,
-            slots: BTreeMap::new(),
+            model: Model::new(owner, INTERFACE, facts, random.word()),
             random,
+            overruns: 0,
         }
     }
 
-    /// Takes an order; the answer is when to look at it.
-    pub(crate) fn order(&mut self, router: RouterId, wanted: Option<&Desired>) -> Duration {
-        let slot = self.slots.entry(router).or_default();
-        slot.generation = wanted.map_or(Generation(u64::MAX), |wanted| wanted.generation);
-        slot.wanted = wanted.cloned();
-        slot.key = wanted
-            .map(|wanted| (wanted.family, wanted.vrid))
-            .or(slot.key);
-        slot.applied = None;
+    fn pause(&mut self) -> Duration {
         self.habits.delay + self.random.up_to(self.habits.jitter)
     }
 
-    /// Puts the order of that generation in place, if it is still the latest; the report for the engine.
-    pub(crate) fn apply(
-        &mut self,
-        router: RouterId,
-        generation: Generation,
-    ) -> Option<KernelReport> {
-        let failing = self.habits.failing;
-        let slot = self
-            .slots
-            .get_mut(&router)
-            .filter(|slot| slot.generation == generation)?;
-        let active = slot.wanted.as_ref().is_some_and(|wanted| wanted.active);
-        if active && failing {
-            slot.holds = false;
-            return Some(KernelReport::Failed(String::from("no buffer space")));
-        }
-        slot.holds = active;
-        slot.applied = Some(generation);
-        Some(KernelReport::Applied)
+    pub(crate) fn start(&mut self, now: Instant) {
+        self.model.start(now);
     }
 
-    pub(crate) fn generation(&self, router: RouterId) -> Generation {
-        self.slots
-            .get(&router)
-            .map_or(Generation::default(), |slot| slot.generation)
+    pub(crate) fn kill(&mut self) {
+        self.model.kill();
     }
 
-    /// The machine loses power.
-    pub(crate) fn forget(&mut self) {
-        self.slots.clear();
+    pub(crate) fn lose_power(&mut self) {
+        self.model.lose_power();
     }
 
-    /// Whether the addresses of this virtual router are here, answered and forwarded for.
+    /// The daemon cleans up and ends; what it could not remove.
+    pub(crate) fn stop(&mut self, now: Instant) -> Vec<String> {
+        self.model.stop(now)
+    }
+
+    /// Takes an order.
+    pub(crate) fn order(&mut self, now: Instant, router: RouterId, wanted: Option<Desired>) {
+        let at = now + self.pause();
+        self.model.order(now, at, router, wanted);
+    }
+
+    pub(crate) fn turn(&mut self, now: Instant) -> Vec<Notice> {
+        self.model.turn(now)
+    }
+
+    /// When its worker has something to do.
+    #[must_use]
+    pub const fn wakes_at(&self) -> Option<Instant> {
+        self.model.wakes_at()
+    }
+
+    pub(crate) fn set_interface(&mut self, now: Instant, facts: Option<&LinkFacts>) {
+        let reaction = self.pause();
+        self.model.set_reaction(reaction);
+        self.model.set_interface(now, facts);
+    }
+
+    pub(crate) fn meddle(&mut self, now: Instant, meddling: Meddling) -> bool {
+        let reaction = self.pause();
+        self.model.set_reaction(reaction);
+        self.model.meddle(now, meddling)
+    }
+
+    pub(crate) fn set_temper(&mut self, temper: Temper) {
+        self.model.set_temper(temper);
+    }
+
+    pub(crate) fn lose_news(&mut self, count: u32) {
+        self.model.lose_news(count);
+    }
+
+    /// Whether the worker just learned that it had missed something.
+    pub(crate) fn noticed_a_loss(&mut self) -> bool {
+        let overruns = self.model.overruns();
+        core::mem::replace(&mut self.overruns, overruns) != overruns
+    }
+
+    /// Whether the addresses of this virtual router are here and answered for.
     #[must_use]
     pub fn holds(&self, key: Key) -> bool {
-        self.slots
-            .values()
-            .any(|slot| slot.key == Some(key) && slot.holds)
+        self.model.holds(key.0, key.1)
     }
 
-    /// Whether this router's addresses are here.
+    /// Where it is not as its daemon wants it, or a stranger's object is not as it was, as sentences.
     #[must_use]
-    pub fn holds_for(&self, router: RouterId) -> bool {
-        self.slots.get(&router).is_some_and(|slot| slot.holds)
-    }
-
-    /// Whether the latest order is in place.
-    #[must_use]
-    pub fn is_settled(&self, router: RouterId) -> bool {
-        self.slots
-            .get(&router)
-            .is_none_or(|slot| slot.applied == Some(slot.generation))
+    pub fn discrepancies(&self) -> Vec<String> {
+        self.model.discrepancies()
     }
 }

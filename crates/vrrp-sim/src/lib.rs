@@ -1,8 +1,8 @@
 //! The laboratory: the engine that ships, on a virtual clock and a seeded lossy LAN.
 //!
 //! ```text
-//!    seed -> Random -+-> Wire (loss, delay, jitter, duplication, cuts, islands)
-//!                    +-> Machine (late timers), Kernel (late orders)
+//!    seed -> Random -+-> Wire (loss, bursts, delay, jitter, reordering, duplication, cuts, islands)
+//!                    +-> Machine (late timers, wrong clocks), Kernel (late, refusing, meddled with)
 //!
 //!   Machine 0            Wire            Machine 1
 //!   Engine <--> Kernel   ----            Engine <--> Kernel
@@ -13,10 +13,11 @@
 //! | module | noun |
 //! |---|---|
 //! | [`lan`], [`action`] | the world, and what is done to it |
-//! | [`host`], [`kernel`], [`wire`] | what it is made of |
+//! | [`host`], [`clock`], [`kernel`], [`wire`] | what it is made of |
 //! | [`plan`] | words for worlds |
 //! | [`judge`], [`ledger`] | what must hold after every step; who held the addresses |
-//! | [`chaos`], [`failover`] | worlds made from a seed; failover times by loss |
+//! | [`chaos`], [`shrink`], [`sometimes`] | worlds made from a seed; the least of one that fails; what must be met in them |
+//! | [`failover`], [`falsehood`] | failover times by loss; takeovers from an Active that lives |
 //! | [`explore`] | everything that can happen to a small world |
 //! | [`mod@reference`] | the protocol a second time, to compare the engine with |
 //!
@@ -31,8 +32,10 @@
 
 pub mod action;
 pub mod chaos;
+pub mod clock;
 pub mod explore;
 pub mod failover;
+pub mod falsehood;
 pub mod fuzz;
 pub mod host;
 pub mod judge;
@@ -42,6 +45,8 @@ pub mod ledger;
 pub mod plan;
 pub mod random;
 pub mod reference;
+pub mod shrink;
+pub mod sometimes;
 pub mod trace;
 pub mod wire;
 

@@ -8,6 +8,7 @@ use vrrp_proto::{
     VirtualAddress, Vrid,
 };
 
+use crate::clock::{Rate, TRUE};
 use crate::kernel::Habits;
 
 /// The one interface every host has.
@@ -22,6 +23,8 @@ pub struct HostPlan {
     pub kernel: Habits,
     /// How late its timers fire at most.
     pub lateness: Duration,
+    /// How fast its clock runs.
+    pub rate: Rate,
 }
 
 /// A host with one VRRPv3/IPv4 router of this priority, 1 s, preempting, on a machine that is never late.
@@ -31,6 +34,7 @@ pub fn priority(priority: u8) -> HostPlan {
         routers: vec![router(Priority::new(priority))],
         kernel: Habits::USUAL,
         lateness: Duration::ZERO,
+        rate: TRUE,
     }
 }
 
@@ -152,6 +156,13 @@ impl HostPlan {
     #[must_use]
     pub const fn lateness(mut self, lateness: Duration) -> Self {
         self.lateness = lateness;
+        self
+    }
+
+    /// Another clock.
+    #[must_use]
+    pub const fn rate(mut self, rate: Rate) -> Self {
+        self.rate = rate;
         self
     }
 

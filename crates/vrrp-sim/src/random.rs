@@ -71,6 +71,12 @@ impl Chance {
         Self(value * 1_000)
     }
 
+    /// In millionths.
+    #[must_use]
+    pub const fn millionths(self) -> u32 {
+        self.0
+    }
+
     /// In hundredths.
     #[must_use]
     pub const fn percent(value: u32) -> Self {

@@ -1,6 +1,7 @@
 //! Elections on a LAN, told briefly.
 
 use vrrp_proto::{ChecksumForm, ChecksumPolicy, Dialect, Family, Role, Vrid};
+use vrrp_sim::kernel::{Habits, Temper};
 use vrrp_sim::plan::{HostPlan, VRID, centis, millis, owner, priority, secs};
 use vrrp_sim::{Action, Chance, Host, Lan, Weather};
 
@@ -31,7 +32,13 @@ fn the_higher_priority_is_active() {
 fn an_equal_priority_backup_does_not_preempt() {
     // RFC 9568 §6.4.2, §6.4.3: both start at once; the higher address wins, once.
     each(|kind| {
-        let mut lan = Lan::of([priority(100), priority(100)].map(kind));
+        // To the nanosecond: their kernels tell them of their interfaces at once.
+        let prompt = Habits {
+            jitter: millis(0),
+            ..Habits::USUAL
+        };
+        let host = || kind(priority(100)).kernel(prompt);
+        let mut lan = Lan::of([host(), host()]);
         lan.run_for(secs(10));
         assert_eq!(lan.actives(), [B]);
         lan.act(Action::Crash(B));
@@ -185,10 +192,10 @@ fn a_pulled_cable() {
 #[test]
 fn a_kernel_that_refuses_lets_the_other_serve() {
     let mut lan = Lan::of([priority(200), priority(100)]);
-    lan.act(Action::KernelFails(A, true));
+    lan.act(Action::Kernel(A, Temper::RefusesMore));
     lan.run_for(secs(20));
     assert_eq!(lan.holders(), [B]);
-    lan.act(Action::KernelFails(A, false));
+    lan.act(Action::Kernel(A, Temper::Obeys));
     lan.run_for(secs(60));
     assert_eq!(lan.holders(), [A]);
 }

@@ -165,7 +165,7 @@ impl Model {
             unreachable!("it was killed");
         };
         truth.now = now;
-        truth.forget_news();
+        truth.begin();
         let worker = Worker::new(self.owner, notify, *truth, clock);
         self.life = Life::On(Box::new(worker.expect("a model can be looked at")));
         self.arm(now);

@@ -2,15 +2,17 @@
 #![expect(clippy::print_stdout, reason = "a command that prints")]
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use vrrp_sim::chaos::World;
+use vrrp_sim::chaos::{Cuts, World};
 use vrrp_sim::failover::{self, Cell};
 use vrrp_sim::lan::Sightings;
+use vrrp_sim::sometimes;
 
 const USAGE: &str = "\
-usage: replay chaos --seed N
+usage: replay chaos --seed N [--keep N,N,...] [--without N,N,...] [--rounds N] [--calm yes] [--forbid NAME]
        replay soak [--from N] --seeds COUNT
        replay failover --profile NAME --routers 2|3 --loss PERCENT --seed N";
 
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
     };
     let seed = option("--seed").and_then(|seed| seed.parse().ok());
     let done = match (arguments.first().map(String::as_str), seed) {
-        (Some("chaos"), Some(seed)) => Some(chaos(seed)),
+        (Some("chaos"), Some(seed)) => Some(chaos(seed, cuts(option))),
         (Some("soak"), None) => {
             option("--seeds")
                 .and_then(|seeds| seeds.parse().ok())
@@ -42,8 +44,27 @@ fn main() -> ExitCode {
     })
 }
 
-fn chaos(seed: u64) -> ExitCode {
-    let world = World::of(seed);
+/// What is left out of the world.
+fn cuts<'a>(option: impl Fn(&str) -> Option<&'a str>) -> Cuts {
+    let numbers = |name| -> Option<BTreeSet<usize>> {
+        let numbers = option(name)?.split(',');
+        Some(numbers.filter_map(|number| number.parse().ok()).collect())
+    };
+    let whole = Cuts::default();
+    Cuts {
+        keep: numbers("--keep"),
+        without: numbers("--without").unwrap_or_default(),
+        rounds: option("--rounds")
+            .and_then(|rounds| rounds.parse().ok())
+            .unwrap_or(whole.rounds),
+        calm: option("--calm").is_some(),
+        forbid: option("--forbid").map(str::to_owned),
+    }
+}
+
+fn chaos(seed: u64, cuts: Cuts) -> ExitCode {
+    let mut world = World::of(seed);
+    world.cuts = cuts;
     let mut lan = world.lan();
     lan.record();
     let result = world.run_on(&mut lan);
@@ -76,10 +97,14 @@ fn soak(from: u64, seeds: u64) -> ExitCode {
             begin.elapsed().as_secs_f64()
         );
     }
-    for (what, times) in seen {
-        println!("{times:>12}  {what}");
+    print!("{}", sometimes::table(&seen));
+    let rare = sometimes::too_rare(&seen, seeds);
+    rare.iter().for_each(|rare| println!("TOO RARE {rare}"));
+    if rare.is_empty() {
+        verdict(None)
+    } else {
+        ExitCode::FAILURE
     }
-    verdict(None)
 }
 
 fn cell<'a>(option: impl Fn(&str) -> Option<&'a str>) -> Option<Cell> {

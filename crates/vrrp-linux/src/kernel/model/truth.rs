@@ -15,7 +15,8 @@ use super::{Meddling, Temper};
 use crate::kernel::OwnerId;
 use crate::kernel::netlink::{Drained, Refusal};
 use crate::kernel::observed::{
-    Address, Event, Ipv4Conf, Ipv4Key, Ipv6Conf, Ipv6Key, Kind, Link, Lower, Observed, flag,
+    Address, Event, Ipv4Conf, Ipv4Key, Ipv6Conf, Ipv6Key, Kind, Link, Lower, Observed, ParentConf,
+    flag,
 };
 use crate::kernel::op::{Change, Op};
 use crate::kernel::owner::Mark;
@@ -49,6 +50,8 @@ pub(in crate::kernel) struct Truth {
     filter: Option<String>,
     filter_news: bool,
     strangers: Vec<Link>,
+    /// The only record of how the interface was is gone, while no daemon was there that knew it.
+    originals_lost: bool,
     random: u64,
 }
 
@@ -110,6 +113,7 @@ impl Truth {
             filter: None,
             filter_news: false,
             strangers: vec![elsewhere.clone(), beside.clone()],
+            originals_lost: false,
             random: seed,
         };
         truth.links.insert(100, elsewhere);
@@ -136,6 +140,18 @@ impl Truth {
         self.unseen = false;
         self.filter_news = false;
         self.losing = 0;
+    }
+
+    /// A daemon begins to look.
+    pub(super) fn begin(&mut self) {
+        self.forget_news();
+        let Some(parent) = self.parent_index().and_then(|index| self.links.get(&index)) else {
+            return;
+        };
+        let conf = ParentConf::of(&parent.ipv4);
+        let changed = conf.settings().iter().any(|(_, value)| *value != 0);
+        let recorded = self.links.values().any(|link| link.originals().is_some());
+        self.originals_lost |= changed && !recorded;
     }
 
     pub(super) fn has_news(&self) -> bool {
@@ -220,6 +236,7 @@ impl Truth {
             link.ipv4.set(Ipv4Key::Forwarding, 1);
             link
         };
+        self.originals_lost &= self.links.contains_key(&index);
         let mut link = self.links.get(&index).cloned().unwrap_or_else(fresh);
         link.up = facts.up;
         link.carrier = facts.carrier;
@@ -647,7 +664,7 @@ impl Truth {
             ];
             for (key, needed) in settings {
                 let value = if arp { needed } else { 0 };
-                if parent.ipv4.get(key) != value {
+                if parent.ipv4.get(key) != value && !(self.originals_lost && !arp) {
                     found.push(format!("{} of the interface is not {value}", key.name()));
                 }
             }
