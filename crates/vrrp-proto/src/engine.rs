@@ -522,20 +522,25 @@ impl Engine {
             return;
         };
         let link = self.links.get(link_index(slot.link));
-        let missing = link.is_some_and(|link| link.known && link.facts.is_none());
-        if missing && matches!(report, KernelReport::Failed(_)) {
+        let known = link.filter(|link| link.known);
+        if known.is_some_and(|link| link.facts.is_none())
+            && matches!(report, KernelReport::Failed(_))
+        {
             // The interface is the fault, and that it is missing has been said.
             return;
         }
+        let known = known.is_some();
         slot.kernel_report(now, router, report, &mut self.outputs);
-        slot.refresh(
-            now,
-            router,
-            slot.primary,
-            &self.links,
-            self.stopped,
-            &mut self.outputs,
-        );
+        if known {
+            slot.refresh(
+                now,
+                router,
+                slot.primary,
+                &self.links,
+                self.stopped,
+                &mut self.outputs,
+            );
+        }
         schedule(&mut self.wakeups, router, slot);
     }
 

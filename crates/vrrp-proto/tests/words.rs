@@ -232,3 +232,20 @@ fn small_words() {
     let key = AuthenticationKey::new(b"secret").unwrap();
     assert_eq!(format!("{key:?}"), "AuthenticationKey(..)");
 }
+
+#[test]
+fn passwords_have_one_to_eight_bytes() {
+    assert_eq!(AuthenticationKey::new(b""), None);
+    assert_eq!(AuthenticationKey::new(b"ninebytes"), None);
+    let key = AuthenticationKey::new(b"12345678").unwrap();
+    assert_eq!(key.bytes(), *b"12345678");
+    assert!(key.matches(b"12345678"));
+    for at in 0..8 {
+        let mut other = *b"12345678";
+        other[at] ^= 1;
+        assert!(!key.matches(&other), "byte {at}");
+        // Two differences do not make up for each other.
+        other[(at + 1) % 8] ^= 1;
+        assert!(!key.matches(&other), "byte {at} and the next");
+    }
+}

@@ -345,3 +345,79 @@ fn deafness_concerns_one_family_and_whoever_joins_it() {
     assert_eq!(did.transitions(), [started, started]);
     assert_eq!(bench.faults(), [""; 0]);
 }
+
+#[test]
+fn deafness_is_known_before_the_interface_is() {
+    let mut bench = Bench::cold([plan()]);
+    let deaf = Input::Hearing {
+        link: ETH0,
+        family: Family::Ipv4,
+        failure: Some("permission denied"),
+    };
+    assert!(bench.input(deaf).nothing());
+    bench.link(Some(&facts()));
+    assert_eq!(
+        bench.faults(),
+        ["cannot hear advertisements on eth0: permission denied"]
+    );
+}
+
+#[test]
+fn the_kernel_may_refuse_before_the_interface_is_known() {
+    let mut bench = Bench::cold([plan()]);
+    assert_eq!(bench.refused("no").said(), ["kernel-refused"]);
+    bench.link(Some(&facts()));
+    assert_eq!(bench.faults(), ["the kernel refused: no"]);
+}
+
+#[test]
+fn without_an_address_nothing_is_heard_revised_or_released() {
+    let mut bench = Bench::cold([plan()]);
+    let bare = LinkFacts {
+        ipv4: vec![],
+        ..facts()
+    };
+    bench.link(Some(&bare));
+    assert_eq!(bench.faults(), ["waiting for an IPv4 address on eth0"]);
+    bench.hear_priority(200);
+    assert_eq!(bench.statistics().advertisement_rcvd, 0);
+    assert_eq!(
+        bench.reload([with_priority(50, plan())]).said(),
+        ["revised"]
+    );
+    let did = bench.shutdown();
+    assert!(did.sent().is_empty());
+    assert!(did.said().is_empty());
+}
+
+#[test]
+fn a_router_with_a_fault_hears_and_stays_out() {
+    let mut bench = Bench::cold([plan()]);
+    let narrow = LinkFacts { mtu: 20, ..facts() };
+    bench.link(Some(&narrow));
+    bench.hear_priority(200);
+    assert_eq!(bench.role(), Role::Initialize);
+    assert_eq!(bench.statistics().advertisement_rcvd, 1);
+    assert_eq!(bench.engine.poll_timeout(), None);
+}
+
+#[test]
+fn the_owner_of_ipv6_addresses_has_no_other_faults_than_anybody() {
+    // Its link-local one may be what it speaks from; the rest is put there when it is Active.
+    let bench = Bench::of([with_priority(255, plan_v6())]);
+    assert!(bench.faults().is_empty());
+    assert_eq!(bench.role(), Role::Active);
+}
+
+#[test]
+fn an_active_that_is_refused_again_and_again_hopes_no_longer_for_it() {
+    let mut bench = Bench::active(plan());
+    bench.refused("no buffer space");
+    bench.run(millis(900));
+    assert_eq!(bench.refused("no buffer space").said(), [""; 0]);
+    assert_eq!(bench.refused("another reason").said(), ["kernel-refused"]);
+    bench.run(millis(99));
+    assert_eq!(bench.role(), Role::Active);
+    bench.run(millis(1));
+    assert_eq!(bench.role(), Role::Initialize);
+}

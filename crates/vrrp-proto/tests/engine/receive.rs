@@ -492,3 +492,15 @@ fn a_unicast_router_speaks_to_each_peer() {
     }
     assert_eq!(bench.statistics().advertisement_sent, 1);
 }
+
+#[test]
+fn another_number_of_addresses_is_another_list_in_version_2() {
+    let two = RouterPlan {
+        addresses: addresses(&["192.0.2.254", "192.0.2.253"]),
+        ..plan_v2()
+    };
+    let mut bench = Bench::backup(plan_v2());
+    assert_eq!(bench.hear(&Packet::of(&two, 200)).said(), ["refused"]);
+    assert_eq!(bench.statistics().address_list_errors, 1);
+    assert_eq!(bench.statistics().advertisement_rcvd, 0);
+}

@@ -2,7 +2,7 @@
 
 use vrrp_proto::*;
 
-use crate::bench::{Bench, ETH0, facts, ip, plan, plan_v6};
+use crate::bench::{Bench, ETH0, Packet, facts, ip, plan, plan_v6};
 
 const NOWHERE: LinkId = LinkId(99);
 
@@ -102,4 +102,13 @@ fn a_change_of_one_link_is_no_business_of_another() {
     assert_eq!(bench.role(), Role::Backup);
     assert_eq!(bench.status_of("lan").role, Role::Initialize);
     assert!(bench.link(Some(&facts())).0.is_empty());
+}
+
+#[test]
+fn what_concerns_no_router_is_said_as_rarely() {
+    let mut bench = Bench::active(plan());
+    let foreign = Packet::of(&plan(), 100).byte(1, 99).damaged(6, 0);
+    assert_eq!(bench.hear(&foreign).said(), ["refused"]);
+    assert!(bench.hear(&foreign).0.is_empty());
+    assert_eq!(bench.engine.statistics().checksum_errors, 2);
 }
