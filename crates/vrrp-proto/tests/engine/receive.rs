@@ -504,3 +504,27 @@ fn another_number_of_addresses_is_another_list_in_version_2() {
     assert_eq!(bench.statistics().address_list_errors, 1);
     assert_eq!(bench.statistics().advertisement_rcvd, 0);
 }
+
+#[test]
+fn every_address_of_the_list_counts_in_version_2() {
+    let of = |list: &[&str]| RouterPlan {
+        addresses: addresses(list),
+        ..plan_v2()
+    };
+    let ours = of(&["192.0.2.254", "192.0.2.253"]);
+    let rows = [
+        (vec!["192.0.2.254", "192.0.2.253"], 0),
+        (vec!["192.0.2.253", "192.0.2.254"], 0),
+        (vec!["192.0.2.254", "192.0.2.252"], 1),
+        (vec!["192.0.2.252", "192.0.2.253"], 1),
+        (vec!["192.0.2.252", "192.0.2.251"], 1),
+        (vec!["192.0.2.254", "192.0.2.254"], 1),
+        (vec!["192.0.2.254", "192.0.2.253", "192.0.2.252"], 1),
+    ];
+    for (theirs, refused) in rows {
+        let mut bench = Bench::backup(ours.clone());
+        bench.hear(&Packet::of(&of(&theirs), 200));
+        let rejected = 1 - bench.statistics().advertisement_rcvd;
+        assert_eq!(rejected, refused, "{theirs:?}");
+    }
+}
