@@ -211,7 +211,13 @@ impl Daemon {
     }
 
     fn socket(&self) -> PathBuf {
-        self.scratch.path().join("run/vrrpd.sock")
+        let inside = self.scratch.path().join("run/vrrpd.sock");
+        if self.line.is_empty() {
+            return inside;
+        }
+        // Its mounts may be other than ours.
+        let root = format!("/proc/{}/root", self.pid());
+        Path::new(&root).join(inside.strip_prefix("/").unwrap_or(&inside))
     }
 
     /// The runtime directory.

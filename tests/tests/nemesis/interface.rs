@@ -1,7 +1,7 @@
 //! What happens to interfaces, addresses and settings.
 
 use crate::row::{DIRECT, DOWN, Limit, PLAIN, Row, Setup};
-use crate::scene::{NAME, Scene, count, millis};
+use crate::scene::{NAME, Scene, count, events, millis};
 use Limit::{Least, Most, Within};
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -254,21 +254,24 @@ pub(crate) const ROWS: &[Row] = &[
             scene.note("never back", count(missing));
             let from = scene.from;
             let facts = scene.observer.facts(from, Stamp::now());
-            scene.note("gap of the way through", millis(facts.through.longest));
+            // With accept-mode off the address itself answers no echo, but for the time without filter.
+            scene.note("gap", millis(facts.through.longest));
         },
         limits: &[
             Within("longest absence", 100.0),
             Most("never back", 0.0),
-            Most("gap of the way through", 10.0),
+            Most("gap", 10.0),
             Most("transitions 1", 0.0),
             Most("transitions 2", 0.0),
         ],
     },
     Row {
         name: "sysctl-flips",
-        injected: "a stranger sets arp_ignore, arp_announce and accept_local of eth0, and arp_ignore and forwarding of the macvlan, of router 1 to 0, ten times",
+        injected: "a stranger sets arp_ignore, arp_announce and accept_local of eth0, and arp_ignore and forwarding of the macvlan, of router 1 to 0, one after the other",
         expected: "each is back within 100 ms; no wrong hardware address, no transition, no gap",
-        known: None,
+        known: Some(
+            "the kernel tells nobody when arp_ignore and its like change, and the daemon looks for itself once a second; until then the physical address answers, too",
+        ),
         setup: DIRECT,
         inject: flip_sysctls,
         limits: &[
@@ -309,22 +312,26 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "netlink-overrun",
-        injected: "router 1 stopped for 200 ms, in which a stranger makes 4000 address changes and deletes the virtual address",
+        injected: "interval 1 s; router 1 stopped for half a second, in which a stranger changes a link 14,000 times and deletes the virtual address: more news than 32 MiB of socket hold",
         expected: "the daemon learns that it missed something and looks for itself: address back within 100 ms of SIGCONT, no transition",
         known: None,
-        setup: DIRECT,
+        setup: Setup {
+            adjust: |_, router| router.text("advertise-interval", "1s"),
+            ..DIRECT
+        },
         inject: overrun,
         limits: &[
             Least("messages dropped", 1.0),
             Within("address back after SIGCONT", 100.0),
-            Within("gap", 300.0),
+            // The address is gone from when the stranger took it to when the daemon may run again.
+            Within("gap", 1000.0),
             Most("transitions 1", 0.0),
             Most("transitions 2", 0.0),
         ],
     },
     Row {
         name: "netlink-storm",
-        injected: "500 dummy interfaces made and deleted on router 1, and the virtual address deleted in the middle",
+        injected: "600 bridges made and deleted on router 1, and the virtual address deleted in the middle",
         expected: "back within 100 ms of what the kernel's lock allows, no takeover",
         known: None,
         setup: DIRECT,
@@ -336,7 +343,7 @@ pub(crate) const ROWS: &[Row] = &[
             let router = &scene.lan.routers[0];
             let device = router.enter(|| carriers(address));
             let device = device.first().expect("router 1 is Active").clone();
-            let batch = |verb: &str, n: u32| format!("link {verb} nem{n} type dummy\n");
+            let batch = |verb: &str, n: u32| format!("link {verb} nem{n} type bridge\n");
             let mut lines: String = (0..500).map(|n| batch("add", n)).collect();
             lines.push_str(&format!("addr del {address}/24 dev {device}\n"));
             lines.extend((500..600).map(|n| batch("add", n)));
@@ -345,10 +352,16 @@ pub(crate) const ROWS: &[Row] = &[
             router.ip(&lines);
             std::thread::sleep(ms(1000));
             note_absences(scene, &presence, from);
+            let repairs = events(&scene.daemons[0])
+                .iter()
+                .filter(|(_, event)| event["kind"] == "repaired")
+                .count();
+            scene.note("repairs reported", count(repairs));
         },
         limits: &[
             Within("longest absence", 100.0),
-            Least("absences", 1.0),
+            Least("repairs reported", 1.0),
+            Most("gap", 100.0),
             Most("transitions 1", 0.0),
             Most("transitions 2", 0.0),
         ],
@@ -371,34 +384,39 @@ fn flip_sysctls(scene: &mut Scene) {
     let router = &scene.lan.routers[0];
     let device = router.enter(|| carriers(Profile::V3Ipv4.gateway()));
     let device = device.first().expect("router 1 is Active").clone();
-    let mut paths: Vec<String> = ["arp_ignore", "arp_announce", "accept_local"]
-        .map(|name| format!("ipv4/conf/eth0/{name}"))
-        .to_vec();
-    paths.extend(["arp_ignore", "forwarding"].map(|name| format!("ipv4/conf/{device}/{name}")));
-    let wanted: Vec<String> = paths.iter().map(|path| router.read_sysctl(path)).collect();
-    let (mut longest, mut missing, mut moved) = (Duration::ZERO, 0, 0);
-    for _ in 0..10 {
-        for (path, wanted) in paths.iter().zip(&wanted) {
-            if wanted == "0" {
-                continue;
-            }
-            moved += 1;
-            router.sysctl(&format!("{path}=0"));
-            let flipped = Stamp::now();
-            let back = wait_for(ms(1000), || {
-                (router.read_sysctl(path) == *wanted).then(Stamp::now)
-            });
-            match back {
-                Some(back) => longest = longest.max(back.since(flipped)),
-                None => {
-                    missing += 1;
-                    router.sysctl(&format!("{path}={wanted}"));
-                }
-            }
+    let settings = [
+        ("eth0 arp_ignore", "eth0", "arp_ignore"),
+        ("eth0 arp_announce", "eth0", "arp_announce"),
+        ("eth0 accept_local", "eth0", "accept_local"),
+        ("macvlan arp_ignore", &device, "arp_ignore"),
+        ("macvlan forwarding", &device, "forwarding"),
+    ];
+    let mut notes = Vec::new();
+    let mut missing = 0;
+    for (name, interface, setting) in settings {
+        let path = format!("ipv4/conf/{interface}/{setting}");
+        let wanted = router.read_sysctl(&path);
+        if wanted == "0" {
+            continue;
         }
+        router.sysctl(&format!("{path}=0"));
+        let flipped = Stamp::now();
+        let back = wait_for(ms(1500), || {
+            (router.read_sysctl(&path) == wanted).then(Stamp::now)
+        });
+        if let Some(back) = back {
+            notes.push((name, back.since(flipped)));
+        } else {
+            missing += 1;
+            router.sysctl(&format!("{path}={wanted}"));
+        }
+        std::thread::sleep(ms(150));
     }
-    scene.note("flips", count(moved));
-    scene.note_time("longest absence", longest);
+    let longest = notes.iter().map(|(_, longest)| *longest).max();
+    for (name, longest) in &notes {
+        scene.note_time(name, *longest);
+    }
+    scene.note_time("longest absence", longest.unwrap_or_default());
     scene.note("never back", count(missing));
 }
 
@@ -408,15 +426,12 @@ fn overrun(scene: &mut Scene) {
     let router = &scene.lan.routers[0];
     let device = router.enter(|| carriers(address));
     let device = device.first().expect("router 1 is Active").clone();
-    router.ip("link add nem type dummy\nlink set nem up");
-    let each = |verb: &str| -> String {
-        (0..2000)
-            .map(|n| format!("addr {verb} 10.77.{}.{}/32 dev nem\n", n / 250, n % 250 + 1))
-            .collect()
-    };
-    let mut lines = each("add");
+    router.ip("link add nem type bridge\nlink set nem up");
+    let mut lines: String = (0..12_000)
+        .map(|n| format!("link set nem mtu {}\n", 1400 + n % 2))
+        .collect();
     lines.push_str(&format!("addr del {address}/24 dev {device}\n"));
-    lines.push_str(&each("del"));
+    lines.extend((0..2_000).map(|n| format!("link set nem mtu {}\n", 1400 + n % 2)));
     let before = drops(router);
     scene.daemons[0].signal(Signal::SIGSTOP);
     let stopped = Stamp::now();

@@ -1,15 +1,17 @@
 //! What happens to the machine: processors, memory, descriptors, disks, clocks, locks.
 
 use crate::row::{DIRECT, DOWN, Limit, Row, Setup};
-use crate::scene::{Scene, count};
+use crate::scene::{Scene, count, events};
 use Limit::{Least, Most, Within};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use vrrp_lab::clock::{Stamp, ms};
 use vrrp_lab::netns::Namespace;
 
-/// Standard error goes to a file system of 16 KiB that the daemon has filled with its own log before the row begins.
-const FULL_DISK: &str = r#"mount -t tmpfs -o size=16k tmpfs "$0" && head -c 64k /dev/zero > "$0/full" 2>/dev/null; exec "$@" 2> "$0/log""#;
+/// Log and runtime directory are a file system of 64 KiB of which nobody else knows.
+const SMALL_DISK: &str = r#"mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@" 2> "$0/log""#;
+/// The same, full before the daemon starts.
+const FULL_DISK: &str = r#"mount -t tmpfs -o size=64k tmpfs "$0"; head -c 128k /dev/zero > "$0/full" 2> /dev/null; exec "$@" 2> "$0/log""#;
 /// The clocks of the daemon begin ten days later than everybody else's.
 const LATER: &str = r#"exec unshare --time --boottime 864000 --monotonic 864000 "$@""#;
 
@@ -58,7 +60,7 @@ pub(crate) const ROWS: &[Row] = &[
         inject: |scene| {
             let elsewhere = Namespace::new("hog");
             elsewhere.ip(
-                "link add d0 type dummy\nlink set d0 up\nlink add d1 type dummy\nlink set d1 up",
+                "link add d0 type bridge\nlink set d0 up\nlink add d1 type bridge\nlink set d1 up",
             );
             let hogs: Vec<Guard> = (0..2)
                 .map(|n| {
@@ -85,8 +87,8 @@ pub(crate) const ROWS: &[Row] = &[
         setup: DIRECT,
         inject: |scene| {
             let pid = scene.daemons[0].pid();
-            let open = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-            limit_descriptors(pid, open);
+            // All that is open stays open.
+            limit_descriptors(pid, 3);
             let refused = (0..20)
                 .filter(|_| scene.daemons[0].ctl(&["status", "--json"]).status.code() != Some(0))
                 .count();
@@ -106,6 +108,7 @@ pub(crate) const ROWS: &[Row] = &[
                 f64::from(u8::from(back)),
             );
             limit_descriptors(pid, 1024);
+            println!("{}", scene.daemons[0].log());
             std::thread::sleep(ms(500));
             let answers = scene.daemons[0].try_status().is_some();
             scene.note("answers when lifted", f64::from(u8::from(answers)));
@@ -149,25 +152,55 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "full-disk",
-        injected: "runtime directory and log of router 1 on a full file system of 16 KiB (tmpfs in a mount namespace); its cable unplugged for 1.5 s",
-        expected: "it starts, and what cannot be written is lost without effect",
+        injected: "log and runtime directory of router 1 on a file system of 64 KiB (tmpfs in a mount namespace) that is filled; its cable unplugged for 1.5 s",
+        expected: "what cannot be written is lost without effect; vrrpctl is answered",
         known: None,
         setup: Setup {
-            launch: [FULL_DISK, ""],
+            launch: [SMALL_DISK, ""],
             ..DIRECT
         },
         inject: |scene| {
+            let pid = scene.daemons[0].pid();
+            let run = scene.daemons[0].runtime_dir();
+            let log = format!("/proc/{pid}/root{}/log", run.display());
+            let full = format!("/proc/{pid}/root{}/full", run.display());
+            // The last write is the one that fails.
+            let written = std::fs::write(&full, vec![0; 128 << 10]);
+            scene.note("full", f64::from(u8::from(written.is_err())));
+            let before = std::fs::metadata(&log).map_or(0, |file| file.len());
             scene.unplug(0);
             std::thread::sleep(ms(1500));
             scene.plug(0);
             std::thread::sleep(ms(1500));
+            let after = std::fs::metadata(&log).map_or(0, |file| file.len());
+            // What is left of its last page.
+            scene.note("bytes logged since", count(after - before));
+            let answers = scene.daemons[0].try_status().is_some();
+            scene.note("answers", f64::from(u8::from(answers)));
         },
         limits: &[
+            Least("full", 1.0),
+            Least("answers", 1.0),
+            Most("bytes logged since", 4096.0),
             Within("gap", DOWN),
             Most("transitions 2", 2.0),
             Least("owner", 1.0),
             Most("owner", 1.0),
         ],
+    },
+    Row {
+        name: "full-disk-start",
+        injected: "the same, full before router 1 starts",
+        expected: "it starts all the same",
+        known: Some(
+            "it wants to write its process id into the lock, for people, and gives up with exit status 1 and a sentence that says why",
+        ),
+        setup: Setup {
+            launch: [FULL_DISK, ""],
+            ..DIRECT
+        },
+        inject: |_| std::thread::sleep(ms(500)),
+        limits: &[Least("owner", 1.0), Most("owner", 1.0)],
     },
     Row {
         name: "other-boottime",
@@ -198,16 +231,16 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "clock-step",
-        injected: "CLOCK_REALTIME of both daemons an hour forth, back two, and forth again, 1 s each (libfaketime; the other clocks are left alone)",
+        injected: "CLOCK_REALTIME of both daemons an hour forth, back two, and forth again, 1 s each (a preloaded clock_gettime; the other clocks are left alone)",
         expected: "no effect",
         known: None,
         setup: Setup {
-            launch: [FAKED, FAKED],
+            launch: [STEPPED, STEPPED],
             ..DIRECT
         },
         inject: |scene| {
             let mut seen = 0;
-            for step in ["+3600", "-3600", "+3600"] {
+            for step in ["3600", "-3600", "3600"] {
                 for index in [0, 1] {
                     let file = scene.daemons[index]
                         .config_path()
@@ -225,7 +258,7 @@ pub(crate) const ROWS: &[Row] = &[
                 let file = scene.daemons[index]
                     .config_path()
                     .with_file_name("run/step");
-                std::fs::write(file, "+0\n").expect("the runtime directory is writable");
+                std::fs::write(file, "0\n").expect("the runtime directory is writable");
             }
             std::thread::sleep(ms(500));
             scene.note("steps seen in the daemon's events", count(seen));
@@ -239,17 +272,18 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
-/// A preloaded library reads the wall clock's offset from a file, each time it is asked.
-const FAKED: &str = r#"echo +0 > "$0/step"; LD_PRELOAD=$(ls /usr/lib/*/faketime/libfaketimeMT.so.1) FAKETIME_TIMESTAMP_FILE="$0/step" FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 exec "$@""#;
+/// A preloaded library adds the seconds in a file to the wall clock, whenever it is asked, and to no other.
+const STEPPED: &str = concat!(
+    r#"echo 0 > "$0/step" && cc -O2 -shared -fPIC -o "$0/step.so" '"#,
+    env!("CARGO_MANIFEST_DIR"),
+    r#"/tests/nemesis/step.c' && NEMESIS_STEP="$0/step" LD_PRELOAD="$0/step.so" exec "$@""#
+);
 
 /// How far the last event of router 1 is from the present.
 fn apart(scene: &Scene) -> Duration {
-    let output = scene.daemons[0].ctl(&["events", "--json"]);
-    let last = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .next_back()
-        .and_then(|event| Stamp::from_rfc3339(event["time"].as_str()?));
+    let last = events(&scene.daemons[0])
+        .last()
+        .and_then(|(_, event)| Stamp::from_rfc3339(event["time"].as_str()?));
     let now = Stamp::now();
     last.map_or(Duration::ZERO, |at| now.since(at).max(at.since(now)))
 }
@@ -270,7 +304,7 @@ fn limit_descriptors(pid: i32, limit: usize) {
     vrrp_lab::netns::succeed(Command::new("prlimit").args([
         "--pid",
         &pid.to_string(),
-        &format!("--nofile={limit}:1048576"),
+        &format!("--nofile={limit}:"),
     ]));
 }
 

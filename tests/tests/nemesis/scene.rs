@@ -38,6 +38,8 @@ pub(crate) struct Scene {
 /// What is known of a router's daemons that have ended, and of the one that runs.
 #[derive(Clone, Debug, Default)]
 struct Life {
+    /// Events up to this number belong to the time before.
+    known: Option<u64>,
     transitions: usize,
     log: String,
     peak: u64,
@@ -60,7 +62,7 @@ impl Scene {
             router.wait_carrier("eth1");
         }
         let before = [0, 1].map(|index| inventory(&lan.routers[index]));
-        // The Backup-to-be first: it is there when the other speaks for the first time.
+        // The Active first: the other hears it from the beginning.
         let start = |index: usize| {
             let daemon = Daemon::launch_by(
                 &lan.routers[index],
@@ -71,8 +73,9 @@ impl Scene {
             assert!(answers.is_some(), "no answer: {}", daemon.log());
             daemon
         };
-        let other = start(1 - setup.active);
         let active = start(setup.active);
+        active.wait_state(NAME, "active", ms(6000));
+        let other = start(1 - setup.active);
         let daemons = if setup.active == 0 {
             [active, other]
         } else {
@@ -98,7 +101,11 @@ impl Scene {
         );
         let mut scene = scene;
         for index in [0, 1] {
-            scene.lives[index].ticks = ticks(scene.daemons[index].pid());
+            let life = &mut scene.lives[index];
+            life.ticks = ticks(scene.daemons[index].pid());
+            life.known = events(&scene.daemons[index])
+                .last()
+                .map(|(number, _)| *number);
         }
         scene.from = Stamp::now();
         scene
@@ -216,18 +223,10 @@ impl Scene {
     /// Notes what is known of the daemon of a router before it ends.
     pub(crate) fn close_life(&mut self, index: usize) {
         let daemon = &self.daemons[index];
-        let from = self.from;
-        let output = daemon.ctl(&["events", "--json"]);
-        let roles = String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|event| event["kind"] == "role")
-            .filter(|event| {
-                event["time"]
-                    .as_str()
-                    .and_then(Stamp::from_rfc3339)
-                    .is_some_and(|at| at >= from)
-            })
+        let known = self.lives[index].known;
+        let roles = events(daemon)
+            .iter()
+            .filter(|(number, event)| event["kind"] == "role" && Some(*number) > known)
             .count();
         let (log, peak, ticks) = (daemon.log(), peak_kib(daemon.pid()), ticks(daemon.pid()));
         let life = &mut self.lives[index];
@@ -331,7 +330,7 @@ impl Scene {
         let Self { daemons, lan, .. } = self;
         daemons[index].relaunch(&lan.routers[index]);
         // Its time on the processors is counted from nothing.
-        self.lives[index].ticks = 0;
+        (self.lives[index].ticks, self.lives[index].known) = (0, None);
         let answers = wait_for(ms(5000), || try_state(&self.daemons[index]));
         assert!(
             answers.is_some(),
@@ -352,6 +351,16 @@ fn config(setup: Setup, index: usize) -> String {
         .text("advertise-interval", "100ms")
         .set("accept-mode", true);
     file(&[(setup.adjust)(index, router)])
+}
+
+/// The history of a daemon: numbers and events. They are ordered by number; the clock may jump.
+pub(crate) fn events(daemon: &Daemon) -> Vec<(u64, serde_json::Value)> {
+    let output = daemon.ctl(&["events", "--json"]);
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|event| Some((event["sequence"].as_u64()?, event)))
+        .collect()
 }
 
 /// The state of the router, if the daemon answers.

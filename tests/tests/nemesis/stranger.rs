@@ -1,7 +1,7 @@
 //! What others on the same LAN do.
 
 use crate::row::{DIRECT, DOWN, Limit, Row};
-use crate::scene::{Scene, count, millis};
+use crate::scene::{Scene, count, events, millis};
 use Limit::{Least, Most, Within};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,40 +18,48 @@ const NO_AUTHENTICATION: &str =
 pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "hostile-100k",
-        injected: "third namespace: 100,000 broken packets a second of fourteen kinds to the group, 5 s (sendmmsg)",
+        injected: "third namespace: 100,000 broken packets a second of fourteen kinds to router 1, the Active, 5 s (sendmmsg; port isolation keeps them from the others)",
         expected: "no transition, no advertisement missed, no gap; at most a quarter of a processor; log and memory bounded",
-        known: None,
+        known: Some(
+            "the engine wakes for every three packets or so, and waking is what costs: nine tenths of the time are the kernel's",
+        ),
         setup: DIRECT,
         inject: |scene| {
-            let kinds = broken();
-            let flooded = assault(scene, &kinds, 100_000, ms(5000));
+            // Isolated ports reach the others only: router 1.
+            for port in ["lan2", "lanc"] {
+                isolate(scene, port, true);
+            }
+            let flooded = assault(scene, &broken(), 100_000, ms(5000));
+            for port in ["lan2", "lanc"] {
+                isolate(scene, port, false);
+            }
             note_flood(scene, flooded);
-            note_processor(scene, flooded);
+            note_processor(scene, 0, flooded);
         },
         limits: &[
             Least("frames a second", 80_000.0),
             Within("longest silence", 100.0),
-            Most("processor 1 %", 25.0),
-            Most("processor 2 %", 25.0),
+            Most("processor %", 25.0),
             Most("gap", 20.0),
             Most("transitions 1", 0.0),
             Most("transitions 2", 0.0),
         ],
     },
     Row {
-        name: "hostile-limit",
-        injected: "as above, as fast as the sender can, 3 s",
-        expected: "no transition, no advertisement missed; the way through may lose packets where the kernel's queues are full",
+        name: "hostile-both",
+        injected: "the same to everyone, as fast as it goes, 5 s; two daemons, the switch and the sender share two processors",
+        expected: "no transition, no advertisement missed, no gap; log and memory bounded",
         known: None,
         setup: DIRECT,
         inject: |scene| {
-            let kinds = broken();
-            let flooded = assault(scene, &kinds, 1_000_000, ms(3000));
+            let flooded = assault(scene, &broken(), 1_000_000, ms(5000));
             note_flood(scene, flooded);
-            note_processor(scene, flooded);
+            note_processor(scene, 1, flooded);
         },
         limits: &[
-            Least("frames a second", 100_000.0),
+            Least("frames a second", 30_000.0),
+            Within("longest silence", 100.0),
+            Most("gap", 20.0),
             Most("transitions 1", 0.0),
             Most("transitions 2", 0.0),
         ],
@@ -102,7 +110,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "forged-0",
         injected: "third namespace: 1,000 sound advertisements a second of priority 0 in the name of router 1, 3 s",
         expected: "router 1 goes on; no second owner, no gap",
-        known: Some(NO_AUTHENTICATION),
+        known: None,
         setup: DIRECT,
         inject: |scene| {
             let forged = [advert(0, 11).frame()];
@@ -192,7 +200,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "claimed",
         injected: "third namespace: a host claims the virtual address by gratuitous ARP, ten times in 2 s",
-        expected: "router 1 claims it back each time within 100 ms, at a bounded rate; reported; no transition",
+        expected: "router 1 claims it back within a second (RFC 5227 §2.4 would allow ten), at a bounded rate; reported; no transition",
         known: None,
         setup: DIRECT,
         inject: |scene| {
@@ -205,8 +213,8 @@ pub(crate) const ROWS: &[Row] = &[
                 target_mac: Mac([0; 6]),
                 target_ip: address,
             };
-            let from = Stamp::now();
             let flooded = assault(scene, &[claim.frame_to(Mac::BROADCAST)], 5, ms(2000));
+            let from = Stamp::now() - flooded.took;
             note_flood(scene, flooded);
             let back = scene.observer.announcements(0, from);
             scene.note("announcements", count(back.len()));
@@ -218,9 +226,9 @@ pub(crate) const ROWS: &[Row] = &[
             note_reports(scene);
         },
         limits: &[
-            Within("first after", 100.0),
-            Least("announcements", 5.0),
-            Most("announcements", 100.0),
+            Within("first after", 1000.0),
+            Least("announcements", 2.0),
+            Most("announcements", 30.0),
             Least("reports", 1.0),
             Most("gap", 20.0),
             Most("transitions 1", 0.0),
@@ -236,6 +244,7 @@ fn assault(scene: &Scene, frames: &[Vec<u8>], rate: u32, span: Duration) -> Floo
     stranger.sysctl("ipv6/conf/all/disable_ipv6=1 ipv6/conf/default/disable_ipv6=1");
     cable((&stranger, "eth0"), (switch, "lans"));
     switch.ip("link set lans master lan\nlink set lans up");
+    isolate(scene, "lans", true);
     stranger.ip("link set eth0 arp off\nlink set eth0 up");
     stranger.wait_carrier("eth0");
     // A namespace more is noise that the row should not have in it.
@@ -255,14 +264,22 @@ fn note_flood(scene: &mut Scene, flooded: Flooded) {
     scene.note("longest silence", longest);
 }
 
-fn note_processor(scene: &mut Scene, flooded: Flooded) {
-    for (index, name) in [(0, "processor 1 %"), (1, "processor 2 %")] {
-        let used = scene.processor(index);
-        scene.note(
-            name,
-            used.as_secs_f64() / flooded.took.as_secs_f64() * 100.0,
-        );
-    }
+/// Notes the share of a processor that the daemon of a router had.
+fn note_processor(scene: &mut Scene, index: usize, flooded: Flooded) {
+    let used = scene.processor(index);
+    scene.note(
+        "processor %",
+        used.as_secs_f64() / flooded.took.as_secs_f64() * 100.0,
+    );
+}
+
+/// Whether a port of the LAN's switch speaks to ports that are not isolated only.
+fn isolate(scene: &Scene, port: &str, isolated: bool) {
+    let word = if isolated { "on" } else { "off" };
+    scene
+        .lan
+        .switch
+        .sh(&format!("bridge link set dev {port} isolated {word}"));
 }
 
 /// Notes how many events of the routers tell of a stranger.
@@ -271,11 +288,9 @@ fn note_reports(scene: &mut Scene) {
         .daemons
         .iter()
         .map(|daemon| {
-            let output = daemon.ctl(&["events", "--json"]);
-            String::from_utf8_lossy(&output.stdout)
-                .lines()
-                .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-                .filter(|event| {
+            events(daemon)
+                .iter()
+                .filter(|(_, event)| {
                     ["conflict", "claimed", "refused", "odd"]
                         .iter()
                         .any(|kind| event["kind"] == **kind)

@@ -5,7 +5,7 @@ use Limit::{Least, Most, Within};
 use vrrp_lab::clock::{Stamp, ms};
 use vrrp_lab::misfortune::Impairment;
 
-use crate::scene::{NAME, Scene, count};
+use crate::scene::{NAME, Scene, count, events};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -135,11 +135,9 @@ pub(crate) const ROWS: &[Row] = &[
 
 /// Notes what router 2 says of an Active that was told otherwise.
 fn note_odd(scene: &mut Scene) {
-    let output = scene.daemons[1].ctl(&["events", "--json"]);
-    let odd = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|event| event["kind"] == "odd" && event["router"] == NAME)
+    let odd = events(&scene.daemons[1])
+        .iter()
+        .filter(|(_, event)| event["kind"] == "odd" && event["router"] == NAME)
         .count();
     scene.note("reports", count(odd));
 }
