@@ -164,3 +164,32 @@ fn a_foreign_claim_of_an_address_is_answered_by_an_announcement() {
     assert_eq!(bench.statistics().address_claims, 1);
     assert_eq!(bench.tick().announced(), 0);
 }
+
+#[test]
+fn why_an_active_yields() {
+    // RFC 9568 §6.4.3 (730): by priority first, then by address.
+    let rows = [
+        (101, "192.0.2.5", Some(Reason::HigherPriority)),
+        (101, "192.0.2.200", Some(Reason::HigherPriority)),
+        (100, "192.0.2.200", Some(Reason::HigherAddress)),
+        (100, "192.0.2.5", None),
+        (99, "192.0.2.200", None),
+    ];
+    for (priority, source, reason) in rows {
+        let mut bench = Bench::active(plan());
+        let did = bench.hear(&Packet::of(&plan(), priority).from(source));
+        let seen = did.transitions().first().map(|(_, _, reason)| *reason);
+        assert_eq!(seen, reason, "{priority} from {source}");
+    }
+}
+
+#[test]
+fn a_release_right_after_an_answer_waits_for_the_pause_and_no_longer() {
+    let mut bench = Bench::active(plan());
+    bench.sleep(millis(300));
+    assert_eq!(bench.hear_priority(50).sent(), [100]);
+    bench.sleep(millis(10));
+    assert!(bench.hear_priority(0).sent().is_empty());
+    // A twentieth of the interval after the release.
+    assert_eq!(bench.timer(), Some(millis(50)));
+}

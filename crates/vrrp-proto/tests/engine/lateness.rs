@@ -110,3 +110,18 @@ fn who_stands_back_knows_no_active_until_it_hears_one() {
     assert_eq!(bench.hear_priority(200).said(), ["followed-active"]);
     assert_eq!(bench.status().active, peer);
 }
+
+#[test]
+fn what_a_reload_sent_counts() {
+    let mut bench = Bench::active(plan());
+    bench.sleep(millis(3_000));
+    let faster = RouterPlan {
+        interval: centis(200),
+        ..plan()
+    };
+    assert_eq!(bench.reload([faster]).sent(), [100]);
+    // Silent since then for less than its down interval, since before it for more.
+    bench.sleep(millis(5_500));
+    bench.tick();
+    assert_eq!(bench.role(), Role::Active);
+}
