@@ -158,9 +158,7 @@ pub(crate) const ROWS: &[Row] = &[
                 let router = &scene.lan.routers[0];
                 let device = router.enter(|| carriers(address));
                 let device = device.first().expect("router 1 is Active");
-                router.sh(&format!(
-                    "ip addr del $(ip -o addr show dev {device} to {address} | awk '{{print $4}}') dev {device}"
-                ));
+                router.ip(&format!("addr del {address}/24 dev {device}"));
                 std::thread::sleep(ms(250));
             }
             note_absences(scene, &presence, from);

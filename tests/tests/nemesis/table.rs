@@ -22,6 +22,9 @@ pub(crate) fn line(row: &Row, outcome: &Outcome) -> String {
         .map(|(name, value)| format!("{name} {}", rounded(*value)))
         .collect();
     also.extend(measured.remarks.iter().cloned());
+    if let (Some(peak), Some(lines)) = (measured.get("peak KiB"), measured.get("log lines")) {
+        also.push(format!("{:.1} MiB, {lines:.0} log lines", peak / 1024.0));
+    }
     let verdict = match row.verdict(outcome) {
         Verdict::Holds => "holds".to_owned(),
         Verdict::BetterThanKnown => "holds, though listed as falling short".to_owned(),
