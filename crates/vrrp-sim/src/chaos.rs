@@ -304,9 +304,10 @@ impl World {
 
     /// The end of a storm is the world's own weather, which may have been cut.
     fn soften(&self, action: &Action) -> Action {
-        match action {
-            Action::Weather(weather) if *weather == self.weather => Action::Weather(self.weather()),
-            action => action.clone(),
+        if *action == Action::Weather(self.weather) {
+            Action::Weather(self.weather())
+        } else {
+            action.clone()
         }
     }
 
@@ -499,7 +500,8 @@ impl World {
         lan.schedule(at, Action::Weather(self.calm()));
         for host in lan.hosts() {
             let agreed = self.agreed(host, lan.plan(host));
-            let reload = (agreed != *lan.plan(host)).then(|| Action::Reload(host, agreed));
+            let changed = agreed != *lan.plan(host);
+            let reload = changed.then_some(Action::Reload(host, agreed));
             let mending = [
                 Action::Kernel(host, Temper::Obeys),
                 Action::Deafen(host, false),

@@ -37,6 +37,9 @@ pub(crate) enum Mail {
 /// Frames that a socket keeps for a process that does not read; later ones are lost, as in a real receive buffer.
 const SOCKET_BUFFER: usize = 256;
 
+/// Outputs of a successor that are compared with those of its predecessor.
+const COMPARISONS: u32 = 50;
+
 /// The machine of one host. Times are the world's; the engine is told what its clock shows.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -52,6 +55,8 @@ pub(crate) struct Machine {
     pub(crate) legacy: Option<(Handover, Option<Engine>)>,
     /// An engine that did not hand over, and must say what its successor says.
     pub(crate) shadow: Option<Engine>,
+    /// So often it is still compared.
+    comparisons: u32,
     /// What the two said differently.
     pub(crate) estranged: Option<String>,
     pub(crate) paused: bool,
@@ -87,6 +92,7 @@ impl Machine {
             engine: None,
             legacy: None,
             shadow: None,
+            comparisons: 0,
             estranged: None,
             paused: false,
             absent: false,
@@ -118,9 +124,15 @@ impl Machine {
         })
     }
 
-    /// The longest time by which this machine is late when nothing is wrong.
-    pub(crate) const fn lateness(&self) -> Duration {
-        self.lateness
+    /// The longest time by which an advertisement is late when nothing is wrong: two alarms may each be; the microsecond is
+    /// the daemon's own. A fast clock makes more of it.
+    pub(crate) fn slack(&self) -> Duration {
+        let slack = self.lateness * 2 + Duration::from_micros(1);
+        if self.clock.is_true() {
+            slack
+        } else {
+            slack * 5 / 4
+        }
     }
 
     /// A new process; returns what it wants done at once.
@@ -164,6 +176,7 @@ impl Machine {
         let outputs = drain(&mut engine);
         self.engine = Some(engine);
         self.shadow = shadow;
+        self.comparisons = COMPARISONS;
         Some(outputs)
     }
 
@@ -189,6 +202,10 @@ impl Machine {
                     self.estranged =
                         Some(format!("{theirs:?} without a hand-over, {ours:?} with it"));
                 }
+                self.comparisons -= 1;
+            }
+            if self.comparisons == 0 {
+                self.shadow = None;
             }
         }
         outputs

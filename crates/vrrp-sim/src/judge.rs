@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use vrrp_proto::packet::Header;
-use vrrp_proto::{Engine, Instant, Output, Priority, Role, RouterId};
+use vrrp_proto::{Engine, Instant, Output, Priority, Role, RouterId, RouterStatus};
 
 use crate::host::Host;
 
@@ -95,6 +95,8 @@ struct Record {
 pub struct Judge {
     host: Host,
     records: BTreeMap<RouterId, Record>,
+    /// When the next Active must have spoken, and when it last did.
+    speaks_by: Option<(Instant, Instant)>,
 }
 
 /// More than this for one router and one input is a flood: two transitions with all their news.
@@ -107,12 +109,14 @@ impl Judge {
         Self {
             host,
             records: BTreeMap::new(),
+            speaks_by: None,
         }
     }
 
     /// A new process remembers nothing.
     pub fn forget(&mut self) {
         self.records.clear();
+        self.speaks_by = None;
     }
 
     /// One input has been taken and `outputs` came of it.
@@ -133,7 +137,15 @@ impl Judge {
                 violation,
             })
         };
-        let routers = engine.status().count().max(self.records.len());
+        let wakeup = engine.poll_timeout().map(|wakeup| wakeup.at);
+        let statuses: Vec<RouterStatus<'_>> = engine.status().collect();
+        let role_of = |router: RouterId| {
+            statuses
+                .iter()
+                .find(|status| status.id == router)
+                .map_or(Role::Initialize, |status| status.role)
+        };
+        let routers = statuses.len().max(self.records.len());
         if outputs.len() > OUTPUTS_PER_ROUTER * routers.max(1) {
             return broken(Violation::Flood(outputs.len()));
         }
@@ -142,7 +154,7 @@ impl Judge {
                 Output::Transmit(transmit) => {
                     let record = self.records.entry(transmit.router).or_default();
                     let priority = Header::new(&transmit.message).map(Header::priority);
-                    let role = role_of(engine, transmit.router);
+                    let role = role_of(transmit.router);
                     if priority == Some(Priority::RELEASE) {
                         if record.role != Some(Role::Active) || role == Role::Active {
                             return broken(Violation::ReleasedUninvited);
@@ -158,7 +170,7 @@ impl Judge {
                     record.spoke = Some(now);
                 }
                 Output::Announce(announce) => {
-                    let applied = engine.status().any(|status| {
+                    let applied = statuses.iter().any(|status| {
                         status.id == announce.router
                             && status.applied
                             && status.role == Role::Active
@@ -174,8 +186,8 @@ impl Judge {
                 Output::Event(_) => {}
             }
         }
-        let wakeup = engine.poll_timeout().map(|wakeup| wakeup.at);
-        for status in engine.status() {
+        self.speaks_by = None;
+        for status in &statuses {
             let record = self.records.entry(status.id).or_default();
             let active = status.role == Role::Active;
             if record.desired != active {
@@ -191,6 +203,11 @@ impl Judge {
             if timed && !status.faults.is_empty() {
                 return broken(Violation::FaultyAndElected(status.role));
             }
+            if active {
+                let spoke = record.spoke.unwrap_or(status.since);
+                let by = (spoke + status.plan.interval.duration(), spoke);
+                self.speaks_by = Some(self.speaks_by.map_or(by, |other| by.min(other)));
+            }
             record.role = Some(status.role);
             record.patience = Some(status.active_down_interval);
         }
@@ -201,25 +218,14 @@ impl Judge {
     ///
     /// # Errors
     /// The first law that was broken.
-    pub fn quiet(&self, now: Instant, engine: &Engine, slack: Duration) -> Result<(), Verdict> {
-        for status in engine.status().filter(|status| status.role == Role::Active) {
-            let spoke = self.records.get(&status.id).and_then(|record| record.spoke);
-            let silent = now.saturating_since(spoke.unwrap_or(status.since));
-            if silent > status.plan.interval.duration() + slack {
-                return Err(Verdict {
-                    at: now,
-                    host: Some(self.host),
-                    violation: Violation::Silent(silent),
-                });
-            }
+    pub fn quiet(&self, now: Instant, slack: Duration) -> Result<(), Verdict> {
+        match self.speaks_by {
+            Some((by, spoke)) if now > by + slack => Err(Verdict {
+                at: now,
+                host: Some(self.host),
+                violation: Violation::Silent(now.saturating_since(spoke)),
+            }),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
-}
-
-fn role_of(engine: &Engine, router: RouterId) -> Role {
-    engine
-        .status()
-        .find(|status| status.id == router)
-        .map_or(Role::Initialize, |status| status.role)
 }

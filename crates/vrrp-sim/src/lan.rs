@@ -284,9 +284,7 @@ impl Lan {
     /// # Errors
     /// The first law that was broken; the world is of no use after it.
     pub fn try_run_until(&mut self, end: Instant) -> Result<(), Verdict> {
-        while self.next_at().is_some_and(|at| at <= end) {
-            self.step()?;
-        }
+        while self.step(end)? {}
         self.now = self.now.max(end);
         self.look()
     }
@@ -308,35 +306,31 @@ impl Lan {
         bells.min()
     }
 
-    fn next_at(&self) -> Option<Instant> {
-        let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
-        let alarm = self.next_alarm().map(|(at, ..)| at);
-        [agenda, alarm].into_iter().flatten().min()
-    }
-
-    /// Does the next thing.
-    fn step(&mut self) -> Result<(), Verdict> {
-        let alarm = self.next_alarm();
+    /// Does the next thing, if it is due by then; whether there was one.
+    fn step(&mut self, end: Instant) -> Result<bool, Verdict> {
+        let alarm = self.next_alarm().filter(|(at, ..)| *at <= end);
         let first = self
             .agenda
             .first_entry()
-            .filter(|entry| alarm.is_none_or(|(at, ..)| entry.key().0 <= at));
+            .filter(|entry| entry.key().0 <= alarm.map_or(end, |(at, ..)| at));
         if let Some(entry) = first {
             let ((at, _), due) = entry.remove_entry();
             self.pass(at)?;
-            return self.happen(due);
+            self.happen(due)?;
+            return Ok(true);
         }
         let Some((at, host, bell)) = alarm else {
-            return Ok(());
+            return Ok(false);
         };
         self.pass(at)?;
         match bell {
             Bell::Engine => {
                 let outputs = self.machines[host.0].ring(self.now);
-                self.carry_out(host, outputs)
+                self.carry_out(host, outputs)?;
             }
-            Bell::Kernel => self.kernel_turn(host),
+            Bell::Kernel => self.kernel_turn(host)?,
         }
+        Ok(true)
     }
 
     /// The clock goes on; nobody may have slept through it.
@@ -361,15 +355,8 @@ impl Lan {
 
     fn look(&self) -> Result<(), Verdict> {
         for (machine, judge) in self.machines.iter().zip(&self.judges) {
-            if let Some(engine) = machine.engine.as_ref().filter(|_| !machine.paused) {
-                // Two alarms may each be late; the microsecond is the daemon's own. A fast clock makes more of it.
-                let slack = machine.lateness() * 2 + Duration::from_micros(1);
-                let slack = if machine.clock.is_true() {
-                    slack
-                } else {
-                    slack * 5 / 4
-                };
-                judge.quiet(machine.clock.shows(self.now), engine, slack)?;
+            if machine.is_awake() {
+                judge.quiet(machine.clock.shows(self.now), machine.slack())?;
             }
         }
         Ok(())

@@ -1,10 +1,14 @@
 //! Worlds by seed: every law after every step, exactly one Active after every quiet, and kernels as they should be.
-#![expect(clippy::print_stdout, reason = "what was seen, and how often")]
-
 use vrrp_sim::chaos;
 use vrrp_sim::sometimes;
 
 const SEEDS: u64 = 10_000;
+
+/// Seeds beyond the first ten thousand that once broke a law, and which.
+const KEPT: [(u64, &str); 1] = [(
+    11_204,
+    "a daemon that was killed and had not made its first pass again lost the record of its interface's settings",
+)];
 
 #[test]
 fn no_law_is_broken_and_every_situation_is_met() {
@@ -12,4 +16,12 @@ fn no_law_is_broken_and_every_situation_is_met() {
     println!("{}", sometimes::table(&seen));
     let rare = sometimes::too_rare(&seen, SEEDS);
     assert!(rare.is_empty(), "{rare:#?}");
+}
+
+#[test]
+fn seeds_that_once_broke_a_law_break_none() {
+    for (seed, what) in KEPT {
+        let result = chaos::run(seed..seed + 1);
+        assert!(result.is_ok(), "{what}: {}", result.unwrap_err());
+    }
 }

@@ -3,6 +3,9 @@
 //! It executes the same steps as the real one, notifies as far as that does, and may refuse, lose notifications, or be
 //! meddled with by a stranger. Time is an argument, so a simulator can run thousands of them.
 
+mod discrepancy;
+mod meddle;
+mod steps;
 mod truth;
 
 use core::time::Duration;
@@ -83,6 +86,8 @@ pub struct Model {
     orders: BTreeMap<RouterId, (Instant, Option<Desired>)>,
     wanted: BTreeMap<RouterId, Desired>,
     wakes_at: Option<Instant>,
+    /// The worker has made its first pass, and knows what the marks in the kernel say.
+    has_learned: bool,
     /// The worker wakes so long after the kernel notified something.
     reaction: Duration,
     news_at: Option<Instant>,
@@ -121,6 +126,7 @@ impl Model {
             orders: BTreeMap::new(),
             wanted: BTreeMap::new(),
             wakes_at: None,
+            has_learned: false,
             reaction: Duration::ZERO,
             news_at: None,
             spins: (Instant::ZERO, 0),
@@ -168,6 +174,7 @@ impl Model {
         truth.begin();
         let worker = Worker::new(self.owner, notify, *truth, clock);
         self.life = Life::On(Box::new(worker.expect("a model can be looked at")));
+        self.has_learned = false;
         self.arm(now);
     }
 
@@ -266,6 +273,7 @@ impl Model {
         if let Life::On(worker) = &mut self.life {
             worker.system.now = now;
             worker.system.ripen();
+            self.has_learned |= !orders.is_empty();
             worker.turn(clock, orders);
         }
         self.arm(now);
@@ -311,6 +319,9 @@ impl Model {
         let owner = self.owner;
         self.truth_mut().now = now;
         let done = self.truth_mut().meddle(owner, meddling);
+        if !self.has_learned {
+            self.truth_mut().look_for_records();
+        }
         self.arm(now);
         done
     }

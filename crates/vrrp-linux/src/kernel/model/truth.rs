@@ -3,34 +3,23 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use vrrp_proto::Instant;
-use vrrp_proto::desired::Desired;
 use vrrp_proto::link::LinkFacts;
-use vrrp_proto::plan::VirtualAddress;
-use vrrp_proto::types::{Family, MacAddress, Vrid};
+use vrrp_proto::types::MacAddress;
 
-use super::{Meddling, Temper};
+use super::Temper;
 use crate::kernel::OwnerId;
 use crate::kernel::netlink::{Drained, Refusal};
 use crate::kernel::observed::{
     Address, Event, Ipv4Conf, Ipv4Key, Ipv6Conf, Ipv6Key, Kind, Link, Lower, Observed, ParentConf,
     flag,
 };
-use crate::kernel::op::{Change, Op};
-use crate::kernel::owner::Mark;
-use crate::kernel::reconcile::macvlan_name;
+use crate::kernel::op::Op;
 use crate::kernel::system::System;
-
-/// IPv6 addresses come into use this long after they were accepted.
-const RIPENING: Duration = Duration::from_micros(500);
 
 /// Address generation by hardware address, as the kernel begins.
 const EUI64: u8 = 0;
-
-/// `IN6_ADDR_GEN_MODE_NONE`
-const NONE: u8 = 1;
 
 pub(in crate::kernel) struct Truth {
     pub(super) now: Instant,
@@ -38,24 +27,24 @@ pub(in crate::kernel) struct Truth {
     /// So many notifications are still to be lost.
     pub(super) losing: u32,
     pub(super) overruns: u64,
-    interface: String,
-    links: BTreeMap<u32, Link>,
-    next_index: u32,
-    news: VecDeque<Event>,
+    pub(super) interface: String,
+    pub(super) links: BTreeMap<u32, Link>,
+    pub(super) next_index: u32,
+    pub(super) news: VecDeque<Event>,
     /// Notifications were lost, and the listener was not told yet.
-    overrun: bool,
+    pub(super) overrun: bool,
     /// Something changed that the listener cannot have heard of.
-    unseen: bool,
-    tentative: Vec<(Instant, u32, IpAddr)>,
-    filter: Option<String>,
-    filter_news: bool,
-    strangers: Vec<Link>,
+    pub(super) unseen: bool,
+    pub(super) tentative: Vec<(Instant, u32, IpAddr)>,
+    pub(super) filter: Option<String>,
+    pub(super) filter_news: bool,
+    pub(super) strangers: Vec<Link>,
     /// The only record of how the interface was is gone, while no daemon was there that knew it.
-    originals_lost: bool,
-    random: u64,
+    pub(super) originals_lost: bool,
+    pub(super) random: u64,
 }
 
-fn blank(index: u32, name: &str) -> Link {
+pub(super) fn blank(index: u32, name: &str) -> Link {
     Link {
         index,
         name: name.to_owned(),
@@ -71,7 +60,7 @@ fn blank(index: u32, name: &str) -> Link {
     }
 }
 
-const fn real(ip: IpAddr, prefix_len: u8) -> Address {
+pub(super) const fn real(ip: IpAddr, prefix_len: u8) -> Address {
     Address {
         ip,
         prefix_len,
@@ -80,9 +69,6 @@ const fn real(ip: IpAddr, prefix_len: u8) -> Address {
         flags: 0,
     }
 }
-
-/// The address a stranger leaves on what is ours.
-const STRAY: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 77));
 
 impl Truth {
     pub(super) fn new(interface: &str, facts: &LinkFacts, seed: u64) -> Self {
@@ -145,6 +131,11 @@ impl Truth {
     /// A daemon begins to look.
     pub(super) fn begin(&mut self) {
         self.forget_news();
+        self.look_for_records();
+    }
+
+    /// Whether anything still says how the interface was.
+    pub(super) fn look_for_records(&mut self) {
         let Some(parent) = self.parent_index().and_then(|index| self.links.get(&index)) else {
             return;
         };
@@ -185,7 +176,7 @@ impl Truth {
         }
     }
 
-    fn tell(&mut self, event: Event) {
+    pub(super) fn tell(&mut self, event: Event) {
         if self.losing > 0 {
             self.losing -= 1;
             self.overrun = true;
@@ -194,7 +185,7 @@ impl Truth {
         self.news.push_back(event);
     }
 
-    fn tell_link(&mut self, index: u32) {
+    pub(super) fn tell_link(&mut self, index: u32) {
         if let Some(link) = self.links.get(&index) {
             let link = Link {
                 addresses: Vec::new(),
@@ -204,7 +195,7 @@ impl Truth {
         }
     }
 
-    fn parent_index(&self) -> Option<u32> {
+    pub(super) fn parent_index(&self) -> Option<u32> {
         self.links
             .values()
             .find(|link| link.name == self.interface)
@@ -216,7 +207,7 @@ impl Truth {
             .facts(&self.interface)
     }
 
-    fn addresses(&self) -> Vec<(u32, Address)> {
+    pub(super) fn addresses(&self) -> Vec<(u32, Address)> {
         self.links
             .values()
             .flat_map(|link| link.addresses.iter().map(|it| (link.index, it.clone())))
@@ -273,7 +264,7 @@ impl Truth {
     }
 
     /// What stands on a link follows it.
-    fn follow(&mut self, below: u32) {
+    pub(super) fn follow(&mut self, below: u32) {
         let Some((up, carrier)) = self
             .links
             .get(&below)
@@ -299,7 +290,7 @@ impl Truth {
         }
     }
 
-    fn delete(&mut self, index: u32) {
+    pub(super) fn delete(&mut self, index: u32) {
         if self.links.remove(&index).is_none() {
             return;
         }
@@ -319,412 +310,6 @@ impl Truth {
             self.delete(index);
         }
     }
-
-    fn chance(&mut self) -> u8 {
-        self.random = self
-            .random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        u8::try_from((self.random >> 33) % 100).unwrap_or(0)
-    }
-
-    /// Whether the kernel is in no mood for it.
-    fn declines(&mut self, more: bool) -> Option<i32> {
-        match self.temper {
-            Temper::Obeys | Temper::Mute => None,
-            Temper::RefusesMore => more.then_some(libc::ENOBUFS),
-            Temper::RefusesAll => Some(libc::EBUSY),
-            Temper::Moody(percent) => (self.chance() < percent).then_some(libc::EAGAIN),
-        }
-    }
-
-    fn execute(&mut self, op: &Op) -> Result<(), i32> {
-        let more = matches!(op, Op::Create { .. } | Op::Add { .. });
-        if let Some(errno) = self.declines(more) {
-            return Err(errno);
-        }
-        match op {
-            Op::Create {
-                name,
-                parent,
-                mac,
-                mtu,
-                group,
-                alias,
-                ipv4,
-                ipv6,
-            } => {
-                if self.links.values().any(|link| link.name == *name) {
-                    return Err(libc::EEXIST);
-                }
-                let below = self.links.get(parent).ok_or(libc::ENODEV)?;
-                let mut link = Link {
-                    mac: Some(*mac),
-                    up: false,
-                    carrier: false,
-                    mtu: *mtu,
-                    group: *group,
-                    mark: Mark::parse(alias),
-                    kind: Kind::Macvlan { bridge: true },
-                    lower: below.lower_of_macvlans(),
-                    ..blank(self.next_index, name)
-                };
-                for (key, value) in ipv4 {
-                    link.ipv4.set(*key, *value);
-                }
-                if *ipv6 && let Some(conf) = link.ipv6.as_mut() {
-                    conf.address_generation = NONE;
-                }
-                self.next_index += 1;
-                let index = link.index;
-                self.links.insert(index, link);
-                self.tell_link(index);
-                Ok(())
-            }
-            Op::Delete { link, .. } => {
-                self.links.get(link).ok_or(libc::ENODEV)?;
-                self.delete(*link);
-                Ok(())
-            }
-            Op::DeleteGroup { group } => {
-                let doomed: Vec<u32> = self
-                    .links
-                    .values()
-                    .filter(|link| link.group == *group)
-                    .map(|link| link.index)
-                    .collect();
-                if doomed.is_empty() {
-                    return Err(libc::ENODEV);
-                }
-                doomed.into_iter().for_each(|index| self.delete(index));
-                Ok(())
-            }
-            Op::Set {
-                link: index,
-                change,
-            } => {
-                let link = self.links.get_mut(index).ok_or(libc::ENODEV)?;
-                let was_up = link.up;
-                match change {
-                    Change::Up => link.up = true,
-                    Change::Alias(alias) => link.mark = Mark::parse(alias),
-                    Change::Group(group) => link.group = *group,
-                    Change::Mac(mac) => link.mac = Some(*mac),
-                    Change::Mtu(mtu) => link.mtu = *mtu,
-                    Change::Master(master) => link.master = *master,
-                    Change::NoAddressGeneration => {
-                        if let Some(conf) = link.ipv6.as_mut() {
-                            conf.address_generation = NONE;
-                        }
-                    }
-                }
-                if link.up {
-                    self.tell_link(*index);
-                }
-                if !was_up && let Some(below) = self.links[index].lower {
-                    self.follow(below.index);
-                }
-                Ok(())
-            }
-            Op::Ipv4 { link, settings } => {
-                let link = self.links.get_mut(link).ok_or(libc::ENODEV)?;
-                let index = link.index;
-                for (key, value) in settings {
-                    link.ipv4.set(*key, *value);
-                }
-                for (key, value) in settings {
-                    if matches!(key, Ipv4Key::Forwarding | Ipv4Key::RpFilter) {
-                        self.tell(Event::Ipv4(Some(index), *key, *value));
-                    }
-                }
-                Ok(())
-            }
-            // By a file and not by a message.
-            Op::Ipv6 { .. } => Err(libc::EOPNOTSUPP),
-            Op::Add {
-                link,
-                address,
-                metric,
-            } => self.add(*link, *address, *metric),
-            Op::Remove { link, address } => {
-                let index = *link;
-                let link = self.links.get_mut(link).ok_or(libc::ENODEV)?;
-                let same =
-                    |it: &Address| it.ip == address.ip && it.prefix_len == address.prefix_len;
-                let position = link.addresses.iter().position(same);
-                let gone = link.addresses.remove(position.ok_or(libc::EADDRNOTAVAIL)?);
-                self.tentative
-                    .retain(|(_, link, ip)| *link != index || *ip != gone.ip);
-                self.tell(Event::AddressGone(index, gone));
-                Ok(())
-            }
-        }
-    }
-
-    fn add(&mut self, index: u32, address: VirtualAddress, metric: u32) -> Result<(), i32> {
-        let link = self.links.get_mut(&index).ok_or(libc::ENODEV)?;
-        if link
-            .addresses
-            .iter()
-            .any(|it| it.ip == address.ip && it.prefix_len == address.prefix_len)
-        {
-            return Err(libc::EEXIST);
-        }
-        let mut added = Address::expected(address, metric);
-        if address.ip.is_ipv6() {
-            let off = |conf: &Ipv6Conf| conf.get(Ipv6Key::DisableIpv6) != 0;
-            if link.ipv6.as_ref().is_none_or(off) {
-                return Err(libc::EACCES);
-            }
-            link.addresses.push(added);
-            self.tentative
-                .push((self.now + RIPENING, index, address.ip));
-        } else {
-            added.flags &= !flag::TENTATIVE;
-            link.addresses.push(added.clone());
-            self.tell(Event::Address(index, added));
-        }
-        Ok(())
-    }
-
-    fn disable_ipv6(&mut self, index: u32) {
-        let Some(link) = self.links.get_mut(&index) else {
-            return;
-        };
-        let (gone, rest) = link.addresses.drain(..).partition(|it| it.ip.is_ipv6());
-        link.addresses = rest;
-        self.tentative.retain(|(_, link, _)| *link != index);
-        let gone: Vec<Address> = gone;
-        for address in gone {
-            self.tell(Event::AddressGone(index, address));
-        }
-    }
-
-    fn set_ipv6_of(&mut self, index: u32, key: Ipv6Key, value: i32) {
-        let conf = self
-            .links
-            .get_mut(&index)
-            .and_then(|link| link.ipv6.as_mut());
-        if let Some(conf) = conf {
-            conf.set(key, value);
-        }
-        if key == Ipv6Key::DisableIpv6 && value != 0 {
-            self.disable_ipv6(index);
-        }
-    }
-
-    /// The macvlans of `owner`.
-    fn ours(&self, owner: OwnerId) -> Vec<u32> {
-        self.links
-            .values()
-            .filter(|link| link.is_of(owner))
-            .map(|link| link.index)
-            .collect()
-    }
-
-    pub(super) fn meddle(&mut self, owner: OwnerId, meddling: Meddling) -> bool {
-        let ours = self.ours(owner);
-        let victim = ours
-            .get(usize::from(self.chance()) % ours.len().max(1))
-            .copied();
-        match (meddling, victim) {
-            (Meddling::DeletesAddress, _) => {
-                let found = self.links.values().find_map(|link| {
-                    let address = link.addresses.iter().find(|it| it.is_of(owner))?;
-                    Some((link.index, address.clone()))
-                });
-                let Some((index, address)) = found else {
-                    return false;
-                };
-                if let Some(link) = self.links.get_mut(&index) {
-                    link.addresses.retain(|it| *it != address);
-                }
-                self.tentative
-                    .retain(|(_, link, ip)| *link != index || *ip != address.ip);
-                self.tell(Event::AddressGone(index, address));
-                true
-            }
-            (Meddling::ResetsArpIgnore, _) => {
-                let Some(index) = self.parent_index() else {
-                    return false;
-                };
-                let link = self.links.get_mut(&index);
-                if let Some(link) = link.filter(|link| link.ipv4.get(Ipv4Key::ArpIgnore) != 0) {
-                    link.ipv4.set(Ipv4Key::ArpIgnore, 0);
-                    self.unseen = true;
-                    return true;
-                }
-                false
-            }
-            (Meddling::FlushesFilter, _) => {
-                self.filter_news |= self.filter.is_some();
-                self.filter.take().is_some()
-            }
-            (_, None) => false,
-            (Meddling::DeletesMacvlan, Some(index)) => {
-                self.delete(index);
-                true
-            }
-            (Meddling::SetsMacvlanDown, Some(index)) => {
-                if let Some(link) = self.links.get_mut(&index) {
-                    link.up = false;
-                    link.carrier = false;
-                }
-                self.disable_ipv6(index);
-                self.tell_link(index);
-                true
-            }
-            (Meddling::ChangesMac, Some(index)) => {
-                if let Some(link) = self.links.get_mut(&index) {
-                    link.mac = Some(MacAddress([2, 0, 0, 0, 7, 7]));
-                }
-                self.tell_link(index);
-                true
-            }
-            (Meddling::AddsStray, Some(index)) => {
-                let stray = real(STRAY, 24);
-                let Some(link) = self.links.get_mut(&index) else {
-                    return false;
-                };
-                if link.addresses.contains(&stray) {
-                    return false;
-                }
-                link.addresses.push(stray.clone());
-                self.tell(Event::Address(index, stray));
-                true
-            }
-            (Meddling::FlipsForwarding, Some(index)) => {
-                let Some(link) = self.links.get_mut(&index) else {
-                    return false;
-                };
-                let value = 1 - link.ipv4.get(Ipv4Key::Forwarding).clamp(0, 1);
-                link.ipv4.set(Ipv4Key::Forwarding, value);
-                self.tell(Event::Ipv4(Some(index), Ipv4Key::Forwarding, value));
-                true
-            }
-            (Meddling::FlipsIpv6, Some(index)) => {
-                let conf = self.links.get(&index).and_then(|link| link.ipv6.as_ref());
-                let Some(value) = conf.map(|conf| 1 - conf.get(Ipv6Key::DisableIpv6).clamp(0, 1))
-                else {
-                    return false;
-                };
-                self.set_ipv6_of(index, Ipv6Key::DisableIpv6, value);
-                self.unseen = true;
-                true
-            }
-        }
-    }
-
-    pub(super) fn holds(&self, family: Family, vrid: Vrid) -> bool {
-        let mac = MacAddress::of_router(family, vrid);
-        let of_family = |address: &Address| address.ip.is_ipv4() == (family == Family::Ipv4);
-        self.links
-            .values()
-            .filter(|link| link.up && link.mac == Some(mac))
-            .any(|link| {
-                let mut addresses = link.addresses.iter();
-                addresses.any(|it| of_family(it) && it.is_virtual() && !it.is_tentative())
-            })
-    }
-
-    pub(super) fn discrepancies<'a>(
-        &self,
-        owner: OwnerId,
-        wanted: impl Iterator<Item = &'a Desired>,
-    ) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut known = Vec::new();
-        let mut arp = false;
-        let parent = self.parent_index().and_then(|index| self.links.get(&index));
-        for desired in wanted {
-            let (Some(parent), Some(mac)) = (parent, desired.mac) else {
-                continue;
-            };
-            arp |= desired.family == Family::Ipv4;
-            let name = macvlan_name(parent.index, desired.family, desired.vrid.get());
-            match self.links.values().find(|link| link.name == name) {
-                None => found.push(format!("{name} is missing")),
-                Some(link) => {
-                    known.push(link.index);
-                    let wrong = wrong(desired, link, parent, mac);
-                    found.extend(wrong.map(|what| format!("{name}: {what}")));
-                }
-            }
-        }
-        for index in self.ours(owner) {
-            if !known.contains(&index) {
-                found.push(format!("{} is left over", self.links[&index].name));
-            }
-        }
-        if let Some(parent) = parent {
-            let settings = [
-                (Ipv4Key::ArpIgnore, 1),
-                (Ipv4Key::ArpAnnounce, 2),
-                (Ipv4Key::AcceptLocal, 1),
-            ];
-            for (key, needed) in settings {
-                let value = if arp { needed } else { 0 };
-                if parent.ipv4.get(key) != value && !(self.originals_lost && !arp) {
-                    found.push(format!("{} of the interface is not {value}", key.name()));
-                }
-            }
-            if parent.addresses.iter().any(|it| it.is_of(owner)) {
-                found.push("a virtual address is left on the interface".to_owned());
-            }
-        }
-        for stranger in &self.strangers {
-            if self.links.get(&stranger.index) != Some(stranger) {
-                found.push(format!("{} of a stranger was touched", stranger.name));
-            }
-        }
-        found
-    }
-}
-
-/// What is wrong with a macvlan.
-fn wrong(
-    desired: &Desired,
-    link: &Link,
-    parent: &Link,
-    mac: MacAddress,
-) -> impl Iterator<Item = &'static str> + use<> {
-    let uses_ipv6 = desired.family == Family::Ipv6;
-    let off = link
-        .ipv6
-        .as_ref()
-        .is_some_and(|conf| conf.get(Ipv6Key::DisableIpv6) != 0);
-    let mut have: Vec<IpAddr> = link.addresses.iter().map(|it| it.ip).collect();
-    let mut want: Vec<IpAddr> = desired
-        .addresses
-        .iter()
-        .filter(|_| desired.active)
-        .map(|it| it.ip)
-        .collect();
-    have.sort();
-    want.sort();
-    let forwards = link.ipv4.get(Ipv4Key::Forwarding) != 0;
-    let forwarding = desired.active && !uses_ipv6 && parent.ipv4.get(Ipv4Key::Forwarding) != 0;
-    [
-        (!link.up, "is down"),
-        (link.mac != Some(mac), "has another MAC address"),
-        (link.mtu != parent.mtu, "has another MTU"),
-        (have != want, "does not have exactly the addresses wanted"),
-        (
-            link.addresses.iter().any(Address::is_tentative),
-            "has an address that is not in use",
-        ),
-        (
-            off == (desired.active && uses_ipv6),
-            "IPv6 is the wrong way round",
-        ),
-        (forwards != forwarding, "forwarding is the wrong way round"),
-        (
-            link.ipv4.get(Ipv4Key::ArpIgnore) != 1,
-            "answers for others' addresses",
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(is_wrong, what)| is_wrong.then_some(what))
 }
 
 impl System for Truth {
