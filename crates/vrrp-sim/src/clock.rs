@@ -81,7 +81,7 @@ mod tests {
         for rate in [900_000, 990_001, TRUE, 1_000_003, 1_100_000] {
             let mut clock = Clock::new(rate);
             clock.jump(Instant::ZERO + secs(3), millis(700));
-            for nanos in [4_000_000_000, 4_000_000_001, 77_123_456_789] {
+            for nanos in [5_000_000_000, 5_000_000_001, 77_123_456_789] {
                 let shown = Instant::from_nanos(nanos);
                 let at = clock.when(shown);
                 let before = Instant::from_nanos(at.as_nanos() - 1);

@@ -44,6 +44,8 @@ pub struct Lan {
     arrivals: BTreeMap<(Host, Host), Instant>,
     /// Advertisements of each host.
     sent: Vec<u64>,
+    /// The longest interval that was ever reloaded.
+    slowest: Duration,
     /// What is not to be seen in this run.
     forbidden: Option<String>,
     /// The host whose process did not run for a while until now, and what is to be said when it stands back.
@@ -123,6 +125,7 @@ impl Lan {
             takeovers: Vec::new(),
             arrivals: BTreeMap::new(),
             sent: vec![0; hosts.len()],
+            slowest: Duration::ZERO,
             forbidden: None,
             stalled: None,
             heirs: BTreeSet::new(),

@@ -90,6 +90,11 @@ impl Lan {
                 if self.actives().is_empty() {
                     self.sight("a reload during a takeover");
                 }
+                let before = &self.machines[host.0].config;
+                let intervals = before.routers.iter().chain(&plan.routers);
+                self.slowest = intervals
+                    .map(|router| router.interval.duration())
+                    .fold(self.slowest, Duration::max);
                 let outputs = self.machines[host.0].feed(self.now, Input::Reload(&plan));
                 self.machines[host.0].config = plan;
                 return self.carry_out(host, outputs);

@@ -85,10 +85,10 @@ impl Lan {
                 .iter()
                 .flat_map(|machine| &machine.config.routers)
         };
+        // A Backup waits by the interval it learned, which may be one that nobody has any more.
         let interval = routers()
             .map(|router| router.interval.duration())
-            .max()
-            .unwrap_or_default();
+            .fold(self.slowest, Duration::max);
         let delay = routers()
             .map(|router| router.preempt_delay)
             .max()
