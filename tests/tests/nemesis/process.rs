@@ -4,6 +4,7 @@ use crate::row::{DIRECT, DOWN, Limit, PLAIN, Row, Setup};
 use crate::scene::{INTERVAL, Scene, count, millis};
 use Limit::{Least, Most, Within};
 use nix::sys::signal::Signal;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::Duration;
 use vrrp_lab::clock::{Stamp, ms};
@@ -333,7 +334,6 @@ fn starve(scene: &mut Scene) -> Stamp {
     }
     let killed = Stamp::now();
     let status = scene.daemons[0].wait(ms(100));
-    use std::os::unix::process::ExitStatusExt;
     scene.note("signal", f64::from(status.signal().unwrap_or(0)));
     let _ = glutton.wait();
     killed

@@ -70,7 +70,12 @@ impl Scene {
                 setup.launch[index],
             );
             let answers = wait_for(ms(5000), || try_state(&daemon));
-            assert!(answers.is_some(), "no answer: {}", daemon.log());
+            assert!(
+                answers.is_some(),
+                "router {} does not start: {}",
+                index + 1,
+                daemon.log()
+            );
             daemon
         };
         let active = start(setup.active);

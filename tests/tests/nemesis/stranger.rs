@@ -10,7 +10,7 @@ use vrrp_lab::flood::{Flooded, flood};
 use vrrp_lab::netns::Namespace;
 use vrrp_lab::profile::{Profile, VRID};
 use vrrp_lab::topology::cable;
-use vrrp_lab::wire::{Advert, Arp, Checksum, Mac};
+use vrrp_lab::wire::{Advert, Arp, Checksum, Ethernet, Mac};
 
 const NO_AUTHENTICATION: &str =
     "VRRPv3 has no authentication: whoever can send on the link can be Active (RFC 9568 §9)";
@@ -231,6 +231,27 @@ pub(crate) const ROWS: &[Row] = &[
             Most("announcements", 30.0),
             Least("reports", 1.0),
             Most("gap", 20.0),
+            Most("transitions 1", 0.0),
+            Most("transitions 2", 0.0),
+        ],
+    },
+    Row {
+        name: "mac-stolen",
+        injected: "third namespace: frames from the virtual MAC address, five a second for 2 s; the switch sends the host's packets there",
+        expected: "the next advertisement teaches the switch again: no outage longer than an interval; no transition",
+        known: None,
+        setup: DIRECT,
+        inject: |scene| {
+            let frame = Ethernet {
+                destination: Mac::BROADCAST,
+                source: Profile::V3Ipv4.virtual_mac(),
+                ethertype: 0x88b5,
+            };
+            let flooded = assault(scene, &[frame.frame(&[0; 46])], 5, ms(2000));
+            note_flood(scene, flooded);
+        },
+        limits: &[
+            Within("gap", 100.0),
             Most("transitions 1", 0.0),
             Most("transitions 2", 0.0),
         ],

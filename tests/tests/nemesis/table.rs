@@ -2,11 +2,15 @@
 
 use crate::row::{Outcome, Row, Verdict};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const BEGIN: &str = "<!-- written by scripts/nemesis -->";
 const END: &str = "<!-- end -->";
 const HEAD: &str = "| nemesis | how | safe result | longest gap, ms | wrong MAC | two owners, ms | transitions 1 / 2 | also measured | tries | verdict |
 |---|---|---|---:|---:|---:|---:|---|---:|---|";
+
+/// A machine that was later than this is mentioned.
+const NOTABLE: Duration = Duration::from_millis(20);
 
 /// One row of the table.
 pub(crate) fn line(row: &Row, outcome: &Outcome) -> String {
@@ -24,6 +28,12 @@ pub(crate) fn line(row: &Row, outcome: &Outcome) -> String {
     also.extend(measured.remarks.iter().cloned());
     if let (Some(peak), Some(lines)) = (measured.get("peak KiB"), measured.get("log lines")) {
         also.push(format!("{:.1} MiB, {lines:.0} log lines", peak / 1024.0));
+    }
+    if measured.stalled >= NOTABLE {
+        also.push(format!(
+            "machine late by {} ms",
+            measured.stalled.as_millis()
+        ));
     }
     let verdict = match row.verdict(outcome) {
         Verdict::Holds => "holds".to_owned(),
