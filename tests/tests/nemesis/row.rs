@@ -208,3 +208,53 @@ impl Row {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(own: &[(&'static str, f64)]) -> Measured {
+        let standing = STANDING
+            .iter()
+            .map(|limit| (limit.name(), 0.0))
+            .chain([("gap", 400.0)]);
+        Measured {
+            standing: standing.collect(),
+            own: own.to_vec(),
+            ..Measured::default()
+        }
+    }
+
+    #[test]
+    fn limits_are_kept_or_named() {
+        let run = measured(&[("lost", 3.0)]);
+        let broken = |limit: Limit| run.complaints(&[limit]).len();
+        assert_eq!(run.complaints(&[]), [""; 0], "the standing limits hold");
+        assert_eq!(broken(Most("lost", 3.0)) + broken(Least("lost", 3.0)), 0);
+        assert_eq!(broken(Most("lost", 2.0)) + broken(Least("lost", 4.0)), 2);
+        let slack = tolerance().late.as_secs_f64() * 1e3;
+        assert_eq!(broken(Within("gap", 401.0 - slack)), 0);
+        assert_eq!(broken(Within("gap", 399.0 - slack)), 1);
+        assert_eq!(
+            broken(Most("found", 9.0)),
+            1,
+            "what was not measured does not hold"
+        );
+    }
+
+    #[test]
+    fn a_row_may_replace_a_standing_limit() {
+        let run = measured(&[("log lines", 300.0)]);
+        assert_eq!(run.complaints(&[]).len(), 1);
+        assert_eq!(run.complaints(&[Most("log lines", 400.0)]), [""; 0]);
+    }
+
+    #[test]
+    fn a_stalled_machine_excuses_time_and_nothing_else() {
+        let mut run = measured(&[("settled", 1200.0), ("wrong MAC", 1.0)]);
+        assert_eq!(run.complaints(&[]).len(), 2);
+        run.stalled = Duration::from_millis(250);
+        let left = run.complaints(&[]);
+        assert!(left.len() == 1 && left[0].contains("wrong MAC"), "{left:?}");
+    }
+}

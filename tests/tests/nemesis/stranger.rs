@@ -238,7 +238,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "mac-stolen",
         injected: "third namespace: frames from the virtual MAC address, five a second for 2 s; the switch sends the host's packets there",
-        expected: "the next advertisement teaches the switch again: no outage longer than an interval; no transition",
+        expected: "the next frame of router 1 from there, an advertisement at the latest, teaches the switch again: no outage longer than an interval; no transition",
         known: None,
         setup: DIRECT,
         inject: |scene| {
