@@ -26,11 +26,12 @@ const DUPLICATES: [(&str, &str); 1] = [(
 )];
 
 /// Which of our crates each may use. Arrows point from the daemon to the protocol and never back.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("vrrp-proto", &[]),
     ("vrrp-config", &["vrrp-proto"]),
     ("vrrp-control", &["vrrp-proto"]),
-    ("vrrp-linux", &["vrrp-proto"]),
+    ("vrrp-gate", &["vrrp-proto"]),
+    ("vrrp-linux", &["vrrp-proto", "vrrp-gate"]),
     (
         "vrrpd",
         &["vrrp-proto", "vrrp-config", "vrrp-control", "vrrp-linux"],

@@ -79,9 +79,12 @@ fn a_dialect_names_no_role() {
 #[test]
 fn unsafe_code_stays_at_the_system_calls() {
     for file in product() {
-        let allowed = file.path == "crates/vrrp-linux/src/syscall.rs";
+        let allowed = [
+            "crates/vrrp-gate/src/mapping.rs",
+            "crates/vrrp-linux/src/syscall.rs",
+        ];
         assert!(
-            allowed || !has_word(&code(&file.text), "unsafe"),
+            allowed.contains(&file.path.as_str()) || !has_word(&code(&file.text), "unsafe"),
             "{} has unsafe code",
             file.path
         );

@@ -1,0 +1,143 @@
+//! The leases of one link.
+
+use std::fmt;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aya::maps::{MapData, PerCpuArray};
+use vrrp_proto::types::{Family, Vrid};
+
+use crate::GateError;
+use crate::mapping::Mapping;
+
+/// Nobody guards this address.
+const UNGUARDED: u64 = 0;
+/// A deadline that passed when the machine started.
+const CLOSED: u64 = 1;
+
+/// The leases of the virtual routers of one link, shared with the kernel.
+///
+/// Deadlines are nanoseconds of CLOCK_BOOTTIME, as `vrrp_linux::clock::now` tells them. A frame passes before the
+/// deadline and not at it. Everything but [`counters`](Self::counters) is a load or a store in memory, without a system
+/// call, from any thread; one thread should extend the leases of one router.
+///
+/// CARP uses the addresses of [`Family::Ipv4`] whatever it carries.
+#[derive(Clone)]
+pub struct Leases(Arc<Shared>);
+
+struct Shared {
+    mapping: Mapping,
+    counters: PerCpuArray<MapData, [u64; 4]>,
+}
+
+/// Frames of one virtual MAC address that met the gate while it was guarded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Frames to it that passed.
+    pub passed_in: u64,
+    /// Frames to it that were dropped.
+    pub dropped_in: u64,
+    /// Frames from it that passed.
+    pub passed_out: u64,
+    /// Frames from it that were dropped.
+    pub dropped_out: u64,
+}
+
+impl Leases {
+    pub(crate) fn new(
+        leases: &MapData,
+        counters: PerCpuArray<MapData, [u64; 4]>,
+    ) -> Result<Self, GateError> {
+        let mapping = Mapping::new(leases.fd().as_fd()).map_err(GateError::Mapping)?;
+        Ok(Self(Arc::new(Shared { mapping, counters })))
+    }
+
+    /// From now on the address is guarded, and closed until the lease is extended. What is guarded already stays as it
+    /// is, so this may be said as often as one likes.
+    pub fn guard(&self, family: Family, vrid: Vrid) {
+        // That it was guarded before is no failure.
+        let _ = self.entry(family, vrid).compare_exchange(
+            UNGUARDED,
+            CLOSED,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+    }
+
+    /// Frames pass until `deadline`, in nanoseconds of CLOCK_BOOTTIME. A lease is never shortened by this, and an address
+    /// that is not guarded stays so. Whether frames pass until `deadline` at least.
+    pub fn extend(&self, family: Family, vrid: Vrid, deadline: u64) -> bool {
+        let longer = |current| (current != UNGUARDED && current < deadline).then_some(deadline);
+        match self
+            .entry(family, vrid)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, longer)
+        {
+            Ok(_) => true,
+            Err(current) => current >= deadline,
+        }
+    }
+
+    /// Nothing passes from now on, until the lease is extended again. What is not guarded stays so.
+    pub fn close(&self, family: Family, vrid: Vrid) {
+        let guarded = |current| (current > CLOSED).then_some(CLOSED);
+        // That it was closed before, or not guarded, is no failure.
+        let _ = self
+            .entry(family, vrid)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, guarded);
+    }
+
+    /// The address is no longer guarded: everything passes.
+    pub fn release(&self, family: Family, vrid: Vrid) {
+        self.entry(family, vrid).store(UNGUARDED, Ordering::Release);
+    }
+
+    /// Until when frames pass, in nanoseconds of CLOCK_BOOTTIME; long past while it is closed, `None` if it is not guarded.
+    #[must_use]
+    pub fn deadline(&self, family: Family, vrid: Vrid) -> Option<u64> {
+        match self.entry(family, vrid).load(Ordering::Acquire) {
+            UNGUARDED => None,
+            deadline => Some(deadline),
+        }
+    }
+
+    /// What the gate counted for this address since the link was first attached. A system call.
+    ///
+    /// # Errors
+    /// If the kernel does not answer.
+    pub fn counters(&self, family: Family, vrid: Vrid) -> Result<Counters, GateError> {
+        let index = u32::try_from(index(family, vrid)).unwrap_or(0);
+        let processors = self
+            .0
+            .counters
+            .get(&index, 0)
+            .map_err(|error| GateError::Counters(Box::new(error)))?;
+        let mut sum = Counters::default();
+        for [passed_in, dropped_in, passed_out, dropped_out] in processors.iter() {
+            sum.passed_in += passed_in;
+            sum.dropped_in += dropped_in;
+            sum.passed_out += passed_out;
+            sum.dropped_out += dropped_out;
+        }
+        Ok(sum)
+    }
+
+    fn entry(&self, family: Family, vrid: Vrid) -> &AtomicU64 {
+        &self.0.mapping.entries()[index(family, vrid)]
+    }
+}
+
+impl fmt::Debug for Leases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leases").finish_non_exhaustive()
+    }
+}
+
+/// As the program finds it: the last but one byte of the address, then the last.
+fn index(family: Family, vrid: Vrid) -> usize {
+    let block = match family {
+        Family::Ipv4 => 0,
+        Family::Ipv6 => 256,
+    };
+    block + usize::from(vrid.get())
+}
