@@ -6,7 +6,7 @@ use vrrp_sim::sometimes;
 const SEEDS: u64 = 10_000;
 
 /// Seeds beyond the first ten thousand that once broke a law, and which.
-const KEPT: [(u64, &str); 2] = [
+const KEPT: [(u64, &str); 3] = [
     (
         11_204,
         "a daemon that was killed and had not made its first pass again lost the record of its interface's settings",
@@ -14,6 +14,10 @@ const KEPT: [(u64, &str); 2] = [
     (
         84_158,
         "a Backup waits by the interval it learned, even if nobody has that any more",
+    ),
+    (
+        96_214,
+        "a macvlan deleted before the first pass over everything took the record of its interface's settings along",
     ),
 ];
 

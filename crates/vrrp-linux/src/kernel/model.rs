@@ -86,8 +86,10 @@ pub struct Model {
     orders: BTreeMap<RouterId, (Instant, Option<Desired>)>,
     wanted: BTreeMap<RouterId, Desired>,
     wakes_at: Option<Instant>,
-    /// The worker has made its first pass, and knows what the marks in the kernel say.
+    /// The worker has made its first pass over everything, and knows what the marks in the kernel say.
     has_learned: bool,
+    /// When it was first ordered something.
+    ordered_at: Option<Instant>,
     /// The worker wakes so long after the kernel notified something.
     reaction: Duration,
     news_at: Option<Instant>,
@@ -97,6 +99,9 @@ pub struct Model {
 
 /// No worker has a reason to wake so often without time going by.
 const MOST_SPINS: u32 = 1_000;
+
+/// By then, a worker that was ordered something has made a pass over everything.
+const FIRST_PASSES: Duration = Duration::from_millis(5);
 
 enum Life {
     Off(Box<Truth>),
@@ -127,6 +132,7 @@ impl Model {
             wanted: BTreeMap::new(),
             wakes_at: None,
             has_learned: false,
+            ordered_at: None,
             reaction: Duration::ZERO,
             news_at: None,
             spins: (Instant::ZERO, 0),
@@ -175,6 +181,7 @@ impl Model {
         let worker = Worker::new(self.owner, notify, *truth, clock);
         self.life = Life::On(Box::new(worker.expect("a model can be looked at")));
         self.has_learned = false;
+        self.ordered_at = None;
         self.arm(now);
     }
 
@@ -273,7 +280,11 @@ impl Model {
         if let Life::On(worker) = &mut self.life {
             worker.system.now = now;
             worker.system.ripen();
-            self.has_learned |= !orders.is_empty();
+            if !orders.is_empty() {
+                self.ordered_at.get_or_insert(now);
+            }
+            let settled = self.ordered_at.is_some_and(|at| now >= at + FIRST_PASSES);
+            self.has_learned |= orders.is_empty() && settled;
             worker.turn(clock, orders);
         }
         self.arm(now);
