@@ -65,7 +65,8 @@ impl Gate {
     /// leases are the same ones, as they are.
     ///
     /// # Errors
-    /// `NotEthernet`, `Obstructed`, or what the kernel refused. What was there before is then still there.
+    /// `NotEthernet`, `Obstructed`, or what the kernel refused. What was there before is then still there, and the gate may
+    /// stand in one direction: to be tried again or [detached](Self::detach).
     pub fn attach(
         &mut self,
         ifindex: u32,
@@ -78,6 +79,11 @@ impl Gate {
         {
             return Err(GateError::NotEthernet { ifindex });
         }
+        // The spare first, so that nothing stands anywhere if there is no program.
+        if self.spare.is_none() && !self.links.contains_key(&ifindex) {
+            self.spare = Some(Program::load()?);
+        }
+        let mut made = ensure_clsact(&self.tc, ifindex)?;
         let program = match self.links.entry(ifindex) {
             Entry::Occupied(link) => link.into_mut(),
             Entry::Vacant(place) => place.insert(match self.spare.take() {
@@ -89,7 +95,6 @@ impl Gate {
         for (family, vrid) in guarded {
             program.leases.guard(family, vrid);
         }
-        let mut made = ensure_clsact(&self.tc, ifindex)?;
         for direction in Direction::BOTH {
             let before = filters(&self.tc, ifindex, direction)?;
             made |= before.iter().any(|filter| self.owner.made_clsact(filter));
@@ -322,5 +327,37 @@ fn kernel(what: &'static str, ifindex: u32) -> impl Fn(io::Error) -> GateError {
         what,
         ifindex,
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_knows_its_own_filters() {
+        let owner = Owner::new("me").expect("a word");
+        let named = |name: &str| Filter {
+            name: Some(name.to_owned()),
+            ..Filter::default()
+        };
+        for (name, ours, made) in [
+            ("vrrp-gate/me", true, false),
+            ("vrrp-gate/me/clsact", true, true),
+            ("vrrp-gate/me2", false, false),
+            ("vrrp-gate/", false, false),
+            ("me", false, false),
+        ] {
+            let filter = named(name);
+            assert_eq!(owner.has(&filter), ours, "{name}");
+            assert_eq!(owner.made_clsact(&filter), made, "{name}");
+        }
+        assert!(!owner.has(&Filter::default()));
+    }
+
+    #[cfg(not(gate_program))]
+    #[test]
+    fn without_the_program_it_says_so() {
+        assert!(matches!(Gate::load("me"), Err(GateError::NotBuilt)));
     }
 }

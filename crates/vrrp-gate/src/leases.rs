@@ -1,6 +1,7 @@
 //! The leases of one link.
 
 use std::fmt;
+use std::fs;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,8 @@ pub struct Leases(Arc<Shared>);
 
 struct Shared {
     mapping: Mapping,
+    /// How far our CLOCK_BOOTTIME is ahead of the one that the program reads.
+    ahead: i64,
     counters: PerCpuArray<MapData, [u64; 4]>,
 }
 
@@ -50,7 +53,11 @@ impl Leases {
         counters: PerCpuArray<MapData, [u64; 4]>,
     ) -> Result<Self, GateError> {
         let mapping = Mapping::new(leases.fd().as_fd()).map_err(GateError::Mapping)?;
-        Ok(Self(Arc::new(Shared { mapping, counters })))
+        Ok(Self(Arc::new(Shared {
+            mapping,
+            ahead: clock_offset(),
+            counters,
+        })))
     }
 
     /// From now on the address is guarded, and closed until the lease is extended. What is guarded already stays as it
@@ -68,6 +75,7 @@ impl Leases {
     /// Frames pass until `deadline`, in nanoseconds of CLOCK_BOOTTIME. A lease is never shortened by this, and an address
     /// that is not guarded stays so. Whether frames pass until `deadline` at least.
     pub fn extend(&self, family: Family, vrid: Vrid, deadline: u64) -> bool {
+        let deadline = deadline.saturating_add_signed(self.0.ahead.saturating_neg());
         let longer = |current| (current != UNGUARDED && current < deadline).then_some(deadline);
         match self
             .entry(family, vrid)
@@ -97,7 +105,7 @@ impl Leases {
     pub fn deadline(&self, family: Family, vrid: Vrid) -> Option<u64> {
         match self.entry(family, vrid).load(Ordering::Acquire) {
             UNGUARDED => None,
-            deadline => Some(deadline),
+            deadline => Some(deadline.saturating_add_signed(self.0.ahead)),
         }
     }
 
@@ -133,6 +141,22 @@ impl fmt::Debug for Leases {
     }
 }
 
+/// How far CLOCK_BOOTTIME is ahead in the time namespace of this process, in nanoseconds: programs of the kernel read the
+/// machine's.
+fn clock_offset() -> i64 {
+    // Kernels without time namespaces have no such file.
+    parse_offset(&fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default()).unwrap_or(0)
+}
+
+fn parse_offset(text: &str) -> Option<i64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("boottime"))?;
+    let mut numbers = line.split_whitespace().map(str::parse::<i64>);
+    let (seconds, nanos) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
+}
+
 /// As the program finds it: the last but one byte of the address, then the last.
 fn index(family: Family, vrid: Vrid) -> usize {
     let block = match family {
@@ -140,4 +164,18 @@ fn index(family: Family, vrid: Vrid) -> usize {
         Family::Ipv6 => 256,
     };
     block + usize::from(vrid.get())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_offset_of_the_clock_is_read_as_the_kernel_writes_it() {
+        let text = "monotonic           0         0\nboottime       100000         5\n";
+        assert_eq!(parse_offset(text), Some(100_000_000_000_005));
+        assert_eq!(parse_offset("boottime -1 999999999"), Some(-1));
+        assert_eq!(parse_offset(""), None);
+        assert_eq!(parse_offset("boottime x"), None);
+    }
 }

@@ -41,6 +41,8 @@
 //! the sending of an advertisement + 3 × Adver_Int, a router that is gone is off the wire before a peer's
 //! Active_Down_Timer expires (RFC 9568 §6.1: it has Skew_Time more, and began later).
 //!
+//! In a time namespace the deadlines are those of its clock; [`Leases`] translates.
+//!
 //! # Filters that outlive the process
 //!
 //! The program is attached as a filter of the clsact queueing discipline. A BPF link goes when its last descriptor is
