@@ -193,3 +193,54 @@ fn a_release_right_after_an_answer_waits_for_the_pause_and_no_longer() {
     // A twentieth of the interval after the release.
     assert_eq!(bench.timer(), Some(millis(50)));
 }
+
+#[test]
+fn the_pause_between_answers_is_a_twentieth_of_the_interval() {
+    let mut bench = Bench::active(plan());
+    bench.sleep(millis(100));
+    assert_eq!(bench.hear_priority(50).sent(), [100]);
+    bench.sleep(millis(50) - micros(1));
+    assert_eq!(bench.hear_priority(50).sent(), [0; 0]);
+    bench.sleep(micros(1));
+    assert_eq!(bench.hear_priority(50).sent(), [100]);
+}
+
+#[test]
+fn two_owners_are_counted_and_one_is_not() {
+    let mut bench = Bench::backup(plan());
+    bench.hear_priority(255);
+    assert_eq!(bench.statistics().owner_conflicts, 0);
+    let mut facts = facts();
+    facts.ipv4.push(("192.0.2.254".parse().unwrap(), 24));
+    let mut bench = Bench::cold([with_priority(255, plan())]);
+    bench.link(Some(&facts));
+    bench.hear_priority(100);
+    assert_eq!(bench.statistics().owner_conflicts, 0);
+    bench.hear_priority(255);
+    assert_eq!(bench.statistics().owner_conflicts, 1);
+}
+
+#[test]
+fn who_is_active_is_known_as_long_as_it_is_true() {
+    let mut bench = Bench::backup(plan());
+    let heard = Some((ip("192.0.2.200"), Priority::new(200)));
+    bench.hear_priority(200);
+    assert_eq!(bench.status().active, heard);
+    bench.wake();
+    assert_eq!(bench.role(), Role::Active);
+    assert_eq!(
+        bench.status().active,
+        Some((ip("192.0.2.11"), Priority::new(100)))
+    );
+    assert_eq!(bench.statistics().master_transitions, 1);
+    // Whoever made us yield has not been heard as our Active yet, and who was before is forgotten.
+    bench.hear(&Packet::of(&plan(), 150).from("192.0.2.150"));
+    assert_eq!(bench.role(), Role::Backup);
+    let yielded_to = Some((ip("192.0.2.150"), Priority::new(150)));
+    assert_eq!(bench.status().active, yielded_to);
+    bench.link(None);
+    bench.link(Some(&facts()));
+    assert_eq!(bench.role(), Role::Backup);
+    assert_eq!(bench.status().active, None);
+    assert_eq!(bench.statistics().master_transitions, 1);
+}

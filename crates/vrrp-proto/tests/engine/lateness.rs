@@ -125,3 +125,24 @@ fn what_a_reload_sent_counts() {
     bench.tick();
     assert_eq!(bench.role(), Role::Active);
 }
+
+#[test]
+fn what_an_answer_said_counts() {
+    let mut bench = Bench::active(plan());
+    bench.sleep(millis(3_000));
+    assert_eq!(bench.hear_priority(50).sent(), [100]);
+    bench.sleep(millis(2_500));
+    bench.tick();
+    assert_eq!(bench.role(), Role::Active);
+}
+
+#[test]
+fn a_whole_interval_late_is_worth_announcing_again_and_less_is_not() {
+    for (late, announced) in [(millis(1_000), 0), (millis(1_000) + micros(1), 1)] {
+        let mut bench = Bench::active(plan());
+        bench.run(millis(20_000));
+        let due = bench.engine.poll_timeout().unwrap().at;
+        bench.sleep(due.saturating_since(bench.now) + late);
+        assert_eq!(bench.tick().announced(), announced, "{late:?}");
+    }
+}

@@ -528,3 +528,15 @@ fn every_address_of_the_list_counts_in_version_2() {
         assert_eq!(rejected, refused, "{theirs:?}");
     }
 }
+
+#[test]
+fn forms_are_counted_where_there_are_two() {
+    for (plan, counted) in [(plan(), 1), (plan_v2(), 0), (plan_v6(), 0)] {
+        let mut bench = Bench::backup(plan);
+        bench.hear_priority(200);
+        let statistics = bench.statistics();
+        assert_eq!(statistics.checksum_rfc9568_rcvd, counted);
+        assert_eq!(statistics.checksum_rfc5798_rcvd, 0);
+        assert_eq!(bench.status().checksum_form, ChecksumForm::Rfc9568);
+    }
+}

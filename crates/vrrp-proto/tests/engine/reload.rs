@@ -241,3 +241,41 @@ fn in_version_2_nothing_was_learned_and_the_new_interval_counts() {
     assert_eq!(bench.timer(), Some(millis(9_000) + micros(609_375)));
     assert_eq!(bench.status().active_interval, centis(300));
 }
+
+#[test]
+fn the_checksum_form_that_was_heard_stays_unless_the_policy_changes() {
+    let policy = |send| RouterPlan {
+        priority: Priority::new(50),
+        checksum: ChecksumPolicy {
+            send,
+            strict: false,
+        },
+        ..plan()
+    };
+    let heard = Packet::of(&plan(), 200).form(ChecksumForm::Rfc5798);
+    let mut bench = Bench::backup(plan());
+    bench.hear(&heard);
+    assert_eq!(bench.status().checksum_form, ChecksumForm::Rfc5798);
+    bench.reload([policy(None)]);
+    assert_eq!(bench.status().checksum_form, ChecksumForm::Rfc5798);
+    bench.reload([policy(Some(ChecksumForm::Rfc9568))]);
+    assert_eq!(bench.status().checksum_form, ChecksumForm::Rfc9568);
+    bench.reload([policy(None)]);
+    assert_eq!(bench.status().checksum_form, ChecksumForm::Rfc9568);
+}
+
+#[test]
+fn only_an_active_announces_after_a_reload() {
+    let other = |base: RouterPlan| RouterPlan {
+        announce_refresh: Some(millis(5_000)),
+        ..base
+    };
+    let mut bench = Bench::active(plan());
+    bench.run(millis(20_000));
+    bench.reload([other(plan())]);
+    assert_eq!(bench.tick().announced(), 1, "the schedule had ended");
+    let mut bench = Bench::backup(plan());
+    bench.applied();
+    bench.reload([other(plan())]);
+    assert_eq!(bench.tick().announced(), 0);
+}
