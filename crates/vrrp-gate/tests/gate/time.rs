@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::net::if_::if_nametoindex;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use vrrp_gate::Gate;
+use vrrp_gate::{Gate, Standing};
 use vrrp_proto::types::Family;
 
 use crate::stream::{Arrival, Stream, Way, header, virtual_mac};
@@ -255,7 +255,15 @@ fn a_thousand_leases_are_extended_in_microseconds() {
     for link in 0..links {
         world.router.sh(&format!("ip link add d{link} type bridge"));
         let index = world.router.index(&format!("d{link}"));
+        let began = Instant::now();
         tables.push(gate.attach(index, routers.iter().copied()).unwrap());
+        let attached = began.elapsed();
+        let began = Instant::now();
+        assert_eq!(gate.observe(index).unwrap(), Standing::First);
+        println!(
+            "attached in {attached:?}, observed in {:?}",
+            began.elapsed()
+        );
     }
     let mut times: Vec<_> = (0..100)
         .map(|_| {
