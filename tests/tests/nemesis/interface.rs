@@ -24,7 +24,7 @@ pub(crate) const ROWS: &[Row] = &[
             scene.plug(0);
             std::thread::sleep(ms(2000));
             let facts = scene.observer.facts(back, Stamp::now());
-            scene.note("gap at the return", millis(facts.through.longest));
+            scene.note_millis("gap at the return", millis(facts.through.longest));
         },
         limits: &[
             Within("gap", DOWN),
@@ -77,7 +77,7 @@ pub(crate) const ROWS: &[Row] = &[
             scene.renew_interface(0);
             std::thread::sleep(ms(3000));
             let facts = scene.observer.facts(back, Stamp::now());
-            scene.note("gap at the return", millis(facts.through.longest));
+            scene.note_millis("gap at the return", millis(facts.through.longest));
         },
         limits: &[
             Within("gap", DOWN),
@@ -253,7 +253,7 @@ pub(crate) const ROWS: &[Row] = &[
             let from = scene.from;
             let facts = scene.observer.facts(from, Stamp::now());
             // With accept-mode off the address itself answers no echo, but for the time without filter.
-            scene.note("gap", millis(facts.through.longest));
+            scene.note_millis("gap", millis(facts.through.longest));
         },
         limits: &[
             Within("longest absence", 100.0),
@@ -444,7 +444,7 @@ fn overrun(scene: &mut Scene) {
     router.ip("link del nem");
     scene.note_time("stopped for", took);
     scene.note("messages dropped", dropped);
-    scene.note(
+    scene.note_millis(
         "address back after SIGCONT",
         there.map_or(f64::INFINITY, |at| at.millis_since(back)),
     );

@@ -304,7 +304,7 @@ fn note_lateness(scene: &mut Scene) {
         .windows(2)
         .map(|pair| pair[1].at.millis_since(pair[0].at))
         .fold(0.0, f64::max);
-    scene.note("longest silence", longest);
+    scene.note_millis("longest silence", longest);
 }
 
 fn limit_descriptors(pid: i32, limit: usize) {

@@ -274,7 +274,7 @@ fn note_zombie(scene: &mut Scene, gone: Stamp, back: Stamp) {
         .answers(0, gone)
         .into_iter()
         .rfind(|at| *at < back);
-    scene.note(
+    scene.note_millis(
         "served as a zombie",
         last.map_or(0.0, |last| millis(last.since(gone))),
     );
@@ -306,11 +306,11 @@ fn note_return(scene: &mut Scene, back: Stamp) {
         .answers(0, back)
         .into_iter()
         .rfind(|at| *at < spoke_at && at.since(back) < ms(250));
-    scene.note(
+    scene.note_millis(
         "answered after SIGCONT",
         answered.map_or(0.0, |at| at.millis_since(back)),
     );
-    scene.note("silent after SIGCONT", spoke_at.millis_since(back));
+    scene.note_millis("silent after SIGCONT", spoke_at.millis_since(back));
 }
 
 /// Has the kernel kill router 1 for want of memory; returns when.

@@ -91,6 +91,8 @@ pub(crate) struct Measured {
     pub(crate) standing: Vec<(&'static str, f64)>,
     /// Those of this row.
     pub(crate) own: Vec<(&'static str, f64)>,
+    /// Which of those are times.
+    pub(crate) times: Vec<&'static str>,
     /// What else is to be said.
     pub(crate) remarks: Vec<String>,
     /// The longest stall of the machine in that time.

@@ -254,7 +254,13 @@ impl Scene {
 
     /// Notes a time of this row, in milliseconds.
     pub(crate) fn note_time(&mut self, name: &'static str, span: Duration) {
-        self.note(name, millis(span));
+        self.note_millis(name, millis(span));
+    }
+
+    /// The same; infinite if what was waited for did not come.
+    pub(crate) fn note_millis(&mut self, name: &'static str, millis: f64) {
+        self.note(name, millis);
+        self.measured.times.push(name);
     }
 
     /// Notes a sentence.

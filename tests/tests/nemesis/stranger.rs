@@ -92,12 +92,12 @@ pub(crate) const ROWS: &[Row] = &[
             let first = (0..2)
                 .filter_map(|index| scene.observer.adverts(index, last).first().map(|s| s.at))
                 .min();
-            scene.note(
+            scene.note_millis(
                 "active again after",
                 first.map_or(f64::INFINITY, |at| at.millis_since(last)),
             );
             let facts = scene.observer.facts(last + ms(600), Stamp::now());
-            scene.note("gap later", millis(facts.through.longest));
+            scene.note_millis("gap later", millis(facts.through.longest));
         },
         limits: &[
             Within("active again after", DOWN),
@@ -218,7 +218,7 @@ pub(crate) const ROWS: &[Row] = &[
             note_flood(scene, flooded);
             let back = scene.observer.announcements(0, from);
             scene.note("announcements", count(back.len()));
-            scene.note(
+            scene.note_millis(
                 "first after",
                 back.first()
                     .map_or(f64::INFINITY, |at| at.millis_since(from)),
@@ -282,7 +282,7 @@ fn note_flood(scene: &mut Scene, flooded: Flooded) {
         .windows(2)
         .map(|pair| pair[1].at.millis_since(pair[0].at))
         .fold(0.0, f64::max);
-    scene.note("longest silence", longest);
+    scene.note_millis("longest silence", longest);
 }
 
 /// Notes the share of a processor that the daemon of a router had.

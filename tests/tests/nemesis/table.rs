@@ -23,7 +23,14 @@ pub(crate) fn line(row: &Row, outcome: &Outcome) -> String {
     let mut also: Vec<String> = measured
         .own
         .iter()
-        .map(|(name, value)| format!("{name} {}", rounded(*value)))
+        .map(|(name, value)| {
+            let unit = if measured.times.contains(name) {
+                " ms"
+            } else {
+                ""
+            };
+            format!("{name} {}{unit}", rounded(*value))
+        })
         .collect();
     also.extend(measured.remarks.iter().cloned());
     if let (Some(peak), Some(lines)) = (measured.get("peak KiB"), measured.get("log lines")) {

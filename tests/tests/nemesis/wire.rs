@@ -271,7 +271,7 @@ fn heal(scene: &mut Scene) {
         .map_or(healed, |spoken| spoken.at);
     scene.note_time("heal to one", last.since(first));
     let facts = scene.observer.facts(healed, Stamp::now());
-    scene.note(
+    scene.note_millis(
         "gap after heal",
         millis(facts.through.longest.max(facts.address.longest)),
     );
