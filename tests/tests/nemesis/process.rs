@@ -184,8 +184,7 @@ pub(crate) const ROWS: &[Row] = &[
                 }
                 let begun = Stamp::now();
                 for index in [1, 0] {
-                    let (daemons, lan) = (&mut scene.daemons, &scene.lan);
-                    daemons[index].relaunch(&lan.routers[index]);
+                    scene.relaunch(index);
                 }
                 std::thread::sleep(ms(1300));
                 wrong += scene.observer.adverts(1, begun).len();

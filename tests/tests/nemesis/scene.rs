@@ -43,7 +43,9 @@ struct Life {
     transitions: usize,
     log: String,
     peak: u64,
+    /// Hundredths of a second on a processor: when the present life, or the row, began, and in all.
     ticks: u64,
+    used: u64,
 }
 
 impl Scene {
@@ -162,7 +164,7 @@ impl Scene {
             .iter()
             .map(|log| log.matches("panicked at").count())
             .sum::<usize>();
-        let percent = |life: &Life| count(life.ticks) / took;
+        let percent = |life: &Life| count(life.used) / took;
         let standing = vec![
             (
                 "gap",
@@ -238,7 +240,7 @@ impl Scene {
         life.transitions += roles;
         life.log.push_str(&log);
         life.peak = life.peak.max(peak);
-        life.ticks = ticks.saturating_sub(life.ticks);
+        life.used += ticks.saturating_sub(life.ticks);
     }
 
     /// The time the daemon of a router has had the processor since the misfortune began.
@@ -336,12 +338,17 @@ impl Scene {
         self.relays[index] = Some(carry(&self.lan, index));
     }
 
-    /// Starts a router's daemon again in the directory it had.
-    pub(crate) fn restart(&mut self, index: usize) {
+    /// As [`Self::restart`], without waiting for an answer.
+    pub(crate) fn relaunch(&mut self, index: usize) {
         let Self { daemons, lan, .. } = self;
         daemons[index].relaunch(&lan.routers[index]);
-        // Its time on the processors is counted from nothing.
+        // Its time on the processors and its events are counted from nothing.
         (self.lives[index].ticks, self.lives[index].known) = (0, None);
+    }
+
+    /// Starts a router's daemon again in the directory it had.
+    pub(crate) fn restart(&mut self, index: usize) {
+        self.relaunch(index);
         let answers = wait_for(ms(5000), || try_state(&self.daemons[index]));
         assert!(
             answers.is_some(),

@@ -34,7 +34,13 @@ pub(crate) fn line(row: &Row, outcome: &Outcome) -> String {
         .collect();
     also.extend(measured.remarks.iter().cloned());
     if let (Some(peak), Some(lines)) = (measured.get("peak KiB"), measured.get("log lines")) {
-        also.push(format!("{:.1} MiB, {lines:.0} log lines", peak / 1024.0));
+        let processor = ["CPU 1 %", "CPU 2 %"].map(|name| measured.get(name).unwrap_or(0.0));
+        also.push(format!(
+            "{:.1} MiB, {lines:.0} log lines, {:.1} / {:.1} % of a processor",
+            peak / 1024.0,
+            processor[0],
+            processor[1]
+        ));
     }
     if measured.stalled >= NOTABLE {
         also.push(format!(
