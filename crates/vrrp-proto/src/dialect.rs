@@ -55,6 +55,13 @@ impl Dialect {
         active_interval.duration() * 3 + self.skew_time(priority, active_interval)
     }
 
+    /// How long after a release somebody has certainly taken over, if there is anybody: the longest Skew_Time, that of
+    /// priority 1, and a tenth of it for the way.
+    #[must_use]
+    pub fn leaving_time(self, interval: Interval) -> Duration {
+        self.skew_time(Priority::new(1), interval) * 11 / 10
+    }
+
     /// Whether a Backup adopts the interval of the Active it accepts (RFC 9568 §6.4.2).
     #[must_use]
     pub const fn learns_interval(self) -> bool {

@@ -96,7 +96,8 @@ pub enum Input<'a> {
     },
     /// Another configuration. Routers with the same interface, family, VRID and version go on without a transition.
     Reload(&'a Plan),
-    /// Everything is given up, for good.
+    /// Everything is given up, for good: no router takes part any more. The addresses of an Active stay until its
+    /// successor is heard, for a limited time; [`Engine::is_stopped`] then. A second one does not wait.
     Shutdown,
 }
 
@@ -165,6 +166,8 @@ pub enum Timer {
     Announcement,
     /// It stands for election again after the kernel refused it.
     KernelRetry,
+    /// It gives its addresses up, whoever has taken over.
+    Leaving,
 }
 
 /// The engine. See the module's text for the law of its use.
@@ -243,6 +246,12 @@ impl Engine {
                 schedule(&mut self.wakeups, id, slot);
             }
         }
+    }
+
+    /// Whether nothing is left to wait for after [`Input::Shutdown`].
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped && self.slots.values().all(|slot| slot.leaving.is_none())
     }
 
     /// The next thing to do, in order.
@@ -616,8 +625,14 @@ impl Engine {
             if let Some(terms) = &terms {
                 slot.stand_back_if_late(now, *id, terms, &self.links, &mut outputs);
             }
+            // What it still kept goes with the rest.
+            if slot.leaving.take().is_some() {
+                slot.say(now, *id, Happening::Left(None), &mut outputs);
+            }
             let step = slot.machine.shutdown(Reason::Shutdown);
+            slot.linger(now, &step);
             slot.apply(now, *id, terms.as_ref(), step, &self.links, &mut outputs);
+            schedule(&mut self.wakeups, *id, slot);
             for output in outputs {
                 match output {
                     Output::Transmit(_) => self.outputs.push_back(output),
@@ -628,8 +643,9 @@ impl Engine {
             }
         }
         self.outputs.append(&mut after);
+        let gone = self.slots.iter().filter(|(_, slot)| slot.leaving.is_none());
         self.outputs
-            .extend(self.slots.keys().map(|id| Output::Desired(*id, None)));
+            .extend(gone.map(|(id, _)| Output::Desired(*id, None)));
     }
 
     fn add(&mut self, now: Instant, plan: &RouterPlan) -> RouterId {

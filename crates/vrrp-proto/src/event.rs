@@ -151,6 +151,9 @@ pub enum Happening {
     Repaired(String),
     /// The kernel refused something; it is tried again.
     KernelRefused(String),
+    /// This router gave up, kept its addresses until somebody else had them, and gives them up now: who has taken over,
+    /// or that nobody has.
+    Left(Option<(IpAddr, Priority)>),
     /// The configuration of a running router changed.
     Revised,
     /// The router was added by a reload.
@@ -174,6 +177,7 @@ impl Happening {
             Self::Late(_) => "late",
             Self::Repaired(_) => "repaired",
             Self::KernelRefused(_) => "kernel-refused",
+            Self::Left(_) => "left",
             Self::Revised => "revised",
             Self::Added => "added",
             Self::Removed => "removed",
@@ -221,6 +225,10 @@ impl fmt::Display for Happening {
             ),
             Self::Repaired(what) => write!(f, "put back what somebody else took away: {what}"),
             Self::KernelRefused(why) => write!(f, "the kernel refused: {why}"),
+            Self::Left(Some((address, priority))) => {
+                write!(f, "{address} has taken over, priority {priority}")
+            }
+            Self::Left(None) => f.write_str("nobody has taken over"),
             Self::Revised => f.write_str("configuration changed, role kept"),
             Self::Added => f.write_str("added"),
             Self::Removed => f.write_str("removed"),

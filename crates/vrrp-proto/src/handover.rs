@@ -70,7 +70,7 @@ impl Engine {
         engine.stopped = handover.stopped;
         for (id, mut slot) in handover.routers {
             slot.restore();
-            let desired = (!engine.stopped).then(|| slot.desired());
+            let desired = (!engine.stopped || slot.leaving.is_some()).then(|| slot.desired());
             engine.outputs.push_back(Output::Desired(id, desired));
             engine.insert(id, slot);
         }

@@ -67,6 +67,8 @@ pub(crate) struct Slot {
     pub(crate) scheduled: Option<Instant>,
     pub(crate) generation: Generation,
     pub(crate) applied: bool,
+    /// It has given up, and keeps its addresses until then or until its successor is heard.
+    pub(crate) leaving: Option<Instant>,
     pub(crate) statistics: RouterStatistics,
     pub(crate) complaints: Complaints,
     pub(crate) changes: Allowance,
@@ -89,6 +91,7 @@ impl Slot {
             scheduled: None,
             generation: Generation::default(),
             applied: false,
+            leaving: None,
             statistics: RouterStatistics::default(),
             complaints: Complaints::default(),
             changes: Allowance::default(),
@@ -137,7 +140,8 @@ impl Slot {
             .as_ref()
             .and_then(Refusal::deadline)
             .map(|at| (at, Timer::KernelRetry));
-        [machine, announcement, retry]
+        let leaving = self.leaving.map(|at| (at, Timer::Leaving));
+        [machine, announcement, retry, leaving]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
@@ -150,6 +154,9 @@ impl Slot {
         links: &[Link],
         outputs: &mut Outputs,
     ) {
+        if self.leaving.is_some_and(|until| until <= now) {
+            self.leave(now, id, None, outputs);
+        }
         let refused = self.refusal.as_ref().and_then(Refusal::deadline);
         if refused.is_some_and(|until| until <= now) {
             self.refusal = self.refusal.take().and_then(|refusal| refusal.expired(now));
@@ -212,6 +219,9 @@ impl Slot {
         }
         self.note_form(heard.form);
         self.note_oddities(now, id, heard, outputs);
+        if self.leaving.is_some() && heard.priority != Priority::RELEASE {
+            self.leave(now, id, Some((heard.source, heard.priority)), outputs);
+        }
         self.stand_back_if_late(now, id, &terms, links, outputs);
         let step = self.machine.advertisement(now, &terms, heard);
         self.apply(now, id, Some(&terms), step, links, outputs);
@@ -324,10 +334,33 @@ impl Slot {
         if to == Role::Active {
             self.statistics.master_transitions += 1;
         }
-        if (from == Role::Active) != (to == Role::Active) {
+        if (from == Role::Active) != (to == Role::Active) && self.leaving.is_none() {
             self.publish(id, outputs);
         }
         self.say(now, id, Happening::Role { from, to, reason }, outputs);
+    }
+
+    /// An Active that gives up on purpose goes on forwarding until somebody else does: frames that are on their way, and
+    /// those that still come until the successor is heard, are not lost.
+    pub(crate) fn linger(&mut self, now: Instant, step: &Step) {
+        let gives_up = step.send == Some(Send::Release) && self.applied;
+        if let Some(terms) = self.terms().filter(|_| gives_up) {
+            self.leaving = Some(now + terms.dialect.leaving_time(terms.interval));
+            self.announcer.stop();
+        }
+    }
+
+    /// Gives the addresses up at last.
+    pub(crate) fn leave(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        successor: Option<(IpAddr, Priority)>,
+        outputs: &mut Outputs,
+    ) {
+        self.leaving = None;
+        self.say(now, id, Happening::Left(successor), outputs);
+        outputs.push_back(Output::Desired(id, None));
     }
 
     fn transmit(
@@ -566,7 +599,7 @@ impl Slot {
             vrid: self.plan.vrid,
             mac: self.plan.mac(),
             addresses: self.plan.addresses.clone(),
-            active: self.machine.role() == Role::Active,
+            active: self.machine.role() == Role::Active || self.leaving.is_some(),
             accept: self.plan.accept,
             owner: self.plan.priority.is_owner(),
         }
@@ -614,6 +647,7 @@ impl Slot {
                 .active_down_interval(priority, active_interval),
             deadline: self.machine.deadline(),
             checksum_form: self.form,
+            leaving: self.leaving.is_some(),
             applied: self.applied,
             statistics: &self.statistics,
         }

@@ -40,6 +40,8 @@ pub struct RouterStatus<'a> {
     pub deadline: Option<Instant>,
     /// The checksum form it sends on VRRPv3/IPv4.
     pub checksum_form: ChecksumForm,
+    /// Whether it has given up and keeps its addresses until somebody else has them.
+    pub leaving: bool,
     /// Whether the kernel has confirmed its desired state.
     pub applied: bool,
     /// Counters.

@@ -90,6 +90,12 @@ fn happenings() {
             "the kernel refused: no buffer space",
         ),
         (
+            Happening::Left(Some((address, priority))),
+            "left",
+            "192.0.2.1 has taken over, priority 200",
+        ),
+        (Happening::Left(None), "left", "nobody has taken over"),
+        (
             Happening::Revised,
             "revised",
             "configuration changed, role kept",

@@ -108,6 +108,13 @@ fn what_was_stopped_stays_stopped() {
     let mut bench = Bench::active(plan());
     bench.shutdown();
     let mut successor = Engine::resume(bench.engine.save());
+    let wanted = outputs(&mut successor);
+    assert!(
+        matches!(&wanted[..], [Output::Desired(_, Some(desired))] if desired.active),
+        "it still waits for its successor"
+    );
+    bench.wake();
+    let mut successor = Engine::resume(bench.engine.save());
     assert!(
         outputs(&mut successor)
             .iter()
