@@ -221,7 +221,9 @@ impl Driver {
         self.handle.clone()
     }
 
-    /// Releases all routers, then removes everything they had in the kernel. Returns what could not be removed.
+    /// Releases all routers, waits until their successors are heard or have had the time for it (little more than one
+    /// interval, or until [`Handle::hurry`]), then removes everything they had in the kernel. Returns what could not be
+    /// removed.
     pub fn stop(self) -> Vec<String> {
         self.handle.mail.send(Mail::Shutdown);
         match self.thread.join() {
@@ -249,6 +251,11 @@ impl Handle {
     /// Changes to another plan.
     pub fn reload(&self, plan: Arc<Plan>) {
         self.mail.send(Mail::Reload(plan));
+    }
+
+    /// A [`Driver::stop`] that waits for successors waits no longer.
+    pub fn hurry(&self) {
+        self.mail.send(Mail::Shutdown);
     }
 
     /// How the engine's thread is scheduled.
@@ -329,6 +336,9 @@ impl Turn {
                 self.armed = None;
             }
             self.run_timers();
+            if self.engine.is_stopped() {
+                return;
+            }
         }
     }
 
@@ -441,9 +451,12 @@ impl Turn {
                 }
                 Mail::Shutdown => {
                     self.engine.handle(now, Input::Shutdown);
-                    // The kernel is told once, by the stop that follows, and removes everything in one go.
-                    self.drain_with(|_, _, _| {});
-                    return true;
+                    if self.engine.is_stopped() {
+                        // The kernel is told once, by the stop that follows, and removes everything in one go.
+                        self.drain_with(|_, _, _| {});
+                        return true;
+                    }
+                    self.drain();
                 }
             }
         }

@@ -102,7 +102,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, RunError> {
     let outcome = runtime.block_on(live(&config, &runtime_dir, &office, &driver.handle(), news));
     // Also when serving has failed: whatever happens, nobody may keep answering for the addresses.
     office.note_daemon("stop", "stopping");
-    let left = driver.stop();
+    let left = runtime.block_on(stop(driver));
     left.iter()
         .for_each(|what| tracing::error!("could not clean up: {what}"));
     let _ = std::fs::remove_file(runtime_dir.socket());
@@ -163,6 +163,29 @@ async fn live(
         }
     });
     Ok(died)
+}
+
+/// Hands everything over. Whoever asks once more does not want to wait for successors.
+async fn stop(driver: Driver) -> Vec<String> {
+    let engine = driver.handle();
+    let mut stopping = tokio::task::spawn_blocking(move || driver.stop());
+    // Without handlers the default would end us on the spot, with everything in place.
+    let signals = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    );
+    let left = if let (Ok(mut terminate), Ok(mut interrupt)) = signals {
+        loop {
+            tokio::select! {
+                left = &mut stopping => break left,
+                _ = terminate.recv() => engine.hurry(),
+                _ = interrupt.recv() => engine.hurry(),
+            }
+        }
+    } else {
+        stopping.await
+    };
+    left.unwrap_or_else(|error| vec![format!("the clean-up failed: {error}")])
 }
 
 /// Loads the file again. With any error in it nothing changes, and status and events say so.
