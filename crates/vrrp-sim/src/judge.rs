@@ -190,7 +190,7 @@ impl Judge {
         for status in &statuses {
             let record = self.records.entry(status.id).or_default();
             let active = status.role == Role::Active;
-            if record.desired != active {
+            if record.desired != (active || status.leaving) {
                 return broken(Violation::DesiredDisagrees(status.role));
             }
             let timed = status.role != Role::Initialize;

@@ -86,10 +86,6 @@ pub struct Model {
     orders: BTreeMap<RouterId, (Instant, Option<Desired>)>,
     wanted: BTreeMap<RouterId, Desired>,
     wakes_at: Option<Instant>,
-    /// The worker has made its first pass over everything, and knows what the marks in the kernel say.
-    has_learned: bool,
-    /// When it was first ordered something.
-    ordered_at: Option<Instant>,
     /// The worker wakes so long after the kernel notified something.
     reaction: Duration,
     news_at: Option<Instant>,
@@ -99,9 +95,6 @@ pub struct Model {
 
 /// No worker has a reason to wake so often without time going by.
 const MOST_SPINS: u32 = 1_000;
-
-/// By then, a worker that was ordered something has made a pass over everything.
-const FIRST_PASSES: Duration = Duration::from_millis(5);
 
 enum Life {
     Off(Box<Truth>),
@@ -131,8 +124,6 @@ impl Model {
             orders: BTreeMap::new(),
             wanted: BTreeMap::new(),
             wakes_at: None,
-            has_learned: false,
-            ordered_at: None,
             reaction: Duration::ZERO,
             news_at: None,
             spins: (Instant::ZERO, 0),
@@ -180,8 +171,6 @@ impl Model {
         truth.begin();
         let worker = Worker::new(self.owner, notify, *truth, clock);
         self.life = Life::On(Box::new(worker.expect("a model can be looked at")));
-        self.has_learned = false;
-        self.ordered_at = None;
         self.arm(now);
     }
 
@@ -280,11 +269,6 @@ impl Model {
         if let Life::On(worker) = &mut self.life {
             worker.system.now = now;
             worker.system.ripen();
-            if !orders.is_empty() {
-                self.ordered_at.get_or_insert(now);
-            }
-            let settled = self.ordered_at.is_some_and(|at| now >= at + FIRST_PASSES);
-            self.has_learned |= orders.is_empty() && settled;
             worker.turn(clock, orders);
         }
         self.arm(now);
@@ -330,7 +314,8 @@ impl Model {
         let owner = self.owner;
         self.truth_mut().now = now;
         let done = self.truth_mut().meddle(owner, meddling);
-        if !self.has_learned {
+        // A running worker knows what the marks in the kernel say.
+        if matches!(self.life, Life::Off(_)) {
             self.truth_mut().look_for_records();
         }
         self.arm(now);

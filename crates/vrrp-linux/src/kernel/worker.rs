@@ -91,6 +91,8 @@ impl<S: System> Worker<S> {
             waiting: BTreeSet::new(),
         };
         worker.look()?;
+        // What the marks of an earlier life say, before anybody can delete them.
+        worker.learn();
         Ok(worker)
     }
 

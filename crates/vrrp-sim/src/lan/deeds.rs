@@ -105,6 +105,13 @@ impl Lan {
 
     fn start(&mut self, host: Host) -> Result<(), Verdict> {
         let machine = &self.machines[host.0];
+        if let Some(engine) = &machine.engine
+            && engine.status().any(|status| status.leaving)
+        {
+            // As a service manager does it: the old process has to be gone.
+            self.put(self.now + CLEANING, Due::Action(Action::Start(host)));
+            return Ok(());
+        }
         if machine.absent || machine.engine.is_some() || machine.legacy.is_some() {
             return Ok(());
         }
@@ -120,12 +127,15 @@ impl Lan {
             return Ok(());
         }
         let outputs = self.machines[host.0].feed(self.now, Input::Shutdown);
-        self.carry_out(host, outputs)?;
+        self.carry_out(host, outputs)
+    }
+
+    /// A process that was asked to stop has nothing to wait for any more.
+    pub(super) fn exit(&mut self, host: Host) {
         self.machines[host.0].end();
         self.judges[host.0].forget();
         self.heirs.remove(&host);
         self.put(self.now + CLEANING, Due::Clean(host));
-        Ok(())
     }
 
     /// What a process that was asked to stop does last.

@@ -168,6 +168,10 @@ impl Lan {
                 }
             }
         }
+        let engine = self.machines[host.0].engine.as_ref();
+        if engine.is_some_and(vrrp_proto::Engine::is_stopped) {
+            self.exit(host);
+        }
         Ok(())
     }
 
@@ -234,6 +238,7 @@ impl Lan {
 
 fn sighting(happening: &Happening) -> Cow<'static, str> {
     match happening {
+        Happening::Left(Some(_)) => "left when the successor was heard".into(),
         Happening::Role { to, reason, .. } => format!("{to}: {}", reason.name()).into(),
         Happening::Faults(_)
         | Happening::FollowedActive { .. }
@@ -246,6 +251,7 @@ fn sighting(happening: &Happening) -> Cow<'static, str> {
         | Happening::KernelRefused(_)
         | Happening::Revised
         | Happening::Added
+        | Happening::Left(None)
         | Happening::Removed => happening.name().into(),
     }
 }

@@ -54,6 +54,7 @@ impl<S: System> Worker<S> {
             .map(|(id, desired)| (*id, Arc::clone(desired)))
             .collect();
         let outcome = self.settle(now, &some, Scope::Some);
+        self.learn();
         self.waiting.retain(|id| !scope.contains(id));
         self.waiting.extend(outcome.waiting.iter().copied());
         self.tell_facts();
@@ -87,9 +88,7 @@ impl<S: System> Worker<S> {
             {
                 warn!(%error, "cannot look at the kernel's links and addresses");
             }
-            if scope == Scope::Everything {
-                self.learn();
-            }
+            self.learn();
             let plan = reconcile::plan(self.owner, desired, scope, &self.observed, &self.touched);
             outcome.incomplete = plan.steps.iter().filter_map(|step| step.router).collect();
             outcome.incomplete.extend(plan.waiting.iter().copied());
