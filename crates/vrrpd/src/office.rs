@@ -117,6 +117,7 @@ fn is_good_news(happening: &Happening) -> bool {
         | Happening::Added
         | Happening::Removed => true,
         Happening::Faults(faults) => faults.is_empty(),
+        Happening::Left(successor) => successor.is_some(),
         Happening::Conflict { .. }
         | Happening::Claimed { .. }
         | Happening::Refused { .. }
