@@ -1,5 +1,7 @@
 //! What the daemon says about itself and its routers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use vrrp_proto::{GlobalStatistics, RouterStatistics};
 
@@ -36,6 +38,9 @@ pub struct Daemon {
     pub reload_error: Option<String>,
     /// How the engine's thread is scheduled: `fifo`, `nice` or `normal`.
     pub scheduling: String,
+    /// Interfaces on which nothing takes the virtual MAC addresses off the wire if the daemon dies, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub unprotected: BTreeMap<String, String>,
 }
 
 /// One virtual router.

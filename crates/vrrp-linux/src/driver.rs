@@ -16,7 +16,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +25,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use thiserror::Error;
+use vrrp_gate::Leases;
 use vrrp_proto::{
     Announce, Datagram, Engine, Event, Family, Input, Instant, LinkFacts, LinkId, Output, Plan,
     RouterId, Transmit,
@@ -32,6 +33,7 @@ use vrrp_proto::{
 
 use crate::clock;
 use crate::ears::{Ears, Opened, Source, bury};
+use crate::fences::Fences;
 use crate::frame;
 use crate::kernel::{Kernel, Notice, OwnerId};
 use crate::socket::{self, FrameSocket};
@@ -101,7 +103,12 @@ pub struct Handle {
     mail: Post,
     scheduling: Scheduling,
     lost: Arc<AtomicU64>,
+    protection: Arc<Mutex<Protection>>,
 }
+
+/// By the name of the interface: `None` where leases keep the virtual MAC addresses off the wire when the daemon dies,
+/// otherwise why there are none.
+pub type Protection = BTreeMap<String, Option<String>>;
 
 /// The sending side of the mailbox.
 #[derive(Clone, Debug)]
@@ -152,6 +159,7 @@ impl Driver {
         let notify = mail.clone();
         let kernel = crate::kernel::spawn(
             owner,
+            true,
             Box::new(move |notice| notify.send(Mail::Notice(notice))),
         )
         .map_err(StartError::Kernel)?;
@@ -168,6 +176,7 @@ impl Driver {
             .add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, WAKE_TIMER))
             .map_err(thread_error)?;
         let lost = Arc::new(AtomicU64::new(0));
+        let protection = Arc::new(Mutex::new(BTreeMap::new()));
         let mut turn = Turn {
             engine: Engine::new(plan, clock::now()),
             kernel: Some(kernel),
@@ -178,6 +187,8 @@ impl Driver {
             waiting: BTreeMap::new(),
             post: mail.clone(),
             macs: BTreeMap::new(),
+            fences: Fences::default(),
+            protection: Arc::clone(&protection),
             failing: BTreeMap::new(),
             news,
             lost: Arc::clone(&lost),
@@ -210,6 +221,7 @@ impl Driver {
                 mail,
                 scheduling,
                 lost,
+                protection,
             },
             thread,
         })
@@ -264,6 +276,14 @@ impl Handle {
         self.scheduling
     }
 
+    /// What keeps the virtual MAC addresses of each interface off the wire when this daemon dies: `None`, its leases do;
+    /// otherwise why they do not.
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        let protection = self.protection.lock();
+        protection.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// News that the sink could not take.
     #[must_use]
     pub fn news_lost(&self) -> u64 {
@@ -285,6 +305,8 @@ struct Turn {
     waiting: BTreeMap<LinkId, LinkFacts>,
     post: Post,
     macs: BTreeMap<LinkId, (u32, vrrp_proto::MacAddress)>,
+    fences: Fences,
+    protection: Arc<Mutex<Protection>>,
     /// Interfaces on which sending fails at present, so that it is said once.
     failing: BTreeMap<LinkId, io::ErrorKind>,
     news: NewsSink,
@@ -432,6 +454,11 @@ impl Turn {
                     );
                     self.drain();
                 }
+                Mail::Notice(Notice::Fence {
+                    index,
+                    interface,
+                    outcome,
+                }) => self.fence_notice(now, index, interface, outcome),
                 Mail::Notice(Notice::Upkeep { router, upkeep }) => {
                     self.engine.handle(
                         now,
@@ -508,6 +535,7 @@ impl Turn {
                 Output::Transmit(transmit) => self.transmit(&transmit),
                 Output::Announce(announce) => self.announce(&announce),
                 Output::Desired(router, desired) => {
+                    self.fences.desired(router, desired.as_ref());
                     if let Some(kernel) = &self.kernel {
                         publish(kernel, router, desired);
                     }
@@ -528,6 +556,10 @@ impl Turn {
         let Some(&(index, own_mac)) = self.macs.get(&transmit.link) else {
             return;
         };
+        let now = clock::now();
+        let lease = self
+            .fences
+            .sending(now, transmit.router, index, &transmit.message);
         let result = if transmit.destination.is_multicast() {
             self.packet_id = self.packet_id.wrapping_add(1);
             let mac = transmit.mac.unwrap_or(own_mac);
@@ -546,7 +578,39 @@ impl Turn {
                     .send_to(transmit.source, transmit.destination, &transmit.message)
             })
         };
+        if let Some(lease) = lease {
+            lease.sent(result.is_ok());
+        }
         self.note_sending(transmit.link, result);
+    }
+
+    fn fence_notice(
+        &mut self,
+        now: Instant,
+        index: u32,
+        interface: String,
+        outcome: Option<Result<Leases, String>>,
+    ) {
+        let mut protection = self
+            .protection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let leases = match outcome {
+            None => {
+                protection.remove(&interface);
+                None
+            }
+            Some(Ok(leases)) => {
+                protection.insert(interface, None);
+                Some(leases)
+            }
+            Some(Err(why)) => {
+                protection.insert(interface, Some(why));
+                None
+            }
+        };
+        drop(protection);
+        self.fences.changed(now, index, leases, &self.engine);
     }
 
     fn announce(&mut self, announce: &Announce) {

@@ -6,17 +6,19 @@
 //! | [`socket`], [`frame`] | packets in and out |
 //! | `ears`, `claim` | sockets of each interface, opened and closed off the engine's thread; claims of our addresses |
 //! | [`kernel`] | macvlans, addresses, sysctls and filters, reconciled with what the engine wants |
+//! | `fences` | leases of virtual MAC addresses, which end when the engine falls silent |
 //! | [`clock`] | time |
 
 mod claim;
 pub mod clock;
 pub mod driver;
 mod ears;
+mod fences;
 pub mod frame;
 pub mod fuzz;
 pub mod kernel;
 pub mod socket;
 mod syscall;
 
-pub use driver::{Driver, Handle, News, NewsSink, StartError};
+pub use driver::{Driver, Handle, News, NewsSink, Protection, StartError};
 pub use syscall::{Batch, Scheduling};

@@ -207,7 +207,11 @@ pub(crate) fn complaints(report: &StatusReport) -> Vec<String> {
     let reload = report.daemon.reload_error.iter().map(|error| {
         format!("the configuration file was refused, the one before it still runs: {error}")
     });
+    let unprotected = report.daemon.unprotected.iter().map(|(interface, why)| {
+        format!("if the daemon dies, its kernel goes on answering on {interface}: {why}")
+    });
     reload
+        .chain(unprotected)
         .chain(report.routers.iter().flat_map(of_router))
         .collect()
 }

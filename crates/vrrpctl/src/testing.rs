@@ -1,5 +1,7 @@
 //! A fixed report and history for the tests of this program.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 use vrrp_control::{
     ActiveRouter, Daemon, EventRecord, GlobalCounters, PriorityStatus, RouterCounters,
@@ -124,6 +126,7 @@ pub(crate) fn report() -> StatusReport {
             config_loaded: "2026-11-18T10:00:00Z".into(),
             reload_error: Some("/etc/vrrpd/vrrpd.toml:7:12: priority is 1 to 255, not 300".into()),
             scheduling: "fifo".into(),
+            unprotected: BTreeMap::new(),
         },
         routers: vec![lan4, lan6, voice6, guest4],
         statistics: GlobalCounters::default(),

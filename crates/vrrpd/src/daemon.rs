@@ -254,6 +254,11 @@ fn status_source(config: &Path, engine: Handle, loaded: Arc<Mutex<Loaded>>) -> S
             config_loaded: timestamp(loaded.at),
             reload_error: loaded.error.clone(),
             scheduling: engine.scheduling().name().into(),
+            unprotected: engine
+                .protection()
+                .into_iter()
+                .filter_map(|(interface, why)| Some((interface, why?)))
+                .collect(),
         };
         Some(StatusReport {
             version: vrrp_control::VERSION,

@@ -16,6 +16,7 @@
 //! see `owner`. Objects that are not ours are never changed, but for three settings of the parent interface, whose
 //! originals are kept in the aliases of our macvlans.
 
+mod fence;
 mod filter;
 mod fuzz;
 mod guard;
@@ -38,6 +39,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use vrrp_gate::Leases;
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
 use vrrp_proto::link::LinkFacts;
 use vrrp_proto::types::RouterId;
@@ -48,7 +50,7 @@ pub(crate) use fuzz::fuzz;
 pub use owner::OwnerId;
 
 /// What the kernel side says.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Notice {
     /// An interface that a desired state names is like this; `None`: it does not exist.
     Link {
@@ -65,6 +67,15 @@ pub enum Notice {
         generation: Generation,
         /// What.
         report: KernelReport,
+    },
+    /// What stands between an interface and the virtual MAC addresses on it.
+    Fence {
+        /// Number of the interface.
+        index: u32,
+        /// Its name.
+        interface: String,
+        /// Leases, or why there are none; `None` when nothing needs one there any more.
+        outcome: Option<Result<Leases, String>>,
     },
     /// Something was mended.
     Upkeep {
@@ -89,13 +100,18 @@ pub struct Kernel {
 /// Nothing is changed before the first [`Kernel::publish`]. What an earlier life of `owner` left behind and nobody
 /// wants is removed shortly after it.
 ///
-/// `notify` is called on that thread and must not block for long.
+/// `notify` is called on that thread and must not block for long. If `fenced`, virtual MAC addresses pass only while the
+/// leases are moved on that it is given.
 ///
 /// # Errors
 /// Netlink is not available, or the thread cannot be started.
-pub fn spawn(owner: OwnerId, notify: Box<dyn Fn(Notice) + Send>) -> io::Result<Kernel> {
+pub fn spawn(
+    owner: OwnerId,
+    fenced: bool,
+    notify: Box<dyn Fn(Notice) + Send>,
+) -> io::Result<Kernel> {
     let mailbox = Arc::new(Mailbox::new()?);
-    let live = system::Live::open()?;
+    let live = system::Live::open(owner, fenced)?;
     let worker = worker::Worker::new(owner, notify, live, Instant::now())?;
     let orders = Arc::clone(&mailbox);
     let thread = thread::Builder::new()

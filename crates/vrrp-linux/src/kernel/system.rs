@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use super::fence::{Fence, Guarded, Outcome};
 use super::netlink::{Drained, Filters, Monitor, Refusal, Requests};
 use super::observed::{Event, Ipv6Key, Observed};
 use super::op::Op;
@@ -34,6 +35,24 @@ pub(super) trait System {
 
     /// Runs a script of [`filter`].
     fn run_filter(&mut self, script: &str) -> Result<(), String>;
+
+    /// Guards these virtual MAC addresses and, if they are `all`, no others; what is new about which interface.
+    fn fence(&mut self, _wanted: &Guarded, _all: bool) -> Vec<(u32, Option<Outcome>)> {
+        Vec::new()
+    }
+
+    /// Whether a guard may have been taken away since the last call.
+    fn drain_fence(&mut self) -> bool {
+        false
+    }
+
+    /// All guards are to be looked at, also those that were refused.
+    fn doubt_fence(&mut self) {}
+
+    /// Takes all guards away; what could not be, as sentences.
+    fn unfence(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The kernel of the calling thread's network namespace.
@@ -42,23 +61,27 @@ pub(super) struct Live {
     monitor: Monitor,
     /// `None` where the kernel has no nftables.
     filters: Option<Filters>,
+    /// `None` where nobody would move the leases on.
+    fence: Option<Fence>,
 }
 
 impl Live {
-    pub(super) fn open() -> io::Result<Self> {
+    pub(super) fn open(owner: OwnerId, fenced: bool) -> io::Result<Self> {
         // Listening begins before the first look, so that nothing is missed between them.
         let monitor = Monitor::open()?;
         Ok(Self {
             requests: Requests::open()?,
             monitor,
             filters: Filters::open().ok(),
+            fence: fenced.then(|| Fence::open(owner)),
         })
     }
 
     /// What becomes readable when there is something to drain.
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let filters = self.filters.as_ref().map(Filters::fd);
-        [self.monitor.fd()].into_iter().chain(filters)
+        let fence = self.fence.as_ref().and_then(Fence::fd);
+        [self.monitor.fd()].into_iter().chain(filters).chain(fence)
     }
 }
 
@@ -94,5 +117,26 @@ impl System for Live {
 
     fn run_filter(&mut self, script: &str) -> Result<(), String> {
         filter::run(script)
+    }
+
+    fn fence(&mut self, wanted: &Guarded, all: bool) -> Vec<(u32, Option<Outcome>)> {
+        self.fence
+            .as_mut()
+            .map(|fence| fence.settle(wanted, all))
+            .unwrap_or_default()
+    }
+
+    fn drain_fence(&mut self) -> bool {
+        self.fence.as_mut().is_some_and(Fence::listen)
+    }
+
+    fn doubt_fence(&mut self) {
+        if let Some(fence) = &mut self.fence {
+            fence.doubt();
+        }
+    }
+
+    fn unfence(&mut self) -> Vec<String> {
+        self.fence.as_mut().map(Fence::remove).unwrap_or_default()
     }
 }

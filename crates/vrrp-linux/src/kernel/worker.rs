@@ -109,9 +109,16 @@ impl<S: System> Worker<S> {
             self.audit_at = now + AUDIT;
             self.stale = true;
             self.filter.check(&mut self.system);
+            self.system.doubt_fence();
             self.look_at = Some(now);
         }
-        if self.listen() || self.filter.listen(&mut self.system) {
+        // None of them may be left out: each empties something.
+        let heard = [
+            self.listen(),
+            self.filter.listen(&mut self.system),
+            self.system.drain_fence(),
+        ];
+        if heard.contains(&true) {
             self.look_at.get_or_insert(now + COALESCE);
             if self.waiting.len() <= FEW {
                 published.append(&mut self.waiting);

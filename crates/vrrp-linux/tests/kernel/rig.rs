@@ -197,6 +197,7 @@ impl Rig {
         let kernel = namespace.enter(move || {
             spawn(
                 owner,
+                false,
                 Box::new(move |notice| {
                     let _ = sender.try_send((Instant::now(), notice));
                 }),
@@ -283,7 +284,10 @@ impl Rig {
                 report: KernelReport::Failed(sentence),
                 ..
             } => Some(sentence),
-            Notice::Report { .. } | Notice::Link { .. } | Notice::Upkeep { .. } => None,
+            Notice::Report { .. }
+            | Notice::Link { .. }
+            | Notice::Upkeep { .. }
+            | Notice::Fence { .. } => None,
         })
     }
 
@@ -294,7 +298,7 @@ impl Rig {
                 upkeep: Upkeep::Repaired(what),
                 ..
             } => Some((at, what)),
-            Notice::Report { .. } | Notice::Link { .. } => None,
+            Notice::Report { .. } | Notice::Link { .. } | Notice::Fence { .. } => None,
         })
     }
 
@@ -302,7 +306,10 @@ impl Rig {
     pub fn facts(&self, name: &str) -> Option<LinkFacts> {
         self.pick(|_, notice| match notice {
             Notice::Link { interface, facts } if interface == name => Some(facts),
-            Notice::Report { .. } | Notice::Link { .. } | Notice::Upkeep { .. } => None,
+            Notice::Report { .. }
+            | Notice::Link { .. }
+            | Notice::Upkeep { .. }
+            | Notice::Fence { .. } => None,
         })
     }
 

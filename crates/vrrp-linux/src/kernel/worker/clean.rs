@@ -43,6 +43,8 @@ impl<S: System> Worker<S> {
             }
         }
         complaints.extend(self.filter.remove(&mut self.system).err());
+        // Last: without the addresses there is nothing to guard.
+        complaints.extend(self.system.unfence());
         complaints
     }
 

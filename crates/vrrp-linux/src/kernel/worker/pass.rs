@@ -10,6 +10,7 @@ use vrrp_proto::types::RouterId;
 
 use super::Worker;
 use crate::kernel::Notice;
+use crate::kernel::fence::Guarded;
 use crate::kernel::netlink::Refusal;
 use crate::kernel::observed::{Address, Event, Observed, ParentConf};
 use crate::kernel::op::{Op, Step};
@@ -38,6 +39,8 @@ impl<S: System> Worker<S> {
             return;
         }
         let all = self.desired();
+        // Before the first address, and gone after the last one.
+        self.fence(false);
         let Some(scope) = scope else {
             let outcome = self.settle(now, &all, Scope::Everything);
             self.waiting.clone_from(&outcome.waiting);
@@ -45,6 +48,7 @@ impl<S: System> Worker<S> {
             self.learn();
             self.filter
                 .settle(now, &mut self.system, &all, &self.observed);
+            self.fence(true);
             self.report(now, &outcome, all.into_keys());
             return;
         };
@@ -61,6 +65,26 @@ impl<S: System> Worker<S> {
         // Otherwise the pass over everything, which follows, changes the filter first.
         if self.filter.is_settled(&all, &self.observed) {
             self.report(now, &outcome, scope);
+        }
+    }
+
+    /// Guards the virtual MAC addresses of all routers, and if this is `all` there is to do, no others.
+    fn fence(&mut self, all: bool) {
+        let mut wanted = Guarded::new();
+        for standing in self.routers.values() {
+            let desired = &standing.desired;
+            let parent = self.observed.named(&desired.interface);
+            if let (Some(parent), Some(_)) = (parent, desired.mac) {
+                let guarded = wanted.entry(parent.index).or_default();
+                guarded.insert((desired.family, desired.vrid));
+            }
+        }
+        for (index, outcome) in self.system.fence(&wanted, all) {
+            (self.notify)(Notice::Fence {
+                index,
+                interface: self.observed.name(index).to_owned(),
+                outcome,
+            });
         }
     }
 

@@ -1,0 +1,131 @@
+//! The leases of the virtual MAC addresses, which the engine's thread moves on with each advertisement that is sent.
+//!
+//! A lease ends three advertisement intervals after the sending of the last advertisement. A Backup that heard it waits
+//! for its skew time more (RFC 9568 §6.1), so a router whose daemon died, stands still or was stopped is off the wire
+//! before anybody takes over.
+
+use std::collections::BTreeMap;
+
+use vrrp_gate::Leases;
+use vrrp_proto::packet::Header;
+use vrrp_proto::{Desired, Dialect, Engine, Family, Instant, Priority, Role, RouterId, Vrid};
+
+/// Advertisement intervals from the sending of an advertisement to the end of the lease.
+const INTERVALS: u32 = 3;
+
+/// The leases of all interfaces, and whose they are.
+#[derive(Debug, Default)]
+pub(crate) struct Fences {
+    /// By the number of the interface.
+    links: BTreeMap<u32, Leases>,
+    /// Routers with a virtual MAC address, and the interface on which they last spoke.
+    routers: BTreeMap<RouterId, (Family, Vrid, Option<u32>)>,
+}
+
+/// The lease of one advertisement.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    leases: Leases,
+    family: Family,
+    vrid: Vrid,
+    until: Instant,
+    was_closed: bool,
+}
+
+impl Fences {
+    /// This interface has leases now, or has none any more. Whoever is Active goes on.
+    pub(crate) fn changed(
+        &mut self,
+        now: Instant,
+        index: u32,
+        leases: Option<Leases>,
+        engine: &Engine,
+    ) {
+        let Some(leases) = leases else {
+            self.links.remove(&index);
+            return;
+        };
+        for status in engine.status() {
+            let here = engine
+                .links()
+                .find(|(_, name)| *name == status.plan.interface)
+                .and_then(|(link, _)| engine.link(link))
+                .is_some_and(|facts| facts.index == index);
+            let holds = status.role == Role::Active || status.leaving;
+            if here && holds && self.routers.contains_key(&status.id) {
+                let (family, vrid) = (status.plan.family, status.plan.vrid);
+                let until = now + status.plan.interval.duration() * INTERVALS;
+                leases.guard(family, vrid);
+                leases.extend(family, vrid, until.as_nanos());
+            }
+        }
+        self.links.insert(index, leases);
+    }
+
+    /// The engine wants this for a router from now on. Without addresses nothing may pass.
+    pub(crate) fn desired(&mut self, router: RouterId, desired: Option<&Desired>) {
+        if !desired.is_some_and(|desired| desired.active)
+            && let Some((family, vrid, Some(index))) = self.routers.get(&router)
+            && let Some(leases) = self.links.get(index)
+        {
+            leases.close(*family, *vrid);
+        }
+        match desired.filter(|desired| desired.mac.is_some()) {
+            Some(desired) => {
+                self.routers
+                    .entry(router)
+                    .or_insert((desired.family, desired.vrid, None));
+            }
+            None => {
+                self.routers.remove(&router);
+            }
+        }
+    }
+
+    /// An advertisement of `router` is about to leave interface `index`. The first one finds a closed gate, which is
+    /// opened for it.
+    pub(crate) fn sending(
+        &mut self,
+        now: Instant,
+        router: RouterId,
+        index: u32,
+        message: &[u8],
+    ) -> Option<Lease> {
+        let (family, vrid, spoke_on) = self.routers.get_mut(&router)?;
+        let (family, vrid) = (*family, *vrid);
+        *spoke_on = Some(index);
+        let leases = self.links.get(&index)?.clone();
+        let header = Header::new(message).filter(|it| it.priority() != Priority::RELEASE)?;
+        let dialect = match header.version() {
+            2 => Dialect::Vrrp2,
+            _ => Dialect::Vrrp3,
+        };
+        let until = now + header.interval(dialect)?.duration() * INTERVALS;
+        leases.guard(family, vrid);
+        let was_closed = leases
+            .deadline(family, vrid)
+            .is_none_or(|deadline| deadline <= now.as_nanos());
+        if was_closed {
+            leases.extend(family, vrid, until.as_nanos());
+        }
+        Some(Lease {
+            leases,
+            family,
+            vrid,
+            until,
+            was_closed,
+        })
+    }
+}
+
+impl Lease {
+    /// Whether the advertisement really left. If it did not, nothing was gained by it.
+    pub(crate) fn sent(self, left: bool) {
+        if left {
+            self.leases
+                .extend(self.family, self.vrid, self.until.as_nanos());
+        } else if self.was_closed {
+            self.leases.close(self.family, self.vrid);
+        }
+    }
+}
