@@ -43,6 +43,10 @@ use crate::syscall::{self, Batch, Scheduling};
 /// other interfaces waiting; what is left stays in the socket's queue.
 const BATCHES_A_TURN: usize = 4;
 
+/// While packets keep coming, sockets are read at most this often: a flood then comes in batches instead of waking the
+/// thread for each packet. Timers are not kept waiting.
+const BREATH: Duration = Duration::from_micros(250);
+
 /// Mail to the engine. When it is full the sender waits: the kernel thread and the office can, the engine never does.
 const MAILBOX: usize = 1024;
 
@@ -198,6 +202,7 @@ impl Driver {
             wake,
             inbox: receiver,
             batch: Batch::default(),
+            reads: [Instant::ZERO, Instant::from_nanos(u64::MAX / 2)],
             packet_id: 0,
         };
         let (told, scheduling) = mpsc::channel();
@@ -317,6 +322,8 @@ struct Turn {
     wake: Arc<EventFd>,
     inbox: Receiver<Mail>,
     batch: Batch,
+    /// When sockets were read last, and the time before that.
+    reads: [Instant; 2],
     packet_id: u16,
 }
 
@@ -326,6 +333,7 @@ impl Turn {
         self.drain();
         let mut events = [EpollEvent::empty(); 64];
         loop {
+            self.breathe();
             self.arm();
             let patience = if self.deaf {
                 RETRY.try_into().unwrap_or(EpollTimeout::NONE)
@@ -347,7 +355,11 @@ impl Turn {
                 self.open_again();
             }
             let ready = &events[..count];
-            for event in ready.iter().filter(|event| event.data() >= WAKE_SOCKETS) {
+            let sockets = || ready.iter().filter(|event| event.data() >= WAKE_SOCKETS);
+            if sockets().next().is_some() {
+                self.reads = [self.reads[1], clock::now()];
+            }
+            for event in sockets() {
                 self.read_socket(event.data());
             }
             if ready.iter().any(|event| event.data() == WAKE_MAILBOX) && self.read_mail() {
@@ -361,6 +373,20 @@ impl Turn {
             if self.engine.is_stopped() {
                 return;
             }
+        }
+    }
+
+    /// Waits a little where packets come faster than they should be looked at.
+    fn breathe(&mut self) {
+        let [before, last] = self.reads;
+        if last.saturating_since(before) >= BREATH {
+            return;
+        }
+        let timer = self.engine.poll_timeout().map(|wakeup| wakeup.at);
+        let until = (last + BREATH).min(timer.unwrap_or(last + BREATH));
+        let pause = until.saturating_since(clock::now());
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
         }
     }
 

@@ -1,5 +1,4 @@
 //! What fuzzers found worth keeping is taken by the same functions, in every run of the tests.
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::fs;
 use std::path::Path;

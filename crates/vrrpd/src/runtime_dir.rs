@@ -61,11 +61,14 @@ impl RuntimeDir {
                     holder: format!("process {}", pid.trim()),
                 }
             })?;
-        // For people and for the message above; the lock itself is what counts.
-        lock.set_len(0)
+        // For people and for the message above; the lock itself is what counts, and a full disk is no reason not to start.
+        let noted = lock
+            .set_len(0)
             .and_then(|()| lock.rewind())
-            .and_then(|()| writeln!(lock, "{}", std::process::id()))
-            .map_err(io_error)?;
+            .and_then(|()| writeln!(lock, "{}", std::process::id()));
+        if let Err(error) = noted {
+            tracing::warn!(%error, "cannot write the process id into {}/vrrpd.lock", path.display());
+        }
         Ok(Self {
             path: path.canonicalize().map_err(io_error)?,
             _lock: lock,

@@ -20,9 +20,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "hostile-100k",
         injected: "third namespace: 100,000 broken packets a second of fourteen kinds to router 1, the Active, 5 s (sendmmsg; port isolation keeps them from the others)",
         expected: "no transition, no advertisement missed, no gap; at most a quarter of a processor; log and memory bounded",
-        known: Some(
-            "the engine wakes for every three packets or so, and waking is what costs: nine tenths of the time are the kernel's",
-        ),
+        known: None,
         setup: DIRECT,
         inject: |scene| {
             // Isolated ports reach the others only: router 1.
