@@ -97,7 +97,8 @@ impl Gate {
         }
         for direction in Direction::BOTH {
             let before = filters(&self.tc, ifindex, direction)?;
-            made |= before.iter().any(|filter| self.owner.made_clsact(filter));
+            // Whoever of the owners leaves last takes it away.
+            made |= before.iter().any(made_clsact);
             let ours = |filter: &Filter| filter.program == Some(program.id(direction));
             if !before.iter().any(ours) {
                 self.tc
@@ -216,10 +217,12 @@ impl Owner {
             .iter()
             .any(|made| filter.name.as_deref() == Some(&self.name(*made)))
     }
+}
 
-    fn made_clsact(&self, filter: &Filter) -> bool {
-        filter.name.as_deref() == Some(&self.name(true))
-    }
+/// Whether the queueing discipline belongs to gates, of whatever owner.
+fn made_clsact(filter: &Filter) -> bool {
+    let name = filter.name.as_deref();
+    name.is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(MADE_CLSACT))
 }
 
 /// Those of other owners pass on what they do not stop.
@@ -282,7 +285,7 @@ fn clear(tc: &Tc, owner: &Owner, ifindex: u32, errors: &mut Vec<GateError>) -> b
                 continue;
             }
             found = true;
-            made |= owner.made_clsact(&filter);
+            made |= made_clsact(&filter);
             if let Err(error) = gone(tc.delete_filter(ifindex, direction, &filter)) {
                 errors.push(kernel("remove a gate", ifindex)(error));
                 strangers = true;
@@ -350,7 +353,7 @@ mod tests {
         ] {
             let filter = named(name);
             assert_eq!(owner.has(&filter), ours, "{name}");
-            assert_eq!(owner.made_clsact(&filter), made, "{name}");
+            assert_eq!(made_clsact(&filter), made, "{name}");
         }
         assert!(!owner.has(&Filter::default()));
     }

@@ -252,6 +252,19 @@ fn two_owners_share_a_link() {
 }
 
 #[test]
+fn the_last_of_two_owners_takes_clsact_along() {
+    let world = World::new();
+    let (mut gate, _leases) = world.guarded();
+    let mut second = world.gate("second");
+    second.attach(world.r0, [(Family::Ipv4, vrid(52))]).unwrap();
+    let there = || world.router.sh("tc qdisc show").contains("clsact");
+    gate.detach(world.r0).unwrap();
+    assert!(there());
+    second.detach(world.r0).unwrap();
+    assert!(!there());
+}
+
+#[test]
 fn an_interface_that_cannot_have_a_gate_is_refused() {
     let world = World::new();
     let mut gate = world.gate("test");
