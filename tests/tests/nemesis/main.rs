@@ -98,14 +98,12 @@ macro_rules! guarded {
 guarded! {
     partition "partition"
     mute "mute"
-    every_third "every-third"
+    sigterm "sigterm"
+    sigstop "sigstop"
+    sigkill "sigkill"
     sigstop_return "sigstop-return"
-    restart_at_once "restart-at-once"
     flap_100 "flap-100"
     interface_deleted "interface-deleted"
-    address_deleted "address-deleted"
-    forged_255_after "forged-255-after"
-    stranger_equal "stranger-equal"
     equal_priorities "equal-priorities"
 }
 
