@@ -39,16 +39,14 @@ impl<S: System> Worker<S> {
             return;
         }
         let all = self.desired();
-        // Before the first address, and gone after the last one.
-        self.fence(false);
         let Some(scope) = scope else {
             let outcome = self.settle(now, &all, Scope::Everything);
+            self.fence(true);
             self.waiting.clone_from(&outcome.waiting);
             self.tell_facts();
             self.learn();
             self.filter
                 .settle(now, &mut self.system, &all, &self.observed);
-            self.fence(true);
             self.report(now, &outcome, all.into_keys());
             return;
         };
@@ -66,15 +64,25 @@ impl<S: System> Worker<S> {
         if self.filter.is_settled(&all, &self.observed) {
             self.report(now, &outcome, scope);
         }
+        self.fence(false);
     }
 
-    /// Guards the virtual MAC addresses of all routers, and if this is `all` there is to do, no others.
+    /// Guards the virtual MAC addresses of all routers that have a macvlan of ours, and if `all` routers have been looked
+    /// after, no others. That of another daemon on this machine is its own to guard.
     fn fence(&mut self, all: bool) {
+        let ours: BTreeSet<_> = self
+            .observed
+            .links()
+            .filter(|link| link.is_of(self.owner))
+            .filter_map(|link| Some((link.lower.as_ref()?.index, link.mac?)))
+            .collect();
         let mut wanted = Guarded::new();
         for standing in self.routers.values() {
             let desired = &standing.desired;
             let parent = self.observed.named(&desired.interface);
-            if let (Some(parent), Some(_)) = (parent, desired.mac) {
+            if let (Some(parent), Some(mac)) = (parent, desired.mac)
+                && ours.contains(&(parent.index, mac))
+            {
                 let guarded = wanted.entry(parent.index).or_default();
                 guarded.insert((desired.family, desired.vrid));
             }
