@@ -168,14 +168,15 @@ fn attach(
     guarded: &BTreeSet<(Family, Vrid)>,
     same: bool,
 ) -> (Outcome, bool) {
-    let stands = gate
-        .observe(index)
-        .is_ok_and(|standing| standing != Standing::Missing);
-    if stands && let Some(leases) = gate.leases(index) {
+    if let Some(leases) = gate.leases(index) {
         for (family, vrid) in guarded {
             leases.guard(*family, *vrid);
         }
-        return (Ok(leases), false);
+        // What cannot be seen is there until the opposite is known.
+        let missing = matches!(gate.observe(index), Ok(Standing::Missing));
+        if !missing {
+            return (Ok(leases), false);
+        }
     }
     let attached = gate
         .attach(index, guarded.iter().copied())
