@@ -114,12 +114,13 @@ pub fn spawn(
     let live = system::Live::open(owner, fenced)?;
     let worker = worker::Worker::new(owner, notify, live, Instant::now())?;
     let orders = Arc::clone(&mailbox);
+    let bells = worker.bells(&mailbox)?;
     let thread = thread::Builder::new()
         .name("kernel".to_owned())
         .spawn(move || {
             let scheduling = schedule_first(KERNEL_PRIORITY);
             tracing::debug!(scheduling = scheduling.name(), "the kernel thread runs");
-            worker.run(&orders)
+            worker.run(&orders, &bells)
         })?;
     Ok(Kernel {
         mailbox,

@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use tracing::{debug, warn};
 use vrrp_proto::desired::Desired;
 use vrrp_proto::link::LinkFacts;
@@ -243,10 +242,20 @@ impl<S: System> Worker<S> {
 }
 
 impl Worker<Live> {
+    /// What wakes the thread: orders, and news of the kernel. Unlike poll(2), it asks for no descriptor later on.
+    pub(super) fn bells(&self, mailbox: &Mailbox) -> io::Result<Epoll> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&mailbox.bell, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        for fd in self.system.fds() {
+            epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        }
+        Ok(epoll)
+    }
+
     /// Works until it is told to end; what could not be cleaned, as sentences.
-    pub(super) fn run(mut self, mailbox: &Mailbox) -> Vec<String> {
+    pub(super) fn run(mut self, mailbox: &Mailbox, bells: &Epoll) -> Vec<String> {
         loop {
-            self.wait(mailbox);
+            self.wait(bells);
             let orders = mailbox.take();
             match orders.end {
                 Some(End::Clean) => return self.clean(),
@@ -257,17 +266,12 @@ impl Worker<Live> {
     }
 
     /// Sleeps until something happens or is due.
-    fn wait(&self, mailbox: &Mailbox) {
+    fn wait(&self, bells: &Epoll) {
         let timeout = self.wakes_at().saturating_duration_since(Instant::now());
         // Rounded up: waking too early would spin.
         let millis = u16::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
-        let mut fds = vec![PollFd::new(mailbox.bell.as_fd(), PollFlags::POLLIN)];
-        fds.extend(
-            self.system
-                .fds()
-                .map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
-        );
-        if let Err(error) = poll(&mut fds, PollTimeout::from(millis))
+        let mut events = [EpollEvent::empty(); 4];
+        if let Err(error) = bells.wait(&mut events, EpollTimeout::from(millis))
             && error != nix::errno::Errno::EINTR
         {
             warn!(%error, "the kernel thread cannot wait");
