@@ -75,6 +75,10 @@ fn and_no_longer_than_a_successor_needs() {
     ] {
         let mut bench = Bench::active(plan);
         bench.shutdown();
+        let due = bench.engine.poll_timeout().unwrap();
+        assert_eq!(due.timer, engine::Timer::Leaving);
+        // The rest of a microsecond.
+        assert_eq!(due.at.saturating_since(bench.now + time).as_micros(), 0);
         assert!(bench.run(time).is_empty());
         let did = bench.wake();
         assert_eq!((did.said(), gone(&did)), (vec!["left"], 1));
