@@ -36,6 +36,7 @@ use crate::ears::{Ears, Opened, Source, bury};
 use crate::fences::Fences;
 use crate::frame;
 use crate::kernel::{Kernel, Notice, OwnerId};
+use crate::outbox::Outbox;
 use crate::socket::{self, FrameSocket};
 use crate::syscall::{self, Batch, Scheduling};
 
@@ -184,7 +185,7 @@ impl Driver {
         let mut turn = Turn {
             engine: Engine::new(plan, clock::now()),
             kernel: Some(kernel),
-            frames,
+            outbox: Outbox::new(frames),
             ears: Ears::new(WAKE_SOCKETS),
             deaf: false,
             retry_at: Instant::ZERO,
@@ -301,7 +302,7 @@ struct Turn {
     engine: Engine,
     /// Taken at the end.
     kernel: Option<Kernel>,
-    frames: FrameSocket,
+    outbox: Outbox,
     ears: Ears,
     /// Whether something that a router needs to hear cannot be heard, and when to try again.
     deaf: bool,
@@ -423,6 +424,7 @@ impl Turn {
                     self.drain();
                 }
             }
+            self.send();
             if count == 0 {
                 return;
             }
@@ -450,6 +452,7 @@ impl Turn {
                 self.drain();
             }
         }
+        self.send();
     }
 
     /// Handles all mail; whether it was the last.
@@ -458,6 +461,7 @@ impl Turn {
         // Bounded: more mail than fits the box at once waits for the next turn.
         for _ in 0..MAILBOX {
             let Ok(mail) = self.inbox.try_recv() else {
+                self.send();
                 return false;
             };
             let now = clock::now();
@@ -507,12 +511,14 @@ impl Turn {
                     if self.engine.is_stopped() {
                         // The kernel is told once, by the stop that follows, and removes everything in one go.
                         self.drain_with(|_, _, _| {});
+                        self.send();
                         return true;
                     }
                     self.drain();
                 }
             }
         }
+        self.send();
         let _ = self.wake.write(1);
         false
     }
@@ -527,6 +533,7 @@ impl Turn {
             self.engine.handle_timeout(now);
             self.drain();
         }
+        self.send();
     }
 
     fn arm(&mut self) {
@@ -561,6 +568,10 @@ impl Turn {
                 Output::Transmit(transmit) => self.transmit(&transmit),
                 Output::Announce(announce) => self.announce(&announce),
                 Output::Desired(router, desired) => {
+                    if !desired.as_ref().is_some_and(|desired| desired.active) {
+                        // What a router said before it gave up must still pass.
+                        self.send();
+                    }
                     self.fences.desired(router, desired.as_ref());
                     if let Some(kernel) = &self.kernel {
                         publish(kernel, router, desired);
@@ -586,28 +597,44 @@ impl Turn {
         let lease = self
             .fences
             .sending(now, transmit.router, index, &transmit.message);
-        let result = if transmit.destination.is_multicast() {
+        if transmit.destination.is_multicast() {
             self.packet_id = self.packet_id.wrapping_add(1);
+            let id = self.packet_id;
             let mac = transmit.mac.unwrap_or(own_mac);
-            frame::advertisement(
-                mac,
-                transmit.source,
-                transmit.destination,
-                &transmit.message,
-                self.packet_id,
-            )
-            .map_or(Ok(()), |frame| self.frames.send(index, &frame))
-        } else {
-            let family = Family::of(transmit.destination);
-            self.ears.get(transmit.link, family).map_or(Ok(()), |ear| {
-                ear.protocol
-                    .send_to(transmit.source, transmit.destination, &transmit.message)
-            })
-        };
+            let (source, destination) = (transmit.source, transmit.destination);
+            self.outbox.put(transmit.link, index, lease, |frame| {
+                frame::advertisement(frame, mac, source, destination, &transmit.message, id)
+            });
+            self.send_full();
+            return;
+        }
+        let family = Family::of(transmit.destination);
+        let result = self.ears.get(transmit.link, family).map_or(Ok(()), |ear| {
+            ear.protocol
+                .send_to(transmit.source, transmit.destination, &transmit.message)
+        });
         if let Some(lease) = lease {
             lease.sent(result.is_ok());
         }
-        self.note_sending(transmit.link, result);
+        note_sending(&self.engine, &mut self.failing, transmit.link, result);
+    }
+
+    /// Sends what was decided in this turn.
+    fn send(&mut self) {
+        let Self {
+            outbox,
+            engine,
+            failing,
+            ..
+        } = self;
+        outbox.send(|link, result| note_sending(engine, failing, link, result));
+    }
+
+    /// No more waits than one system call takes.
+    fn send_full(&mut self) {
+        if self.outbox.is_full() {
+            self.send();
+        }
     }
 
     fn fence_notice(
@@ -645,29 +672,10 @@ impl Turn {
         };
         let mac = announce.mac.unwrap_or(own_mac);
         for address in &*announce.addresses {
-            if let Some(frame) = frame::announcement(mac, *address) {
-                let result = self.frames.send(index, &frame);
-                self.note_sending(announce.link, result);
-            }
-        }
-    }
-
-    /// Says that sending fails when it begins to, not each time.
-    fn note_sending(&mut self, link: LinkId, result: io::Result<()>) {
-        match result {
-            Ok(()) => {
-                self.failing.remove(&link);
-            }
-            Err(error) => {
-                if self.failing.insert(link, error.kind()) != Some(error.kind()) {
-                    let name = self
-                        .engine
-                        .links()
-                        .find(|(id, _)| *id == link)
-                        .map(|(_, name)| name.to_owned());
-                    tracing::warn!(interface = name, %error, "cannot send");
-                }
-            }
+            self.outbox.put(announce.link, index, None, |frame| {
+                frame::announcement(frame, mac, *address)
+            });
+            self.send_full();
         }
     }
 
@@ -790,6 +798,27 @@ impl Turn {
         for (link, family, index) in wanted {
             if let Some(name) = names.get(&link) {
                 self.open(link, name, index, vec![family]);
+            }
+        }
+    }
+}
+
+/// Says that sending fails when it begins to, not each time.
+fn note_sending(
+    engine: &Engine,
+    failing: &mut BTreeMap<LinkId, io::ErrorKind>,
+    link: LinkId,
+    result: io::Result<()>,
+) {
+    match result {
+        Ok(()) => {
+            failing.remove(&link);
+        }
+        Err(error) => {
+            if failing.insert(link, error.kind()) != Some(error.kind()) {
+                let mut links = engine.links();
+                let name = links.find(|(id, _)| *id == link).map(|(_, name)| name);
+                tracing::warn!(interface = name, %error, "cannot send");
             }
         }
     }
