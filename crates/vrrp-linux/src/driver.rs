@@ -28,7 +28,7 @@ use thiserror::Error;
 use vrrp_gate::Leases;
 use vrrp_proto::{
     Announce, Datagram, Engine, Event, Family, Input, Instant, LinkFacts, LinkId, Output, Plan,
-    RouterId, Transmit,
+    RouterId, Transmit, Wakeup,
 };
 
 use crate::clock;
@@ -36,6 +36,7 @@ use crate::ears::{Ears, Opened, Source, bury};
 use crate::fences::Fences;
 use crate::frame;
 use crate::kernel::{Kernel, Notice, OwnerId};
+use crate::lateness::{Lateness, LatenessReport};
 use crate::outbox::Outbox;
 use crate::socket::{self, FrameSocket};
 use crate::syscall::{self, Batch, Scheduling};
@@ -50,6 +51,12 @@ const BREATH: Duration = Duration::from_micros(250);
 
 /// Mail to the engine. When it is full the sender waits: the kernel thread and the office can, the engine never does.
 const MAILBOX: usize = 1024;
+
+/// That the engine runs late is logged at most this often; every time is counted.
+const COMPLAINTS: Duration = Duration::from_secs(60);
+
+/// RFC 9568 §5.2.7.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A socket that could not be opened is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
@@ -107,7 +114,9 @@ pub struct Driver {
 pub struct Handle {
     mail: Post,
     scheduling: Scheduling,
+    memory_locked: bool,
     lost: Arc<AtomicU64>,
+    lateness: Arc<Lateness>,
     protection: Arc<Mutex<Protection>>,
 }
 
@@ -181,6 +190,7 @@ impl Driver {
             .add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, WAKE_TIMER))
             .map_err(thread_error)?;
         let lost = Arc::new(AtomicU64::new(0));
+        let lateness = Arc::new(Lateness::default());
         let protection = Arc::new(Mutex::new(BTreeMap::new()));
         let mut turn = Turn {
             engine: Engine::new(plan, clock::now()),
@@ -197,6 +207,8 @@ impl Driver {
             failing: BTreeMap::new(),
             news,
             lost: Arc::clone(&lost),
+            lateness: Arc::clone(&lateness),
+            complained: None,
             epoll,
             timer,
             armed: None,
@@ -206,6 +218,7 @@ impl Driver {
             reads: [Instant::ZERO, Instant::from_nanos(u64::MAX / 2)],
             packet_id: 0,
         };
+        let memory_locked = syscall::lock_memory();
         let (told, scheduling) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("engine".into())
@@ -226,7 +239,9 @@ impl Driver {
             handle: Handle {
                 mail,
                 scheduling,
+                memory_locked,
                 lost,
+                lateness,
                 protection,
             },
             thread,
@@ -282,6 +297,18 @@ impl Handle {
         self.scheduling
     }
 
+    /// Whether the process's memory is kept from being paged out.
+    #[must_use]
+    pub const fn memory_locked(&self) -> bool {
+        self.memory_locked
+    }
+
+    /// How late the engine's timers have run.
+    #[must_use]
+    pub fn lateness(&self) -> LatenessReport {
+        self.lateness.report()
+    }
+
     /// What keeps the virtual MAC addresses of each interface off the wire when this daemon dies: `None`, its leases do;
     /// otherwise why they do not.
     #[must_use]
@@ -317,6 +344,9 @@ struct Turn {
     failing: BTreeMap<LinkId, io::ErrorKind>,
     news: NewsSink,
     lost: Arc<AtomicU64>,
+    lateness: Arc<Lateness>,
+    /// When it was last said that the engine is late.
+    complained: Option<Instant>,
     epoll: Epoll,
     timer: TimerFd,
     armed: Option<Instant>,
@@ -525,15 +555,41 @@ impl Turn {
 
     fn run_timers(&mut self) {
         let now = clock::now();
-        while self
-            .engine
-            .poll_timeout()
-            .is_some_and(|wakeup| wakeup.at <= now)
+        let mut first = true;
+        while let Some(wakeup) = self.engine.poll_timeout()
+            && wakeup.at <= now
         {
+            let late = now.saturating_since(wakeup.at);
+            // The first one is the latest of this turn; to look for the routers of all of them would make it later still.
+            let beyond = std::mem::take(&mut first) && self.is_beyond_interval(late, &wakeup);
+            self.lateness.note(late, beyond);
+            if beyond {
+                self.complain(now, late);
+            }
             self.engine.handle_timeout(now);
             self.drain();
         }
         self.send();
+    }
+
+    /// Whether a timer is late by more than the advertisement interval of its router.
+    fn is_beyond_interval(&self, late: Duration, wakeup: &Wakeup) -> bool {
+        late > SHORTEST_INTERVAL
+            && self
+                .engine
+                .status()
+                .find(|router| router.id == wakeup.router)
+                .is_some_and(|router| late > router.plan.interval.duration())
+    }
+
+    fn complain(&mut self, now: Instant, late: Duration) {
+        if self.complained.is_none_or(|at| now >= at + COMPLAINTS) {
+            self.complained = Some(now);
+            tracing::warn!(
+                "the engine ran {} ms late, more than an advertisement interval: this machine is too busy, or stood still",
+                late.as_millis()
+            );
+        }
     }
 
     fn arm(&mut self) {

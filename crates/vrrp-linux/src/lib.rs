@@ -8,6 +8,7 @@
 //! | [`kernel`] | macvlans, addresses, sysctls and filters, reconciled with what the engine wants |
 //! | `outbox` | frames that leave together |
 //! | `fences` | leases of virtual MAC addresses, which end when the engine falls silent |
+//! | [`lateness`] | how late the engine's timers run |
 //! | [`clock`] | time |
 
 mod claim;
@@ -18,6 +19,7 @@ mod fences;
 pub mod frame;
 pub mod fuzz;
 pub mod kernel;
+pub mod lateness;
 mod outbox;
 pub mod socket;
 mod syscall;

@@ -433,3 +433,19 @@ pub(crate) fn schedule_first(priority: libc::c_int) -> Scheduling {
     }
     Scheduling::Normal
 }
+
+/// Keeps what this process uses in memory from being paged out: a machine that is short of memory must not make the
+/// engine wait for a disk. What is not used yet takes none. Whether it is allowed to.
+#[must_use]
+pub(crate) fn lock_memory() -> bool {
+    let all = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // Under a limit, memory that is locked later would be refused, and a process that is refused memory dies.
+    // SAFETY: `all` is valid for the first call; the second has no pointers.
+    unsafe {
+        libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const all) == 0
+            && libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) == 0
+    }
+}
