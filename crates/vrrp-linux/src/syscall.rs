@@ -70,6 +70,9 @@ impl std::fmt::Debug for Batch {
 unsafe impl Send for Batch {}
 
 impl Batch {
+    /// Datagrams it takes.
+    pub(crate) const SIZE: usize = BATCH;
+
     /// Fills the batch from `fd` without blocking; the number of datagrams, 0 when none is queued.
     pub(crate) fn receive(&mut self, fd: RawFd) -> io::Result<usize> {
         for slot in 0..BATCH {
