@@ -17,13 +17,16 @@ use vrrp_lab::wire::{Arp, ETHERTYPE_ARP, ETHERTYPE_IPV4, Ethernet, Ip, Mac, icmp
 /// Who has not answered is asked again after this long.
 const AGAIN: Duration = ms(100);
 
+/// An address, and the frames that ask for it by ARP and by an echo.
+type Question = (Ipv4Addr, [Vec<u8>; 2]);
+
 /// First answers: by address, to ARP and to the echo.
 type Answers = Arc<Mutex<BTreeMap<Ipv4Addr, [Option<Stamp>; 2]>>>;
 
 /// Ready to call.
 pub(crate) struct RollCall {
     /// The questions of each interface's network, and the socket they go by.
-    networks: Vec<(PacketSocket, Vec<(Ipv4Addr, [Vec<u8>; 2])>)>,
+    networks: Vec<(PacketSocket, Vec<Question>)>,
     answers: Answers,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -128,9 +131,9 @@ impl RollCall {
         }
     }
 
-    fn missing(&self, questions: &[(Ipv4Addr, [Vec<u8>; 2])]) -> Vec<Vec<u8>> {
+    fn missing(&self, questions: &[Question]) -> Vec<Vec<u8>> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let unanswered = |(ip, frames): &(Ipv4Addr, [Vec<u8>; 2])| {
+        let unanswered = |(ip, frames): &Question| {
             let got = answers.get(ip).copied().unwrap_or_default();
             let open = frames.iter().zip(got).filter(|(_, got)| got.is_none());
             open.map(|(frame, _)| frame.clone()).collect::<Vec<_>>()

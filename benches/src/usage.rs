@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use vrrp_lab::clock::Stamp;
 use vrrp_lab::netns::Namespace;
+use vrrp_lab::priority;
 
 /// The processes of a namespace; the laboratory's own are not in one.
 pub(crate) fn pids(namespace: &Namespace) -> Vec<i32> {
@@ -65,11 +66,10 @@ pub(crate) fn softirq() -> Duration {
 /// Packets received and sent by each interface of a namespace, and when that was.
 pub(crate) fn packets(namespace: &Namespace) -> (Stamp, BTreeMap<String, [u64; 2]>) {
     let (at, text) = namespace.enter(|| {
-        let at = Stamp::now();
-        (
-            at,
-            std::fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default(),
-        )
+        // A count is of the moment that stands beside it.
+        priority::raise();
+        let text = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
+        (Stamp::now(), text)
     });
     let rows = text.lines().filter_map(|line| {
         let (name, rest) = line.split_once(':')?;

@@ -17,9 +17,12 @@ pub(crate) const ROW: Row = Row {
     run,
 };
 
+/// What it is called, and how it begins.
+type Load = (&'static str, fn() -> Hogs);
+
 fn run(effort: &Effort) -> Vec<Measure> {
     let span = effort.span(10, 30);
-    let loads: [(&str, fn() -> Hogs); 3] = [
+    let loads: [Load; 3] = [
         ("4 hogs", || Hogs::busy(4)),
         ("16 hogs", || Hogs::busy(16)),
         ("4 real-time hogs", || Hogs::real_time(4)),
