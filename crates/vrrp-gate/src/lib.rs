@@ -73,6 +73,7 @@ mod error;
 mod gate;
 mod leases;
 mod mapping;
+mod memory;
 mod netlink;
 mod program;
 mod tc;

@@ -470,14 +470,21 @@ pub(crate) fn schedule_first(priority: libc::c_int) -> Scheduling {
 /// engine wait for a disk. What is not used yet takes none. Whether it is allowed to.
 #[must_use]
 pub(crate) fn lock_memory() -> bool {
-    let all = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
     // Under a limit, memory that is locked later would be refused, and a process that is refused memory dies.
-    // SAFETY: `all` is valid for the first call; the second has no pointers.
-    unsafe {
-        libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const all) == 0
-            && libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) == 0
+    if !is_exempt_from_lock_limit() {
+        return false;
     }
+    // SAFETY: no pointers.
+    unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) == 0 }
+}
+
+/// Whether this process may lock as much memory as it likes.
+fn is_exempt_from_lock_limit() -> bool {
+    const CAP_IPC_LOCK: u32 = 14;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let capabilities = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    capabilities.is_some_and(|mask| mask & (1 << CAP_IPC_LOCK) != 0)
 }
