@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vrrp_proto::desired::{Desired, Generation};
-use vrrp_proto::plan::VirtualAddress;
+use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
 
 use super::netlink;
@@ -64,6 +64,7 @@ fn desired(active: bool) -> Arc<Desired> {
         family: Family::Ipv4,
         vrid,
         mac: Some(MacAddress::of_router(Family::Ipv4, vrid)),
+        plane: DataPlane::Macvlan,
         addresses: vec![VirtualAddress {
             ip: [192, 0, 2, 254].into(),
             prefix_len: 24,

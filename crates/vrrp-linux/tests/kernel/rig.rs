@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use vrrp_linux::kernel::{Kernel, Notice, OwnerId, spawn};
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
 use vrrp_proto::link::LinkFacts;
-use vrrp_proto::plan::VirtualAddress;
+use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
 
 /// A network namespace, removed on drop.
@@ -352,6 +352,7 @@ fn router(family: Family, vrid: u8, addresses: &[&str]) -> Desired {
         family,
         vrid,
         mac: Some(MacAddress::of_router(family, vrid)),
+        plane: DataPlane::Macvlan,
         addresses: addresses.iter().map(|text| virtual_address(text)).collect(),
         active: false,
         accept: true,

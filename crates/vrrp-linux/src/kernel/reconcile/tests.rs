@@ -33,6 +33,7 @@ fn wanted(family: Family, active: bool) -> Desired {
         family,
         vrid,
         mac: Some(MacAddress::of_router(family, vrid)),
+        plane: DataPlane::Macvlan,
         addresses: match family {
             Family::Ipv4 => vec![vip("192.0.2.254/24")],
             Family::Ipv6 => vec![vip("fe80::1/64"), vip("2001:db8::1/64")],
