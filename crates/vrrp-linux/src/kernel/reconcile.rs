@@ -16,13 +16,16 @@
 //! which are local to this host wherever they stand.
 //!
 //! Without a virtual MAC address, the addresses stand on the interface itself, and only they are ours.
+//!
+//! A router that is *served* has no macvlan either: the gate on its interface takes the frames in and answers for the
+//! addresses, see `fence`. They stand on the interface while the host accepts packets to them, and otherwise nowhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use vrrp_proto::desired::Desired;
-use vrrp_proto::plan::VirtualAddress;
+use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId};
 
 use super::observed::{Address, Ipv4Conf, Ipv4Key, Ipv6Key, Kind, Link, Observed, ParentConf};
@@ -48,7 +51,7 @@ pub(super) struct Plan {
 pub(super) enum Scope {
     /// All routers are known: what is ours and none of them wants is to go.
     Everything,
-    /// Only some routers, which have a macvlan each; what belongs to others is not looked at.
+    /// Only some routers, which have a virtual MAC address each; what belongs to others is not looked at.
     Some,
 }
 
@@ -75,6 +78,11 @@ pub(super) fn surroundings(desired: &Desired, observed: &Observed) -> Option<Sur
         forwarding: parent.ipv4.get(Ipv4Key::Forwarding),
         rp_filter_all: observed.rp_filter_all,
     })
+}
+
+/// Whether the gate does for `desired` what a macvlan would.
+pub(super) const fn is_served(desired: &Desired) -> bool {
+    desired.mac.is_some() && matches!(desired.plane, DataPlane::Ebpf)
 }
 
 /// Name of the macvlan of a virtual router: `vrrp4.<index of the parent>.<VRID>`, which fits 15 bytes up to index
@@ -123,8 +131,9 @@ pub(super) fn plan(
     for (id, desired) in routers {
         planner.router(*id, desired);
     }
-    if scope == Scope::Everything {
-        planner.clean();
+    match scope {
+        Scope::Everything => planner.clean(),
+        Scope::Some => planner.release(),
     }
     planner.plan.steps.sort_by_key(|step| step.stage);
     planner.plan
@@ -178,15 +187,31 @@ impl Planner<'_> {
             );
         };
         match desired.mac {
-            None => self.guest(id, desired, parent),
+            None => self.guest(id, desired, parent, desired.active),
+            Some(_) if is_served(desired) => self.served(id, desired, parent),
             Some(mac) => self.macvlan(id, desired, parent, mac),
         }
     }
 
-    /// Addresses on the interface itself.
-    fn guest(&mut self, id: RouterId, desired: &Desired, parent: &Link) {
+    /// A router for which the gate answers.
+    fn served(&mut self, id: RouterId, desired: &Desired, parent: &Link) {
+        if desired.family == Family::Ipv6 && parent.ipv6.is_none() {
+            let sentence = format!("the kernel has no IPv6 on {}", parent.name);
+            return self.obstacle(id, sentence);
+        }
+        let name = macvlan_name(parent.index, desired.family, desired.vrid.get());
+        let theirs = self.observed.named(&name);
+        if let Some(link) = theirs.filter(|link| !link.is_of(self.owner)) {
+            return self.obstacle(id, in_use(&name, link));
+        }
+        let holds = desired.active && desired.accept && !desired.owner;
+        self.guest(id, desired, parent, holds);
+    }
+
+    /// Addresses on the interface itself, if it `holds` them.
+    fn guest(&mut self, id: RouterId, desired: &Desired, parent: &Link, holds: bool) {
         for wanted in &desired.addresses {
-            if !desired.active {
+            if !holds {
                 self.released.insert((parent.index, wanted.ip), id);
                 continue;
             }
@@ -244,14 +269,7 @@ impl Planner<'_> {
             return self.step(Stage::Create, Some(id), op);
         };
         if !link.is_of(self.owner) {
-            let sentence = match &link.mark {
-                Some(other) => format!(
-                    "the interface {name} belongs to router {} of another vrrpd ({})",
-                    other.router, other.owner
-                ),
-                None => format!("there is an interface {name} that is not ours"),
-            };
-            return self.obstacle(id, sentence);
+            return self.obstacle(id, in_use(&name, link));
         }
         if link.kind != (Kind::Macvlan { bridge: true }) || link.lower != parent.lower_of_macvlans()
         {
@@ -506,6 +524,22 @@ impl Planner<'_> {
         self.step(stage, Some(id), op);
     }
 
+    /// Addresses on links that are not ours, of routers that do not hold them.
+    fn release(&mut self) {
+        for ((index, ip), router) in std::mem::take(&mut self.released) {
+            let there = self.observed.link(index).and_then(|link| find(link, ip));
+            if let Some(there) = there.filter(|there| there.is_of(self.owner))
+                && !self.guests.contains(&(index, ip))
+            {
+                let op = Op::Remove {
+                    link: index,
+                    address: address(ip, there.prefix_len),
+                };
+                self.step(Stage::Release, Some(router), op);
+            }
+        }
+    }
+
     /// What is ours and wanted by nobody.
     fn clean(&mut self) {
         let observed = self.observed;
@@ -600,6 +634,17 @@ const fn changed(now: ParentConf) -> ParentConf {
         },
         arp_announce: 2,
         accept_local: 1,
+    }
+}
+
+/// Why a macvlan of this name cannot be ours.
+fn in_use(name: &str, link: &Link) -> String {
+    match &link.mark {
+        Some(other) => format!(
+            "the interface {name} belongs to router {} of another vrrpd ({})",
+            other.router, other.owner
+        ),
+        None => format!("there is an interface {name} that is not ours"),
     }
 }
 

@@ -152,12 +152,12 @@ impl<S: System> Worker<S> {
 
     /// Whether `published` can be done without a look at the other routers.
     fn is_alone(&self, published: &BTreeSet<RouterId>) -> bool {
-        let has_macvlan = |id| {
+        let has_mac = |id| {
             self.routers
                 .get(id)
                 .is_some_and(|standing| standing.desired.mac.is_some())
         };
-        !published.is_empty() && !self.stale && published.iter().all(has_macvlan)
+        !published.is_empty() && !self.stale && published.iter().all(has_mac)
     }
 
     /// When something that was put off is due.

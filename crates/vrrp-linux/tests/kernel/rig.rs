@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 use socket2::{Domain, Protocol, Socket, Type};
+use vrrp_gate::Leases;
 use vrrp_linux::kernel::{Kernel, Notice, OwnerId, spawn};
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
 use vrrp_proto::link::LinkFacts;
@@ -192,12 +193,21 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(namespace: &Namespace, owner: &str) -> Self {
+        Self::spawn(namespace, owner, false)
+    }
+
+    /// With gates, whose leases the test holds.
+    pub fn fenced(namespace: &Namespace, owner: &str) -> Self {
+        Self::spawn(namespace, owner, true)
+    }
+
+    fn spawn(namespace: &Namespace, owner: &str, fenced: bool) -> Self {
         let (sender, notices): (SyncSender<_>, _) = sync_channel(100_000);
         let owner = OwnerId::of(Path::new(owner));
         let kernel = namespace.enter(move || {
             spawn(
                 owner,
-                false,
+                fenced,
                 Box::new(move |notice| {
                     let _ = sender.try_send((Instant::now(), notice));
                 }),
@@ -313,6 +323,14 @@ impl Rig {
         })
     }
 
+    /// The leases of the next interface that has some.
+    pub fn leases(&self) -> Leases {
+        self.pick(|_, notice| match notice {
+            Notice::Fence { outcome, .. } => outcome?.ok(),
+            Notice::Report { .. } | Notice::Link { .. } | Notice::Upkeep { .. } => None,
+        })
+    }
+
     /// What is said within `time`.
     pub fn said(&self, time: Duration) -> Vec<Notice> {
         let until = Instant::now() + time;
@@ -360,7 +378,7 @@ fn router(family: Family, vrid: u8, addresses: &[&str]) -> Desired {
     }
 }
 
-fn virtual_address(text: &str) -> VirtualAddress {
+pub fn virtual_address(text: &str) -> VirtualAddress {
     let (ip, prefix_len) = text.split_once('/').unwrap();
     VirtualAddress {
         ip: ip.parse::<IpAddr>().unwrap(),

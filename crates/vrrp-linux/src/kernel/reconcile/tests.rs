@@ -424,6 +424,72 @@ fn without_a_virtual_mac_address() {
     check([plain(false), plain(true)], &with(Some(&ours)), &[]);
 }
 
+/// A router for which the gate answers has no macvlan, and addresses only while packets to them are accepted.
+#[test]
+fn a_router_that_is_served() {
+    let served = |family, active| Desired {
+        plane: DataPlane::Ebpf,
+        ..wanted(family, active)
+    };
+    let deaf = |active| Desired {
+        accept: false,
+        ..served(Family::Ipv4, active)
+    };
+    let owner = Desired {
+        owner: true,
+        ..served(Family::Ipv4, true)
+    };
+    let with = |addresses: &[&Address]| {
+        observed([Link {
+            addresses: addresses.iter().copied().cloned().collect(),
+            ..parent()
+        }])
+    };
+    let ours = there("192.0.2.254/24", us());
+    let theirs = there("192.0.2.254/24", them());
+    let add = "add the address 192.0.2.254/24 to eth0";
+    let remove = "remove the address 192.0.2.254/24 from eth0";
+    check([served(Family::Ipv4, false)], &with(&[]), &[]);
+    check([served(Family::Ipv4, true)], &with(&[]), &[add]);
+    check([served(Family::Ipv4, true)], &with(&[&ours]), &[]);
+    check(
+        [served(Family::Ipv6, true)],
+        &with(&[]),
+        &[
+            "add the address fe80::1/64 to eth0",
+            "add the address 2001:db8::1/64 to eth0",
+        ],
+    );
+    for silent in [served(Family::Ipv4, false), deaf(true), deaf(false), owner] {
+        check([silent.clone()], &with(&[]), &[]);
+        check([silent.clone()], &with(&[&theirs]), &[]);
+        check([silent.clone()], &with(&[&ours]), &[remove]);
+        // The same without a look at the others.
+        let one = [(RouterId(1), Arc::new(silent))].into();
+        let alone = |observed: &Observed| {
+            let plan = plan(us(), &one, Scope::Some, observed, &BTreeMap::new());
+            steps(&plan, observed)
+        };
+        assert_eq!(alone(&with(&[&ours])), [remove]);
+        assert_eq!(alone(&with(&[&theirs])), [""; 0]);
+    }
+    // What a macvlan had done is taken away, and one of somebody else is respected.
+    check(
+        [served(Family::Ipv4, false)],
+        &observed([parent(), macvlan(Family::Ipv4, us())]),
+        &["delete the interface vrrp4.2.51"],
+    );
+    let both = observed([parent(), macvlan(Family::Ipv4, them())]);
+    let plan = plan_for([served(Family::Ipv4, true)], &both);
+    assert_eq!((plan.steps.len(), plan.obstacles.len()), (0, 1));
+    let deprived = observed([Link {
+        ipv6: None,
+        ..parent()
+    }]);
+    let plan = plan_for([served(Family::Ipv6, true)], &deprived);
+    assert_eq!(plan.obstacles[0].1, "the kernel has no IPv6 on eth0");
+}
+
 #[test]
 fn a_macvlan_that_is_not_as_made_is_made_anew() {
     for link in [
