@@ -11,7 +11,7 @@ use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
 use super::netlink;
 use super::observed::{Link, Observed};
 use super::owner::OwnerId;
-use super::reconcile::{Scope, plan};
+use super::reconcile::{Scope, Touched, plan};
 
 /// Datagrams of netlink to a picture, to steps: for an Active, for a Backup, and for nobody.
 ///
@@ -36,7 +36,7 @@ pub(crate) fn fuzz(datagram: &[u8]) {
             &routers,
             Scope::Everything,
             &observed,
-            &BTreeMap::new(),
+            &Touched::default(),
         );
         assert!(plan.steps.len() <= settings + addresses, "{:?}", plan.steps);
         for step in &plan.steps {

@@ -8,6 +8,9 @@ use super::observed::ParentConf;
 /// `IFA_PROTO` of every address this program adds: VRRP's IP protocol number.
 pub(super) const ADDRESS_PROTOCOL: u8 = 112;
 
+/// `IFA_LABEL` of an address on an interface whose `accept_local` was 0 before it came: the kernel itself remembers that.
+pub(super) const LENT: &str = "vrrpd-accept";
+
 /// The bits that groups and metrics of all owners share, and their value.
 pub(super) const OWNER_MASK: u32 = 0xff00_0000;
 pub(super) const OWNER_BITS: u32 = 0x5600_0000;

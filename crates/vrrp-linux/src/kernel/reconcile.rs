@@ -18,7 +18,9 @@
 //! Without a virtual MAC address, the addresses stand on the interface itself, and only they are ours.
 //!
 //! A router that is *served* has no macvlan either: the gate on its interface takes the frames in and answers for the
-//! addresses, see `fence`. They stand on the interface while the host accepts packets to them, and otherwise nowhere.
+//! addresses, see `fence`. They stand on the interface while the host accepts packets to them, and otherwise nowhere. Then
+//! `accept_local` must be on, or an owner that comes back is not heard: it speaks from the address that is local here. It
+//! is put back with the last of the addresses, whose labels tell that it was off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -80,6 +82,16 @@ pub(super) fn surroundings(desired: &Desired, observed: &Observed) -> Option<Sur
     })
 }
 
+/// Settings of parents that this daemon changed: they are restored even when what carried the record was deleted by
+/// somebody else.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// How they were, of parents with macvlans.
+    pub(super) parents: BTreeMap<u32, ParentConf>,
+    /// Those whose `accept_local` was 0, and is not because of addresses on them.
+    pub(super) lent: BTreeSet<u32>,
+}
+
 /// Whether the gate does for `desired` what a macvlan would.
 pub(super) const fn is_served(desired: &Desired) -> bool {
     desired.mac.is_some() && matches!(desired.plane, DataPlane::Ebpf)
@@ -107,14 +119,12 @@ pub(super) fn macvlan_name(parent: u32, family: Family, vrid: u8) -> String {
 
 /// What is to be done so that the kernel holds what `routers` want, and nothing else of `owner`.
 ///
-/// `touched` are the original settings of parents that this daemon changed: they are restored even when the macvlans
-/// that carried the record were deleted by somebody else.
 pub(super) fn plan(
     owner: OwnerId,
     routers: &BTreeMap<RouterId, Arc<Desired>>,
     scope: Scope,
     observed: &Observed,
-    touched: &BTreeMap<u32, ParentConf>,
+    touched: &Touched,
 ) -> Plan {
     let mut planner = Planner {
         owner,
@@ -127,6 +137,7 @@ pub(super) fn plan(
         released: BTreeMap::new(),
         needed: BTreeSet::new(),
         parents: BTreeMap::new(),
+        hosts: BTreeSet::new(),
     };
     for (id, desired) in routers {
         planner.router(*id, desired);
@@ -147,7 +158,7 @@ fn originals(observed: &Observed) -> BTreeMap<u32, ParentConf> {
 struct Planner<'a> {
     owner: OwnerId,
     observed: &'a Observed,
-    touched: &'a BTreeMap<u32, ParentConf>,
+    touched: &'a Touched,
     originals: BTreeMap<u32, ParentConf>,
     plan: Plan,
     /// Macvlans that are wanted, by name, and who wants them.
@@ -160,6 +171,8 @@ struct Planner<'a> {
     needed: BTreeSet<u32>,
     /// Those that carry the record of their originals, and whether they are changed already.
     parents: BTreeMap<u32, bool>,
+    /// Links that need `accept_local` for addresses on them.
+    hosts: BTreeSet<u32>,
 }
 
 impl Planner<'_> {
@@ -187,7 +200,7 @@ impl Planner<'_> {
             );
         };
         match desired.mac {
-            None => self.guest(id, desired, parent, desired.active),
+            None => self.guest(id, desired, parent, desired.active, false),
             Some(_) if is_served(desired) => self.served(id, desired, parent),
             Some(mac) => self.macvlan(id, desired, parent, mac),
         }
@@ -205,11 +218,28 @@ impl Planner<'_> {
             return self.obstacle(id, in_use(&name, link));
         }
         let holds = desired.active && desired.accept && !desired.owner;
-        self.guest(id, desired, parent, holds);
+        let lent = holds && desired.family == Family::Ipv4 && self.lend(id, parent);
+        self.guest(id, desired, parent, holds, lent);
+    }
+
+    /// Addresses on this link need `accept_local`; whether it is off without them.
+    fn lend(&mut self, id: RouterId, parent: &Link) -> bool {
+        let off = parent.ipv4.get(Ipv4Key::AcceptLocal) == 0;
+        if self.hosts.insert(parent.index) && off {
+            let op = Op::Ipv4 {
+                link: parent.index,
+                settings: vec![(Ipv4Key::AcceptLocal, 1)],
+            };
+            self.step(Stage::Configure, Some(id), op);
+        }
+        let known = self.originals.get(&parent.index);
+        off || self.touched.lent.contains(&parent.index)
+            || parent.addresses.iter().any(|there| there.lent)
+            || known.is_some_and(|originals| originals.accept_local == 0)
     }
 
     /// Addresses on the interface itself, if it `holds` them.
-    fn guest(&mut self, id: RouterId, desired: &Desired, parent: &Link, holds: bool) {
+    fn guest(&mut self, id: RouterId, desired: &Desired, parent: &Link, holds: bool, lent: bool) {
         for wanted in &desired.addresses {
             if !holds {
                 self.released.insert((parent.index, wanted.ip), id);
@@ -217,7 +247,7 @@ impl Planner<'_> {
             }
             self.guests.insert((parent.index, wanted.ip));
             match find(parent, wanted.ip) {
-                None => self.add(Stage::Take, id, parent.index, *wanted),
+                None => self.add(Stage::Take, id, parent.index, *wanted, lent),
                 // A real address with another prefix length serves as well, and is not ours to change.
                 Some(there) if !there.is_of(self.owner) => {}
                 Some(there) if there.prefix_len == wanted.prefix_len => {
@@ -231,7 +261,7 @@ impl Planner<'_> {
                         address: address(there.ip, there.prefix_len),
                     };
                     self.step(Stage::Release, Some(id), op);
-                    self.add(Stage::Take, id, parent.index, *wanted);
+                    self.add(Stage::Take, id, parent.index, *wanted, lent);
                 }
             }
         }
@@ -305,7 +335,7 @@ impl Planner<'_> {
 
     fn originals(&self, parent: &Link) -> ParentConf {
         let known = self.originals.get(&parent.index);
-        let known = known.or_else(|| self.touched.get(&parent.index));
+        let known = known.or_else(|| self.touched.parents.get(&parent.index));
         known.map_or_else(|| ParentConf::of(&parent.ipv4), |it| *it)
     }
 
@@ -508,18 +538,19 @@ impl Planner<'_> {
                 it.ip == wanted.ip && it.prefix_len == wanted.prefix_len && it.is_of(self.owner)
             });
             match there {
-                None => self.add(take, id, link.index, *wanted),
+                None => self.add(take, id, link.index, *wanted, false),
                 Some(there) if there.is_tentative() => self.plan.waiting.push(id),
                 Some(_) => {}
             }
         }
     }
 
-    fn add(&mut self, stage: Stage, id: RouterId, link: u32, address: VirtualAddress) {
+    fn add(&mut self, stage: Stage, id: RouterId, link: u32, address: VirtualAddress, lent: bool) {
         let op = Op::Add {
             link,
             address,
             metric: self.owner.metric(),
+            lent,
         };
         self.step(stage, Some(id), op);
     }
@@ -544,7 +575,7 @@ impl Planner<'_> {
     fn clean(&mut self) {
         let observed = self.observed;
         let owner = self.owner;
-        let mut leaving: BTreeMap<u32, ParentConf> = self.touched.clone();
+        let mut leaving: BTreeMap<u32, ParentConf> = self.touched.parents.clone();
         for link in observed.links() {
             if !link.is_of(owner) {
                 for stray in link.addresses.iter().filter(|it| it.is_of(owner)) {
@@ -572,6 +603,36 @@ impl Planner<'_> {
         for (index, originals) in leaving {
             self.leave(index, originals);
         }
+        for index in &self.touched.lent {
+            self.take_back(*index);
+        }
+    }
+
+    /// Switches `accept_local` off again, unless somebody still needs it.
+    fn take_back(&mut self, index: u32) {
+        let observed = self.observed;
+        let Some(link) = observed.link(index) else {
+            return;
+        };
+        let marked = |other: &Link| {
+            let mark = other.mark.as_ref();
+            mark.is_some_and(|mark| mark.parent == index && mark.originals.is_some())
+        };
+        // Macvlans put it back when they leave.
+        let needed = self.is_host(link) || observed.links().any(marked);
+        if !needed && link.ipv4.get(Ipv4Key::AcceptLocal) != 0 {
+            let op = Op::Ipv4 {
+                link: index,
+                settings: vec![(Ipv4Key::AcceptLocal, 0)],
+            };
+            self.step(Stage::Restore, None, op);
+        }
+    }
+
+    /// Whether addresses on it, of ours or of another daemon, need `accept_local`.
+    fn is_host(&self, link: &Link) -> bool {
+        let theirs = |there: &Address| there.lent && !there.is_of(self.owner);
+        self.hosts.contains(&link.index) || link.addresses.iter().any(theirs)
     }
 
     fn empty(&mut self, link: &Link) {
@@ -613,7 +674,10 @@ impl Planner<'_> {
         let Some(parent) = self.observed.link(index).filter(|_| !needed) else {
             return;
         };
-        let settings = differing(&parent.ipv4, &originals.settings());
+        let mut settings = differing(&parent.ipv4, &originals.settings());
+        if self.is_host(parent) {
+            settings.retain(|(key, _)| *key != Ipv4Key::AcceptLocal);
+        }
         if !settings.is_empty() {
             let op = Op::Ipv4 {
                 link: index,

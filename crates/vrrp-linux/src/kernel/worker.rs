@@ -15,7 +15,8 @@ use vrrp_proto::types::RouterId;
 
 use super::guard::FilterGuard;
 use super::netlink::Drained;
-use super::observed::{Effect, Observed, ParentConf};
+use super::observed::{Effect, Observed};
+use super::reconcile::Touched;
 use super::standing::{Patience, Standing};
 use super::system::{Live, System};
 use super::{End, Mailbox, Notice, OwnerId};
@@ -49,7 +50,7 @@ pub(super) struct Worker<S> {
     stale: bool,
     routers: BTreeMap<RouterId, Standing>,
     /// Original settings of the parents that were changed.
-    touched: BTreeMap<u32, ParentConf>,
+    touched: Touched,
     /// What was last said about each interface.
     facts: BTreeMap<String, Option<LinkFacts>>,
     /// For steps that belong to no router.
@@ -80,7 +81,7 @@ impl<S: System> Worker<S> {
             observed: Observed::default(),
             stale: true,
             routers: BTreeMap::new(),
-            touched: BTreeMap::new(),
+            touched: Touched::default(),
             facts: BTreeMap::new(),
             patience: Patience::default(),
             started: now,

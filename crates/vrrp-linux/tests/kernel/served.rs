@@ -1,13 +1,16 @@
 //! Routers without a macvlan, for which the gate answers.
 
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use vrrp_gate::Leases;
 use vrrp_proto::desired::Desired;
 use vrrp_proto::plan::DataPlane;
 
 use crate::rig::{Lan, Namespace, Rig, active, router4, router6, virtual_address, wait_for};
-use crate::{NONE, VIP4, VIP6, has, macvlans, resolved};
+use crate::{NONE, VIP4, VIP6, has, macvlans};
 
 const FOREVER: u64 = u64::MAX;
 const MAC4: &str = "00:00:5e:00:01:33";
@@ -59,6 +62,15 @@ fn backup(lan: &Lan, routers: &[Desired; 2]) -> (Rig, Leases) {
     (rig, leases)
 }
 
+/// The MAC address that the client has learnt for `ip` after asking.
+fn resolved(client: &Namespace, ip: &str) -> Option<String> {
+    client.succeeds(&format!("ip neigh flush dev eth0; ping -c 1 -W 0.2 {ip}"));
+    let line = client.show(&format!("neigh show {ip} dev eth0"));
+    let mut words = line.split_whitespace();
+    words.find(|word| *word == "lladdr")?;
+    words.next().map(str::to_owned)
+}
+
 fn resolved_both(client: &Namespace) -> [Option<String>; 2] {
     ["192.0.2.254", "2001:db8::1:1"].map(|ip| resolved(client, ip))
 }
@@ -66,6 +78,34 @@ fn resolved_both(client: &Namespace) -> [Option<String>; 2] {
 fn forwards(lan: &Lan) -> [bool; 2] {
     ["198.51.100.2", "2001:db8:1::2"]
         .map(|ip| lan.client.succeeds(&format!("ping -c 1 -W 0.5 {ip}")))
+}
+
+fn accepts_local(lan: &Lan) -> bool {
+    lan.router.sysctl("ipv4/conf/eth0/accept_local") == "1"
+}
+
+/// Whether an owner is heard that speaks from the virtual address, which this host has, too.
+fn hears_the_owner(lan: &Lan) -> bool {
+    let open = || Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(112))).unwrap();
+    let group = Ipv4Addr::new(224, 0, 0, 18);
+    let ear = lan.router.enter(|| {
+        let ear = open();
+        ear.join_multicast_v4(&group, &Ipv4Addr::new(192, 0, 2, 11))
+            .unwrap();
+        ear
+    });
+    ear.set_read_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    lan.client.ip("addr add 192.0.2.254/32 dev lo");
+    let mouth = lan.client.enter(open);
+    let address = |ip: Ipv4Addr| SockAddr::from(SocketAddrV4::new(ip, 0));
+    mouth.bind(&address(Ipv4Addr::new(192, 0, 2, 254))).unwrap();
+    mouth
+        .set_multicast_if_v4(&Ipv4Addr::new(192, 0, 2, 100))
+        .unwrap();
+    mouth.send_to(b"advertisement", &address(group)).unwrap();
+    lan.client.ip("addr del 192.0.2.254/32 dev lo");
+    (&ear).read(&mut [0; 100]).is_ok()
 }
 
 /// Two gateways that answer from one MAC address each, and stand as they stood when they leave.
@@ -95,7 +135,9 @@ fn an_active_answers_and_a_backup_does_not() {
             assert!(has(&lan.router, vip), "{vip}");
         }
         assert_eq!(macvlans(&lan.router), NONE);
+        assert!(hears_the_owner(&lan));
         release(&mut rig, &leases, &routers);
+        wait_for(Duration::from_secs(2), || !accepts_local(&lan));
         for vip in [VIP4, VIP6[0], VIP6[1]] {
             assert!(!has(&lan.router, vip), "{vip}");
         }
@@ -218,10 +260,12 @@ fn a_successor_takes_over_what_was_left() {
     for router in &routers {
         leases.close(router.family, router.vrid);
     }
-    assert!(has(&lan.router, VIP4));
+    assert!(has(&lan.router, VIP4) && accepts_local(&lan));
     assert_eq!(resolved_both(&lan.client), [None, None]);
     let (mut rig, leases) = backup(&lan, &routers);
     assert!(!has(&lan.router, VIP4) && !has(&lan.router, VIP6[0]));
+    // The label of an address told that this was lent.
+    wait_for(Duration::from_secs(2), || !accepts_local(&lan));
     assert_eq!(resolved_both(&lan.client), [None, None]);
     take(&mut rig, &leases, &routers);
     assert_eq!(resolved(&lan.client, "192.0.2.254").as_deref(), Some(MAC4));

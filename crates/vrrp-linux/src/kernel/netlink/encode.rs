@@ -20,7 +20,7 @@ use vrrp_proto::types::is_link_local;
 
 use crate::kernel::observed::{Ipv4Key, flag};
 use crate::kernel::op::{Change, Op};
-use crate::kernel::owner::ADDRESS_PROTOCOL;
+use crate::kernel::owner::{ADDRESS_PROTOCOL, LENT};
 
 const IFLA_INET_CONF: u16 = 1;
 
@@ -136,10 +136,18 @@ pub(super) fn requests(ops: &[&Op], requests: &mut Vec<(usize, Request)>) {
                 link,
                 address,
                 metric,
-            } => push(
-                RouteNetlinkMessage::NewAddress(new_address(*link, *address, *metric)),
-                NLM_F_CREATE | NLM_F_EXCL,
-            ),
+                lent,
+            } => {
+                let mut message = new_address(*link, *address, *metric);
+                if *lent {
+                    let label = AddressAttribute::Label(LENT.to_owned());
+                    message.attributes.push(label);
+                }
+                push(
+                    RouteNetlinkMessage::NewAddress(message),
+                    NLM_F_CREATE | NLM_F_EXCL,
+                );
+            }
             Op::Remove { link, address } => {
                 push(
                     RouteNetlinkMessage::DelAddress(plain_address(*link, *address)),

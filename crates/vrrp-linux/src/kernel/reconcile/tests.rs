@@ -52,6 +52,7 @@ fn there(text: &str, owner: OwnerId) -> Address {
         protocol: ADDRESS_PROTOCOL,
         metric: owner.metric(),
         flags: 0,
+        lent: false,
     }
 }
 
@@ -151,7 +152,7 @@ fn plan_for(desired: impl IntoIterator<Item = Desired>, observed: &Observed) -> 
         &routers,
         Scope::Everything,
         observed,
-        &BTreeMap::new(),
+        &Touched::default(),
     )
 }
 
@@ -323,14 +324,17 @@ fn the_last_daemon_restores_the_parent() {
         ],
     );
     // Ours was deleted by somebody else: we still know what we changed.
-    let touched = BTreeMap::from([(
-        ETH0,
-        ParentConf {
-            arp_ignore: 0,
-            arp_announce: 1,
-            accept_local: 0,
-        },
-    )]);
+    let touched = Touched {
+        parents: BTreeMap::from([(
+            ETH0,
+            ParentConf {
+                arp_ignore: 0,
+                arp_announce: 1,
+                accept_local: 0,
+            },
+        )]),
+        ..Touched::default()
+    };
     for (links, expected) in [
         (
             vec![used_parent()],
@@ -450,8 +454,9 @@ fn a_router_that_is_served() {
     let add = "add the address 192.0.2.254/24 to eth0";
     let remove = "remove the address 192.0.2.254/24 from eth0";
     check([served(Family::Ipv4, false)], &with(&[]), &[]);
-    check([served(Family::Ipv4, true)], &with(&[]), &[add]);
-    check([served(Family::Ipv4, true)], &with(&[&ours]), &[]);
+    let lend = "set IPv4 accept_local=1 on eth0";
+    check([served(Family::Ipv4, true)], &with(&[]), &[add, lend]);
+    check([served(Family::Ipv4, true)], &with(&[&ours]), &[lend]);
     check(
         [served(Family::Ipv6, true)],
         &with(&[]),
@@ -467,7 +472,7 @@ fn a_router_that_is_served() {
         // The same without a look at the others.
         let one = [(RouterId(1), Arc::new(silent))].into();
         let alone = |observed: &Observed| {
-            let plan = plan(us(), &one, Scope::Some, observed, &BTreeMap::new());
+            let plan = plan(us(), &one, Scope::Some, observed, &Touched::default());
             steps(&plan, observed)
         };
         assert_eq!(alone(&with(&[&ours])), [remove]);
@@ -488,6 +493,74 @@ fn a_router_that_is_served() {
     }]);
     let plan = plan_for([served(Family::Ipv6, true)], &deprived);
     assert_eq!(plan.obstacles[0].1, "the kernel has no IPv6 on eth0");
+}
+
+/// With addresses on it, a parent hears what another router says from them; without, it is as it was.
+#[test]
+fn accept_local_is_lent_to_addresses_on_the_parent() {
+    let lent = |owner| Address {
+        lent: true,
+        ..there("192.0.2.254/24", owner)
+    };
+    let with = |accept_local, addresses: &[Address]| {
+        let mut link = Link {
+            addresses: addresses.to_vec(),
+            ..parent()
+        };
+        link.ipv4.set(Ipv4Key::AcceptLocal, accept_local);
+        link
+    };
+    let served = |active| Desired {
+        plane: DataPlane::Ebpf,
+        ..wanted(Family::Ipv4, active)
+    };
+    let touched = |index: Option<u32>| Touched {
+        lent: index.into_iter().collect(),
+        ..Touched::default()
+    };
+    let added = |desired: Desired, observed: &Observed, touched: &Touched| {
+        let routers = [(RouterId(1), Arc::new(desired))].into();
+        plan(us(), &routers, Scope::Everything, observed, touched).steps
+    };
+    // The address itself says that it was off; what was on before stays on.
+    let record = |steps: &[Step]| matches!(steps[0].op, Op::Add { lent: true, .. });
+    let off = observed([with(0, &[])]);
+    assert!(record(&added(served(true), &off, &touched(None))));
+    let on = observed([with(1, &[])]);
+    let kept = added(served(true), &on, &touched(None));
+    assert!(matches!(
+        kept[..],
+        [Step {
+            op: Op::Add { lent: false, .. },
+            ..
+        }]
+    ));
+    assert!(record(&added(served(true), &on, &touched(Some(ETH0)))));
+    let theirs = observed([with(
+        1,
+        &[Address {
+            ip: "192.0.2.253".parse().unwrap(),
+            ..lent(them())
+        }],
+    )]);
+    assert!(record(&added(served(true), &theirs, &touched(None))));
+
+    let give_back = "set IPv4 accept_local=0 on eth0";
+    let after = |links: Vec<Link>, index| {
+        let observed = observed(links);
+        let steps = added(served(false), &observed, &touched(index));
+        let sentences = steps.iter().map(|step| step.op.attempt(&observed));
+        sentences.collect::<Vec<_>>()
+    };
+    let remove = "remove the address 192.0.2.254/24 from eth0";
+    let ours = with(1, &[lent(us())]);
+    assert_eq!(after(vec![ours.clone()], Some(ETH0)), [remove, give_back]);
+    assert_eq!(after(vec![with(1, &[])], Some(ETH0)), [give_back]);
+    assert_eq!(after(vec![with(1, &[])], None), [""; 0]);
+    assert_eq!(after(vec![with(0, &[])], Some(ETH0)), [""; 0]);
+    assert_eq!(after(vec![with(1, &[lent(them())])], Some(ETH0)), [""; 0]);
+    let macvlan = macvlan(Family::Ipv4, them());
+    assert_eq!(after(vec![with(1, &[]), macvlan], Some(ETH0)), [""; 0]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::Worker;
 use crate::kernel::Notice;
 use crate::kernel::fence::Duties;
 use crate::kernel::netlink::Refusal;
-use crate::kernel::observed::{Address, Event, Observed, ParentConf};
+use crate::kernel::observed::{Address, Event, Ipv4Key, Link, Observed, ParentConf};
 use crate::kernel::op::{Op, Step};
 use crate::kernel::reconcile::{self, Scope, is_served};
 use crate::kernel::system::System;
@@ -175,6 +175,7 @@ impl<S: System> Worker<S> {
             } else {
                 self.correct_repairs(&steps);
             }
+            self.note_lent(&steps);
             for (step, refusal) in self.execute(&steps) {
                 self.stale = true;
                 let step = &steps[step];
@@ -312,20 +313,45 @@ impl<S: System> Worker<S> {
         refused
     }
 
-    /// Remembers how the parents of our macvlans were, and forgets parents that are left.
+    /// Remembers parents that are about to get `accept_local`.
+    fn note_lent(&mut self, steps: &[Step]) {
+        for step in steps {
+            if let Op::Ipv4 { link, settings } = &step.op
+                && settings.contains(&(Ipv4Key::AcceptLocal, 1))
+                && self
+                    .observed
+                    .link(*link)
+                    .is_some_and(|it| !it.is_of(self.owner))
+            {
+                self.touched.lent.insert(*link);
+            }
+        }
+    }
+
+    /// Remembers how the parents of our macvlans and addresses were, and forgets parents that are left.
     pub(super) fn learn(&mut self) {
         let mut parents = BTreeSet::new();
         for link in self.observed.links().filter(|link| link.is_of(self.owner)) {
             if let Some((parent, originals)) = link.originals() {
                 parents.insert(parent);
-                self.touched.entry(parent).or_insert(originals);
+                self.touched.parents.entry(parent).or_insert(originals);
             }
         }
         let observed = &self.observed;
-        self.touched.retain(|parent, originals| {
+        self.touched.parents.retain(|parent, originals| {
             observed.link(*parent).is_some_and(|link| {
                 parents.contains(parent) || ParentConf::of(&link.ipv4) != *originals
             })
+        });
+        let lends = |link: &Link| {
+            let mut addresses = link.addresses.iter();
+            addresses.any(|there| there.lent && there.is_of(self.owner))
+        };
+        let lent = observed.links().filter(|link| lends(link));
+        self.touched.lent.extend(lent.map(|link| link.index));
+        self.touched.lent.retain(|index| {
+            let link = observed.link(*index);
+            link.is_some_and(|link| lends(link) || link.ipv4.get(Ipv4Key::AcceptLocal) != 0)
         });
     }
 
@@ -421,6 +447,7 @@ fn note_done(observed: &mut Observed, stale: &mut bool, op: &Op) {
             link,
             address,
             metric,
+            lent: _,
         } if address.ip.is_ipv6() => {
             let address = Address::expected(*address, *metric);
             observed.apply(Event::Expected(*link, address));
