@@ -8,7 +8,7 @@ use crate::rival::{Orders, Rival};
 use crate::scratch::Scratch;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A running keepalived with one instance and its own configuration and pid files.
@@ -21,13 +21,25 @@ impl Keepalived {
     /// Starts it.
     #[must_use]
     pub fn start(namespace: &Namespace, orders: Orders) -> Self {
+        Self::start_with(namespace, orders, "")
+    }
+
+    /// Starts it with further lines in its `global_defs`.
+    #[must_use]
+    pub fn start_with(namespace: &Namespace, orders: Orders, globals: &str) -> Self {
         let scratch = Scratch::new("keepalived");
-        scratch.write("keepalived.conf", &config(orders));
+        scratch.write("keepalived.conf", &config(orders, globals));
         Self {
             process: launch(namespace, &scratch),
             scratch,
         }
     }
+}
+
+/// The program: `KEEPALIVED_BIN`, or Debian's.
+#[must_use]
+pub fn program() -> PathBuf {
+    std::env::var_os("KEEPALIVED_BIN").map_or_else(|| "/usr/sbin/keepalived".into(), PathBuf::from)
 }
 
 fn launch(namespace: &Namespace, scratch: &Scratch) -> Process {
@@ -46,13 +58,13 @@ fn launch(namespace: &Namespace, scratch: &Scratch) -> Process {
     ];
     Process::start(
         namespace,
-        Path::new("/usr/sbin/keepalived"),
+        &program(),
         &arguments,
         &scratch.path().join("keepalived.log"),
     )
 }
 
-fn config(orders: Orders) -> String {
+fn config(orders: Orders, globals: &str) -> String {
     let Orders {
         profile,
         priority,
@@ -87,7 +99,7 @@ fn config(orders: Orders) -> String {
         profile.virtual_prefixes().join("\n ")
     ));
     format!(
-        "global_defs {{\n router_id lab\n vrrp_version {}\n}}\nvrrp_instance lab {{\n {}\n}}\n",
+        "global_defs {{\n router_id lab\n vrrp_version {}\n {globals}\n}}\nvrrp_instance lab {{\n {}\n}}\n",
         profile.version(),
         lines.join("\n ")
     )

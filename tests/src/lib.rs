@@ -14,6 +14,7 @@
 //! * [`client`]: a host that counts what it loses; [`observer`]: all a LAN sees of its virtual router;
 //! * [`mod@flood`]: a stranger who sends as fast as he is told;
 //! * [`misfortune`], [`relay`]: a bad cable between two good ones;
+//! * [`socket`], [`priority`]: packet sockets, and who runs before whom;
 //! * [`mod@bench`]: the fixture that the conformance statements R1–R68 stand on.
 //!
 //! Everything needs root and Linux. Traffic stays inside namespaces named `vl<pid>-…`; they are removed on
@@ -32,14 +33,14 @@ pub mod netns;
 pub mod observer;
 pub mod pair;
 pub mod presence;
-mod priority;
+pub mod priority;
 pub mod process;
 pub mod profile;
 pub mod relay;
 pub mod rival;
 pub mod scratch;
 pub mod settings;
-mod socket;
+pub mod socket;
 pub mod stall;
 pub mod tester;
 pub mod topology;

@@ -6,12 +6,12 @@ use std::process::Command;
 /// Gives the calling thread a real-time priority below the daemon's, where the kernel grants one.
 ///
 /// A judge who waits for a processor measures himself.
-pub(crate) fn raise() {
+pub fn raise() {
     raise_to("5");
 }
 
 /// The same above the daemon's: for what in the world outside has a processor of its own.
-pub(crate) fn raise_above() {
+pub fn raise_above() {
     raise_to("90");
 }
 

@@ -20,18 +20,21 @@ use std::time::Duration;
 const OUTGOING: u8 = 4;
 
 /// A packet socket that sees and sends whole frames of one interface.
-pub(crate) struct PacketSocket(Socket);
+pub struct PacketSocket(Socket);
 
 /// What was received.
-pub(crate) struct Received {
-    pub(crate) at: Stamp,
-    pub(crate) outgoing: bool,
-    pub(crate) length: usize,
+pub struct Received {
+    /// When the kernel saw it.
+    pub at: Stamp,
+    /// Whether this end of the cable sent it.
+    pub outgoing: bool,
+    /// Bytes of the frame.
+    pub length: usize,
 }
 
 impl PacketSocket {
     /// Opens one on `interface` of the calling thread's namespace.
-    pub(crate) fn open(interface: &str) -> io::Result<Self> {
+    pub fn open(interface: &str) -> io::Result<Self> {
         let index = nix::net::if_::if_nametoindex(interface)?;
         let every = u16::try_from(libc::ETH_P_ALL).expect("0x0003").to_be();
         // Protocol 0 until bound: otherwise frames of every interface queue up in between.
@@ -56,7 +59,7 @@ impl PacketSocket {
     }
 
     /// As [`PacketSocket::open`], for what only the wire brings and `program` lets through; the kernel looks, not we.
-    pub(crate) fn open_filtered(interface: &str, program: &[SockFilter]) -> io::Result<Self> {
+    pub fn open_filtered(interface: &str, program: &[SockFilter]) -> io::Result<Self> {
         let socket = Self::open(interface)?;
         socket.0.attach_filter(program)?;
         // What came before the filter must not count.
@@ -69,7 +72,7 @@ impl PacketSocket {
 
     /// Opens one for carrying frames on, never seeing its own: each is preceded by the kernel's notes about checksums
     /// and segments still to be made, which [`PacketSocket::send`] of a like socket gives back to the kernel.
-    pub(crate) fn open_carrier(interface: &str) -> io::Result<Self> {
+    pub fn open_carrier(interface: &str) -> io::Result<Self> {
         let socket = Self::open(interface)?;
         for option in [libc::PACKET_VNET_HDR, libc::PACKET_IGNORE_OUTGOING] {
             let on: libc::c_int = 1;
@@ -97,7 +100,7 @@ impl PacketSocket {
     }
 
     /// One frame with its notes, if there is one now.
-    pub(crate) fn take(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    pub fn take(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match nix::sys::socket::recv(self.0.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
             Ok(length) => Ok(Some(length)),
             Err(Errno::EAGAIN | Errno::EINTR | Errno::ENETDOWN) => Ok(None),
@@ -106,14 +109,14 @@ impl PacketSocket {
     }
 
     /// Waits until there is something to receive, at most `limit`.
-    pub(crate) fn wait(&self, limit: Duration) {
+    pub fn wait(&self, limit: Duration) {
         let mut one = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         // Whatever woke us, the caller looks for itself.
         let _ = ppoll(&mut one, Some(TimeSpec::from_duration(limit)), None);
     }
 
     /// Sends frames in one call; returns how many went.
-    pub(crate) fn send_many(&self, frames: &[Vec<u8>]) -> io::Result<usize> {
+    pub fn send_many(&self, frames: &[Vec<u8>]) -> io::Result<usize> {
         let slices: Vec<[IoSlice<'_>; 1]> =
             frames.iter().map(|frame| [IoSlice::new(frame)]).collect();
         let mut headers = MultiHeaders::<LinkAddr>::preallocate(slices.len(), None);
@@ -130,7 +133,7 @@ impl PacketSocket {
     }
 
     /// Sends one frame as it is.
-    pub(crate) fn send(&self, frame: &[u8]) -> io::Result<()> {
+    pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         match self.0.send(frame) {
             // The socket remembers that the link was down and says so once, when it is up again too.
             Err(error) if error.kind() == io::ErrorKind::NetworkDown => {
@@ -141,7 +144,7 @@ impl PacketSocket {
     }
 
     /// Receives one frame, or `None` after 20 ms of silence.
-    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
         let mut control = nix::cmsg_space!(libc::timespec);
         let mut slices = [IoSliceMut::new(buffer)];
         let message = match recvmsg::<LinkAddr>(
@@ -172,14 +175,14 @@ impl PacketSocket {
 }
 
 /// Changes the MTU of the loopback back and forth: the smallest thing that needs the kernel's configuration lock.
-pub(crate) struct LinkChanger {
+pub struct LinkChanger {
     socket: Socket,
     mtu: u32,
 }
 
 impl LinkChanger {
     /// For the loopback of the calling thread's namespace.
-    pub(crate) fn loopback() -> io::Result<Self> {
+    pub fn loopback() -> io::Result<Self> {
         let socket = Socket::new(
             Domain::from(libc::AF_NETLINK),
             Type::RAW,
@@ -203,7 +206,7 @@ impl LinkChanger {
     }
 
     /// One change; returns when the kernel has answered.
-    pub(crate) fn change(&mut self) -> io::Result<()> {
+    pub fn change(&mut self) -> io::Result<()> {
         self.mtu = if self.mtu == 65_536 { 65_535 } else { 65_536 };
         let mut message: Vec<u8> = Vec::new();
         message.extend(40_u32.to_ne_bytes());

@@ -38,9 +38,38 @@ pub struct Daemon {
     pub reload_error: Option<String>,
     /// How the engine's thread is scheduled: `fifo`, `nice` or `normal`.
     pub scheduling: String,
+    /// Whether its memory is kept from being paged out.
+    #[serde(default)]
+    pub memory_locked: bool,
     /// Interfaces on which nothing takes the virtual MAC addresses off the wire if the daemon dies, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub unprotected: BTreeMap<String, String>,
+    /// How late its timers have run since it started.
+    #[serde(default)]
+    pub lateness: Lateness,
+}
+
+/// How late the timers of the engine have run: what a machine that is too busy does to advertisements.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Lateness {
+    /// A histogram; its classes do not overlap.
+    pub classes: Vec<LatenessClass>,
+    /// The worst, in microseconds.
+    pub worst_us: u64,
+    /// Times it was more than the advertisement interval of the router that was due first.
+    pub beyond_interval: u64,
+}
+
+/// One class of the histogram.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LatenessClass {
+    /// Timers in it were no later than this, in microseconds, and later than the class before; null in the last class,
+    /// which has no end.
+    pub upto_us: Option<u64>,
+    /// Timers.
+    pub count: u64,
 }
 
 /// One virtual router.

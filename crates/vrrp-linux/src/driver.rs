@@ -28,7 +28,7 @@ use thiserror::Error;
 use vrrp_gate::Leases;
 use vrrp_proto::{
     Announce, Datagram, Engine, Event, Family, Input, Instant, LinkFacts, LinkId, Output, Plan,
-    RouterId, Transmit,
+    RouterId, Transmit, Wakeup,
 };
 
 use crate::clock;
@@ -36,6 +36,8 @@ use crate::ears::{Ears, Opened, Source, bury};
 use crate::fences::Fences;
 use crate::frame;
 use crate::kernel::{Kernel, Notice, OwnerId};
+use crate::lateness::{Lateness, LatenessReport};
+use crate::outbox::Outbox;
 use crate::socket::{self, FrameSocket};
 use crate::syscall::{self, Batch, Scheduling};
 
@@ -44,11 +46,18 @@ use crate::syscall::{self, Batch, Scheduling};
 const BATCHES_A_TURN: usize = 4;
 
 /// While packets keep coming, sockets are read at most this often: a flood then comes in batches instead of waking the
-/// thread for each packet. Timers are not kept waiting.
+/// thread for each packet. Timers are not kept waiting. Timers are run at most this often as well: with hundreds of
+/// routers, what is due together leaves together, and no later than this.
 const BREATH: Duration = Duration::from_micros(250);
 
 /// Mail to the engine. When it is full the sender waits: the kernel thread and the office can, the engine never does.
 const MAILBOX: usize = 1024;
+
+/// That the engine runs late is logged at most this often; every time is counted.
+const COMPLAINTS: Duration = Duration::from_secs(60);
+
+/// RFC 9568 §5.2.7.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A socket that could not be opened is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
@@ -106,7 +115,9 @@ pub struct Driver {
 pub struct Handle {
     mail: Post,
     scheduling: Scheduling,
+    memory_locked: bool,
     lost: Arc<AtomicU64>,
+    lateness: Arc<Lateness>,
     protection: Arc<Mutex<Protection>>,
 }
 
@@ -180,11 +191,12 @@ impl Driver {
             .add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, WAKE_TIMER))
             .map_err(thread_error)?;
         let lost = Arc::new(AtomicU64::new(0));
+        let lateness = Arc::new(Lateness::default());
         let protection = Arc::new(Mutex::new(BTreeMap::new()));
         let mut turn = Turn {
             engine: Engine::new(plan, clock::now()),
             kernel: Some(kernel),
-            frames,
+            outbox: Outbox::new(frames),
             ears: Ears::new(WAKE_SOCKETS),
             deaf: false,
             retry_at: Instant::ZERO,
@@ -196,15 +208,19 @@ impl Driver {
             failing: BTreeMap::new(),
             news,
             lost: Arc::clone(&lost),
+            lateness: Arc::clone(&lateness),
+            complained: None,
             epoll,
             timer,
             armed: None,
+            ran: Instant::ZERO,
             wake,
             inbox: receiver,
             batch: Batch::default(),
             reads: [Instant::ZERO, Instant::from_nanos(u64::MAX / 2)],
             packet_id: 0,
         };
+        let memory_locked = syscall::lock_memory();
         let (told, scheduling) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("engine".into())
@@ -225,7 +241,9 @@ impl Driver {
             handle: Handle {
                 mail,
                 scheduling,
+                memory_locked,
                 lost,
+                lateness,
                 protection,
             },
             thread,
@@ -281,6 +299,18 @@ impl Handle {
         self.scheduling
     }
 
+    /// Whether the process's memory is kept from being paged out.
+    #[must_use]
+    pub const fn memory_locked(&self) -> bool {
+        self.memory_locked
+    }
+
+    /// How late the engine's timers have run.
+    #[must_use]
+    pub fn lateness(&self) -> LatenessReport {
+        self.lateness.report()
+    }
+
     /// What keeps the virtual MAC addresses of each interface off the wire when this daemon dies: `None`, its leases do;
     /// otherwise why they do not.
     #[must_use]
@@ -301,7 +331,7 @@ struct Turn {
     engine: Engine,
     /// Taken at the end.
     kernel: Option<Kernel>,
-    frames: FrameSocket,
+    outbox: Outbox,
     ears: Ears,
     /// Whether something that a router needs to hear cannot be heard, and when to try again.
     deaf: bool,
@@ -316,9 +346,14 @@ struct Turn {
     failing: BTreeMap<LinkId, io::ErrorKind>,
     news: NewsSink,
     lost: Arc<AtomicU64>,
+    lateness: Arc<Lateness>,
+    /// When it was last said that the engine is late.
+    complained: Option<Instant>,
     epoll: Epoll,
     timer: TimerFd,
     armed: Option<Instant>,
+    /// When timers were last due.
+    ran: Instant,
     wake: Arc<EventFd>,
     inbox: Receiver<Mail>,
     batch: Batch,
@@ -366,7 +401,7 @@ impl Turn {
                 return;
             }
             if ready.iter().any(|event| event.data() == WAKE_TIMER) {
-                let _ = self.timer.wait();
+                // Setting it again makes it unreadable; to read it as well would be one system call more.
                 self.armed = None;
             }
             self.run_timers();
@@ -423,7 +458,8 @@ impl Turn {
                     self.drain();
                 }
             }
-            if count == 0 {
+            self.send();
+            if count < Batch::SIZE {
                 return;
             }
         }
@@ -450,6 +486,7 @@ impl Turn {
                 self.drain();
             }
         }
+        self.send();
     }
 
     /// Handles all mail; whether it was the last.
@@ -458,6 +495,7 @@ impl Turn {
         // Bounded: more mail than fits the box at once waits for the next turn.
         for _ in 0..MAILBOX {
             let Ok(mail) = self.inbox.try_recv() else {
+                self.send();
                 return false;
             };
             let now = clock::now();
@@ -507,31 +545,62 @@ impl Turn {
                     if self.engine.is_stopped() {
                         // The kernel is told once, by the stop that follows, and removes everything in one go.
                         self.drain_with(|_, _, _| {});
+                        self.send();
                         return true;
                     }
                     self.drain();
                 }
             }
         }
+        self.send();
         let _ = self.wake.write(1);
         false
     }
 
     fn run_timers(&mut self) {
         let now = clock::now();
-        while self
-            .engine
-            .poll_timeout()
-            .is_some_and(|wakeup| wakeup.at <= now)
+        let mut first = true;
+        while let Some(wakeup) = self.engine.poll_timeout()
+            && wakeup.at <= now
         {
+            let late = now.saturating_since(wakeup.at);
+            // The first one is the latest of this turn; to look for the routers of all of them would make it later still.
+            let beyond = std::mem::take(&mut first) && self.is_beyond_interval(late, &wakeup);
+            self.lateness.note(late, beyond);
+            if beyond {
+                self.complain(now, late);
+            }
+            self.ran = now;
             self.engine.handle_timeout(now);
             self.drain();
+        }
+        self.send();
+    }
+
+    /// Whether a timer is late by more than the advertisement interval of its router.
+    fn is_beyond_interval(&self, late: Duration, wakeup: &Wakeup) -> bool {
+        late > SHORTEST_INTERVAL
+            && self
+                .engine
+                .status()
+                .find(|router| router.id == wakeup.router)
+                .is_some_and(|router| late > router.plan.interval.duration())
+    }
+
+    fn complain(&mut self, now: Instant, late: Duration) {
+        if self.complained.is_none_or(|at| now >= at + COMPLAINTS) {
+            self.complained = Some(now);
+            tracing::warn!(
+                "the engine ran {} ms late, more than an advertisement interval: this machine is too busy, or stood still",
+                late.as_millis()
+            );
         }
     }
 
     fn arm(&mut self) {
-        let at = self.engine.poll_timeout().map(|wakeup| wakeup.at);
-        if at == self.armed {
+        let due = self.engine.poll_timeout();
+        let at = due.map(|wakeup| wakeup.at.max(self.ran + BREATH));
+        if at.is_some() && at == self.armed {
             return;
         }
         let result = match at {
@@ -561,6 +630,10 @@ impl Turn {
                 Output::Transmit(transmit) => self.transmit(&transmit),
                 Output::Announce(announce) => self.announce(&announce),
                 Output::Desired(router, desired) => {
+                    if !desired.as_ref().is_some_and(|desired| desired.active) {
+                        // What a router said before it gave up must still pass.
+                        self.send();
+                    }
                     self.fences.desired(router, desired.as_ref());
                     if let Some(kernel) = &self.kernel {
                         publish(kernel, router, desired);
@@ -586,28 +659,44 @@ impl Turn {
         let lease = self
             .fences
             .sending(now, transmit.router, index, &transmit.message);
-        let result = if transmit.destination.is_multicast() {
+        if transmit.destination.is_multicast() {
             self.packet_id = self.packet_id.wrapping_add(1);
+            let id = self.packet_id;
             let mac = transmit.mac.unwrap_or(own_mac);
-            frame::advertisement(
-                mac,
-                transmit.source,
-                transmit.destination,
-                &transmit.message,
-                self.packet_id,
-            )
-            .map_or(Ok(()), |frame| self.frames.send(index, &frame))
-        } else {
-            let family = Family::of(transmit.destination);
-            self.ears.get(transmit.link, family).map_or(Ok(()), |ear| {
-                ear.protocol
-                    .send_to(transmit.source, transmit.destination, &transmit.message)
-            })
-        };
+            let (source, destination) = (transmit.source, transmit.destination);
+            self.outbox.put(transmit.link, index, lease, |frame| {
+                frame::advertisement(frame, mac, source, destination, &transmit.message, id)
+            });
+            self.send_full();
+            return;
+        }
+        let family = Family::of(transmit.destination);
+        let result = self.ears.get(transmit.link, family).map_or(Ok(()), |ear| {
+            ear.protocol
+                .send_to(transmit.source, transmit.destination, &transmit.message)
+        });
         if let Some(lease) = lease {
             lease.sent(result.is_ok());
         }
-        self.note_sending(transmit.link, result);
+        note_sending(&self.engine, &mut self.failing, transmit.link, result);
+    }
+
+    /// Sends what was decided in this turn.
+    fn send(&mut self) {
+        let Self {
+            outbox,
+            engine,
+            failing,
+            ..
+        } = self;
+        outbox.send(|link, result| note_sending(engine, failing, link, result));
+    }
+
+    /// No more waits than one system call takes.
+    fn send_full(&mut self) {
+        if self.outbox.is_full() {
+            self.send();
+        }
     }
 
     fn fence_notice(
@@ -645,29 +734,10 @@ impl Turn {
         };
         let mac = announce.mac.unwrap_or(own_mac);
         for address in &*announce.addresses {
-            if let Some(frame) = frame::announcement(mac, *address) {
-                let result = self.frames.send(index, &frame);
-                self.note_sending(announce.link, result);
-            }
-        }
-    }
-
-    /// Says that sending fails when it begins to, not each time.
-    fn note_sending(&mut self, link: LinkId, result: io::Result<()>) {
-        match result {
-            Ok(()) => {
-                self.failing.remove(&link);
-            }
-            Err(error) => {
-                if self.failing.insert(link, error.kind()) != Some(error.kind()) {
-                    let name = self
-                        .engine
-                        .links()
-                        .find(|(id, _)| *id == link)
-                        .map(|(_, name)| name.to_owned());
-                    tracing::warn!(interface = name, %error, "cannot send");
-                }
-            }
+            self.outbox.put(announce.link, index, None, |frame| {
+                frame::announcement(frame, mac, *address)
+            });
+            self.send_full();
         }
     }
 
@@ -790,6 +860,27 @@ impl Turn {
         for (link, family, index) in wanted {
             if let Some(name) = names.get(&link) {
                 self.open(link, name, index, vec![family]);
+            }
+        }
+    }
+}
+
+/// Says that sending fails when it begins to, not each time.
+fn note_sending(
+    engine: &Engine,
+    failing: &mut BTreeMap<LinkId, io::ErrorKind>,
+    link: LinkId,
+    result: io::Result<()>,
+) {
+    match result {
+        Ok(()) => {
+            failing.remove(&link);
+        }
+        Err(error) => {
+            if failing.insert(link, error.kind()) != Some(error.kind()) {
+                let mut links = engine.links();
+                let name = links.find(|(id, _)| *id == link).map(|(_, name)| name);
+                tracing::warn!(interface = name, %error, "cannot send");
             }
         }
     }

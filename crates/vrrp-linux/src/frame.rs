@@ -29,24 +29,26 @@ const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// A multicast advertisement (RFC 9568 §5.1, §7.2): TTL or hop limit 255, to the group's Ethernet address.
 ///
-/// `None` when the addresses are of two families or the message is longer than an IP packet can be.
-#[must_use]
+/// Appends the frame to `frame`. `None` when the addresses are of two families or the message is longer than an IP packet
+/// can be; what was appended is then of no use.
 pub fn advertisement(
+    frame: &mut Vec<u8>,
     mac: MacAddress,
     source: IpAddr,
     destination: IpAddr,
     message: &[u8],
     id: u16,
-) -> Option<Vec<u8>> {
+) -> Option<()> {
     match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let mut frame = ethernet(
+            let start = ethernet(
+                frame,
                 mac,
                 multicast_mac_v4(destination),
                 EtherTypes::Ipv4,
                 IPV4_LEN + message.len(),
             );
-            let mut ip = MutableIpv4Packet::new(&mut frame[ETHERNET_LEN..])?;
+            let mut ip = MutableIpv4Packet::new(&mut frame[start..])?;
             ip.set_version(4);
             ip.set_header_length(5);
             ip.set_dscp(TRAFFIC_CLASS >> 2);
@@ -60,16 +62,17 @@ pub fn advertisement(
             ip.set_payload(message);
             let checksum = ipv4_checksum(&ip.to_immutable());
             ip.set_checksum(checksum);
-            Some(frame)
+            Some(())
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let mut frame = ethernet(
+            let start = ethernet(
+                frame,
                 mac,
                 multicast_mac_v6(destination),
                 EtherTypes::Ipv6,
                 IPV6_LEN + message.len(),
             );
-            let mut ip = MutableIpv6Packet::new(&mut frame[ETHERNET_LEN..])?;
+            let mut ip = MutableIpv6Packet::new(&mut frame[start..])?;
             ipv6_header(
                 &mut ip,
                 IpNextHeaderProtocol(PROTOCOL),
@@ -78,7 +81,7 @@ pub fn advertisement(
                 message.len(),
             )?;
             ip.set_payload(message);
-            Some(frame)
+            Some(())
         }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => None,
     }
@@ -88,17 +91,18 @@ pub fn advertisement(
 ///
 /// IPv4: a gratuitous ARP request (RFC 9568 §6.4.1 with erratum 7947: the target hardware address is the same MAC).
 /// IPv6: an unsolicited Neighbor Advertisement to all nodes, R=1 S=0 O=1.
-#[must_use]
-pub fn announcement(mac: MacAddress, address: IpAddr) -> Option<Vec<u8>> {
+///
+/// Appends the frame to `frame`; `None` never happens.
+pub fn announcement(frame: &mut Vec<u8>, mac: MacAddress, address: IpAddr) -> Option<()> {
     match address {
-        IpAddr::V4(address) => gratuitous_arp(mac, address),
-        IpAddr::V6(address) => neighbor_advertisement(mac, address),
+        IpAddr::V4(address) => gratuitous_arp(frame, mac, address),
+        IpAddr::V6(address) => neighbor_advertisement(frame, mac, address),
     }
 }
 
-fn gratuitous_arp(mac: MacAddress, address: Ipv4Addr) -> Option<Vec<u8>> {
-    let mut frame = ethernet(mac, MacAddr::broadcast(), EtherTypes::Arp, ARP_LEN);
-    let mut arp = MutableArpPacket::new(&mut frame[ETHERNET_LEN..])?;
+fn gratuitous_arp(frame: &mut Vec<u8>, mac: MacAddress, address: Ipv4Addr) -> Option<()> {
+    let start = ethernet(frame, mac, MacAddr::broadcast(), EtherTypes::Arp, ARP_LEN);
+    let mut arp = MutableArpPacket::new(&mut frame[start..])?;
     arp.set_hardware_type(ArpHardwareTypes::Ethernet);
     arp.set_protocol_type(EtherTypes::Ipv4);
     arp.set_hw_addr_len(6);
@@ -108,17 +112,18 @@ fn gratuitous_arp(mac: MacAddress, address: Ipv4Addr) -> Option<Vec<u8>> {
     arp.set_sender_proto_addr(address);
     arp.set_target_hw_addr(pnet_mac(mac));
     arp.set_target_proto_addr(address);
-    Some(frame)
+    Some(())
 }
 
-fn neighbor_advertisement(mac: MacAddress, address: Ipv6Addr) -> Option<Vec<u8>> {
-    let mut frame = ethernet(
+fn neighbor_advertisement(frame: &mut Vec<u8>, mac: MacAddress, address: Ipv6Addr) -> Option<()> {
+    let start = ethernet(
+        frame,
         mac,
         multicast_mac_v6(ALL_NODES),
         EtherTypes::Ipv6,
         IPV6_LEN + NA_LEN,
     );
-    let mut ip = MutableIpv6Packet::new(&mut frame[ETHERNET_LEN..])?;
+    let mut ip = MutableIpv6Packet::new(&mut frame[start..])?;
     ipv6_header(
         &mut ip,
         IpNextHeaderProtocols::Icmpv6,
@@ -138,17 +143,25 @@ fn neighbor_advertisement(mac: MacAddress, address: Ipv6Addr) -> Option<Vec<u8>>
     }]);
     let checksum = icmpv6_checksum(&Icmpv6Packet::new(na.packet())?, &address, &ALL_NODES);
     na.set_checksum(checksum);
-    Some(frame)
+    Some(())
 }
 
-fn ethernet(source: MacAddress, destination: MacAddr, kind: EtherType, payload: usize) -> Vec<u8> {
-    let mut frame = vec![0; ETHERNET_LEN + payload];
-    if let Some(mut ethernet) = MutableEthernetPacket::new(&mut frame) {
+/// Appends a header and room for its payload, and returns where that begins.
+fn ethernet(
+    frame: &mut Vec<u8>,
+    source: MacAddress,
+    destination: MacAddr,
+    kind: EtherType,
+    payload: usize,
+) -> usize {
+    let start = frame.len();
+    frame.resize(start + ETHERNET_LEN + payload, 0);
+    if let Some(mut ethernet) = MutableEthernetPacket::new(&mut frame[start..]) {
         ethernet.set_source(pnet_mac(source));
         ethernet.set_destination(destination);
         ethernet.set_ethertype(kind);
     }
-    frame
+    start + ETHERNET_LEN
 }
 
 fn ipv6_header(
@@ -201,7 +214,9 @@ mod tests {
     #[test]
     fn an_ipv4_advertisement() {
         // RFC 9568 §5.1.1
-        let frame = advertisement(
+        let mut frame = Vec::new();
+        advertisement(
+            &mut frame,
             vmac(Family::Ipv4),
             "192.0.2.11".parse().unwrap(),
             Family::Ipv4.group(),
@@ -223,7 +238,9 @@ mod tests {
     #[test]
     fn an_ipv6_advertisement() {
         // RFC 9568 §5.1.2
-        let frame = advertisement(
+        let mut frame = Vec::new();
+        advertisement(
+            &mut frame,
             vmac(Family::Ipv6),
             "fe80::11".parse().unwrap(),
             Family::Ipv6.group(),
@@ -239,7 +256,13 @@ mod tests {
     #[test]
     fn a_gratuitous_arp() {
         // RFC 9568 §6.4.2, erratum 7949
-        let frame = announcement(vmac(Family::Ipv4), "192.0.2.254".parse().unwrap()).unwrap();
+        let mut frame = Vec::new();
+        announcement(
+            &mut frame,
+            vmac(Family::Ipv4),
+            "192.0.2.254".parse().unwrap(),
+        )
+        .unwrap();
         assert_eq!(
             hex(&frame),
             "ffffffffffff00005e0001330806000108000604000100005e000133c00002fe00005e000133c00002fe"
@@ -249,7 +272,8 @@ mod tests {
     #[test]
     fn an_unsolicited_neighbor_advertisement() {
         // RFC 9568 §6.4.2; RFC 4861 §4.4
-        let frame = announcement(vmac(Family::Ipv6), "fe80::1".parse().unwrap()).unwrap();
+        let mut frame = Vec::new();
+        announcement(&mut frame, vmac(Family::Ipv6), "fe80::1".parse().unwrap()).unwrap();
         assert_eq!(hex(&frame[..14]), "33330000000100005e00023386dd");
         assert_eq!(hex(&frame[14..22]), "6c00000000203aff");
         assert_eq!(frame[54], 136);
@@ -273,6 +297,7 @@ mod tests {
     fn two_families_in_one_packet_are_refused() {
         assert_eq!(
             advertisement(
+                &mut Vec::new(),
                 vmac(Family::Ipv4),
                 "192.0.2.11".parse().unwrap(),
                 Family::Ipv6.group(),

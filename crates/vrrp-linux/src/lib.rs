@@ -6,7 +6,9 @@
 //! | [`socket`], [`frame`] | packets in and out |
 //! | `ears`, `claim` | sockets of each interface, opened and closed off the engine's thread; claims of our addresses |
 //! | [`kernel`] | macvlans, addresses, sysctls and filters, reconciled with what the engine wants |
+//! | `outbox` | frames that leave together |
 //! | `fences` | leases of virtual MAC addresses, which end when the engine falls silent |
+//! | [`lateness`] | how late the engine's timers run |
 //! | [`clock`] | time |
 
 mod claim;
@@ -17,6 +19,8 @@ mod fences;
 pub mod frame;
 pub mod fuzz;
 pub mod kernel;
+pub mod lateness;
+mod outbox;
 pub mod socket;
 mod syscall;
 

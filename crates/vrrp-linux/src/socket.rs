@@ -162,13 +162,17 @@ impl FrameSocket {
         Ok(Self { socket })
     }
 
-    /// Sends `frame` on the interface with this number.
+    /// Sends frames, each on the interface with its number, until one cannot be sent, and returns how many were. More than
+    /// [`Self::BATCH`] are not looked at.
     ///
     /// # Errors
-    /// As the kernel says: the interface is down or gone, or its queue is full.
-    pub fn send(&self, index: u32, frame: &[u8]) -> io::Result<()> {
-        syscall::send_frame(&self.socket, index, frame)
+    /// About the first frame, as the kernel says: its interface is down or gone, or its queue is full.
+    pub fn send<'a>(&self, frames: impl Iterator<Item = (u32, &'a [u8])>) -> io::Result<usize> {
+        syscall::send_frames(&self.socket, frames)
     }
+
+    /// Frames that one call takes.
+    pub const BATCH: usize = syscall::BATCH;
 }
 
 /// A source of IPv6 control data, for [`Batch`].

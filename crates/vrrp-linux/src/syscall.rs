@@ -17,8 +17,8 @@ use socket2::{SockAddr, Socket};
 
 use crate::socket::Ipv6Info;
 
-/// Datagrams read by one system call.
-const BATCH: usize = 64;
+/// Datagrams read and frames sent by one system call.
+pub(crate) const BATCH: usize = 64;
 /// Longest message we look at; VRRPv2 with 255 addresses has 1,056 bytes. The rest of a longer one is cut off, and its
 /// length is then wrong.
 const MESSAGE: usize = 2048;
@@ -70,6 +70,9 @@ impl std::fmt::Debug for Batch {
 unsafe impl Send for Batch {}
 
 impl Batch {
+    /// Datagrams it takes.
+    pub(crate) const SIZE: usize = BATCH;
+
     /// Fills the batch from `fd` without blocking; the number of datagrams, 0 when none is queued.
     pub(crate) fn receive(&mut self, fd: RawFd) -> io::Result<usize> {
         for slot in 0..BATCH {
@@ -344,28 +347,41 @@ unsafe fn put_control<T>(
     }
 }
 
-/// Sends a frame on the interface with this number.
-pub(crate) fn send_frame(socket: &Socket, index: u32, frame: &[u8]) -> io::Result<()> {
-    // SAFETY: zeros are a valid sockaddr_ll.
-    let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
-    address.sll_family = libc::AF_PACKET as libc::c_ushort;
-    address.sll_ifindex = libc::c_int::try_from(index).unwrap_or(0);
-    // SAFETY: frame and address are valid for their lengths; the kernel only reads them.
+/// Sends frames, each on the interface with its number, and returns how many the kernel took.
+pub(crate) fn send_frames<'a>(
+    socket: &Socket,
+    frames: impl Iterator<Item = (u32, &'a [u8])>,
+) -> io::Result<usize> {
+    // SAFETY: all of these are plain data for which zeros are valid.
+    let (mut addresses, mut vectors, mut headers): (
+        [libc::sockaddr_ll; BATCH],
+        [libc::iovec; BATCH],
+        [libc::mmsghdr; BATCH],
+    ) = unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed()) };
+    let mut count: libc::c_uint = 0;
+    let slots = addresses.iter_mut().zip(&mut vectors).zip(&mut headers);
+    for ((index, frame), ((address, vector), header)) in frames.zip(slots) {
+        address.sll_family = libc::AF_PACKET as libc::c_ushort;
+        address.sll_ifindex = libc::c_int::try_from(index).unwrap_or(0);
+        vector.iov_base = frame.as_ptr().cast_mut().cast();
+        vector.iov_len = frame.len();
+        header.msg_hdr.msg_name = (&raw mut *address).cast();
+        header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+        header.msg_hdr.msg_iov = vector;
+        header.msg_hdr.msg_iovlen = 1;
+        count += 1;
+    }
+    // SAFETY: the first `count` headers point to an address, a vector and a frame that outlive the call; the kernel only
+    // reads those, and writes lengths into the headers.
     let sent = unsafe {
-        libc::sendto(
+        libc::sendmmsg(
             socket.as_raw_fd(),
-            frame.as_ptr().cast(),
-            frame.len(),
+            headers.as_mut_ptr(),
+            count,
             libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-            (&raw const address).cast(),
-            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
         )
     };
-    if sent < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
 /// Asks the interface with this number to let in frames to `mac` as well, or no longer, for as long as the packet socket
@@ -438,4 +454,20 @@ pub(crate) fn schedule_first(priority: libc::c_int) -> Scheduling {
         return Scheduling::Nice;
     }
     Scheduling::Normal
+}
+
+/// Keeps what this process uses in memory from being paged out: a machine that is short of memory must not make the
+/// engine wait for a disk. What is not used yet takes none. Whether it is allowed to.
+#[must_use]
+pub(crate) fn lock_memory() -> bool {
+    let all = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // Under a limit, memory that is locked later would be refused, and a process that is refused memory dies.
+    // SAFETY: `all` is valid for the first call; the second has no pointers.
+    unsafe {
+        libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const all) == 0
+            && libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) == 0
+    }
 }

@@ -328,9 +328,7 @@ impl Slot {
             return;
         };
         self.since = now;
-        if to != Role::Backup || from != Role::Initialize {
-            self.followed = None;
-        }
+        self.followed = None;
         if to == Role::Active {
             self.statistics.master_transitions += 1;
         }

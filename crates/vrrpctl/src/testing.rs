@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use vrrp_control::{
-    ActiveRouter, Daemon, EventRecord, GlobalCounters, PriorityStatus, RouterCounters,
+    ActiveRouter, Daemon, EventRecord, GlobalCounters, Lateness, PriorityStatus, RouterCounters,
     RouterReport, StatusReport,
 };
 
@@ -128,7 +128,9 @@ pub(crate) fn report() -> StatusReport {
             config_loaded: "2026-11-18T10:00:00Z".into(),
             reload_error: Some("/etc/vrrpd/vrrpd.toml:7:12: priority is 1 to 255, not 300".into()),
             scheduling: "fifo".into(),
+            memory_locked: true,
             unprotected: BTreeMap::new(),
+            lateness: Lateness::default(),
         },
         routers: vec![lan4, lan6, voice6, guest4],
         statistics: GlobalCounters::default(),

@@ -254,11 +254,13 @@ fn status_source(config: &Path, engine: Handle, loaded: Arc<Mutex<Loaded>>) -> S
             config_loaded: timestamp(loaded.at),
             reload_error: loaded.error.clone(),
             scheduling: engine.scheduling().name().into(),
+            memory_locked: engine.memory_locked(),
             unprotected: engine
                 .protection()
                 .into_iter()
                 .filter_map(|(interface, why)| Some((interface, why?)))
                 .collect(),
+            lateness: report::lateness(&engine.lateness()),
         };
         Some(StatusReport {
             version: vrrp_control::VERSION,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use vrrp_control::{ActiveRouter, PriorityStatus, RouterReport};
+use vrrp_control::{ActiveRouter, Lateness, LatenessClass, PriorityStatus, RouterReport};
+use vrrp_linux::lateness::{BOUNDS, LatenessReport};
 use vrrp_proto::router::Role;
 use vrrp_proto::{ChecksumForm, Dialect, Engine, Family, Instant, RouterId, RouterStatus};
 
@@ -12,6 +13,19 @@ use crate::office::timestamp;
 /// Wall-clock times of the last role changes: read off once, so that an answer does not depend on when it was asked.
 #[derive(Debug, Default)]
 pub(crate) struct Times(BTreeMap<RouterId, (Instant, SystemTime)>);
+
+/// How late the engine's timers ran.
+pub(crate) fn lateness(report: &LatenessReport) -> Lateness {
+    let bounds = BOUNDS.iter().copied().map(Some).chain([None]);
+    Lateness {
+        classes: bounds
+            .zip(report.classes)
+            .map(|(upto_us, count)| LatenessClass { upto_us, count })
+            .collect(),
+        worst_us: u64::try_from(report.worst.as_micros()).unwrap_or(u64::MAX),
+        beyond_interval: report.beyond_interval,
+    }
+}
 
 /// All routers, in the order of the configuration.
 pub(crate) fn routers(engine: &Engine, now: Instant, times: &mut Times) -> Vec<RouterReport> {

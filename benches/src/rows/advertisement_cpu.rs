@@ -1,0 +1,212 @@
+//! What advertisements cost both sides: 250 and 1,000 routers at 100 ms, 1,000 at 10 ms, 10,000 at a second.
+
+use super::Row;
+use crate::duel::millis;
+use crate::effort::Effort;
+use crate::fleet::{Fleet, Orders};
+use crate::ground::Ground;
+use crate::maker::Maker;
+use crate::measure::{Figure, Goal, Measure};
+use crate::sniff::{Heard, Interest, Sniff};
+use crate::{usage, witness};
+use std::time::Duration;
+use vrrp_lab::clock::ms;
+
+pub(crate) const ROW: Row = Row {
+    name: "advertisement-cpu",
+    about: "Routers at 100 ms on four cables (250 on one), one daemon Active, one Backup, no switch between them: the \
+            scheduler's account of all threads of either side, by advertisement on the wire. A sender pays the way through \
+            the cable into the receiver's socket, too. Ours and keepalived in turn.",
+    run: ordinary,
+};
+
+pub(crate) const FAST: Row = Row {
+    name: "fast-1000",
+    about: "1,000 routers at 10 ms, 100,000 advertisements a second, on four cables, both sides on the same machine. Of \
+            four routers, one on each cable, every advertisement is looked at: 1.5 intervals apart or more is a missed tick.",
+    run: fast,
+};
+
+pub(crate) const SLOW: Row = Row {
+    name: "slow-10000",
+    about: "10,000 routers at one second on forty cables.",
+    run: slow,
+};
+
+/// What one look at a pair of fleets found.
+struct Look {
+    /// Of the sender and the receiver.
+    used: [Duration; 2],
+    softirq: Duration,
+    span: Duration,
+    adverts: u64,
+    /// What the receiving side sent: zero, unless it believes to be Active.
+    answered: u64,
+    missed: usize,
+    worst: Duration,
+    stalled: bool,
+}
+
+impl Look {
+    fn percent(&self, side: usize) -> f64 {
+        self.used[side].as_secs_f64() * 100.0 / self.span.as_secs_f64()
+    }
+
+    fn micros(&self, side: usize) -> f64 {
+        self.used[side].as_secs_f64() * 1e6 / self.adverts.max(1) as f64
+    }
+}
+
+fn ordinary(effort: &Effort) -> Vec<Measure> {
+    let mut measures = Vec::new();
+    let span = effort.span(10, 30);
+    let makers = Maker::ours_and(&[Maker::Keepalived]);
+    for (parents, rounds) in [(1, effort.trials(1, 3)), (4, effort.trials(2, 4))] {
+        let count = usize::from(parents) * 250;
+        let mut sending = Measure::new(format!("{count} routers, sending"), "µs per advertisement")
+            .goal(Goal::most(Figure::P50, 3.0).times(4.0));
+        let mut receiving = Measure::new(
+            format!("{count} routers, receiving"),
+            "µs per advertisement",
+        )
+        .goal(Goal::most(Figure::P50, 2.0).times(4.0));
+        let mut softirq = Measure::new(
+            format!("{count} routers, softirqs of the whole machine"),
+            "µs per advertisement",
+        );
+        let mut turns = Maker::order(&makers, rounds);
+        if parents == 4 {
+            turns.push(Maker::KeepalivedPlain);
+        }
+        for maker in turns {
+            let look = look(&orders(maker, parents, 250, ms(100)), span, false);
+            sending.add(maker, look.micros(0), look.stalled);
+            receiving.add(maker, look.micros(1), look.stalled);
+            let micros = look.softirq.as_secs_f64() * 1e6 / look.adverts.max(1) as f64;
+            softirq.add(maker, micros, look.stalled);
+        }
+        softirq.note("ticks of 10 ms over both processors; contained in the figures above where a daemon's thread ran them");
+        measures.extend([sending, receiving, softirq]);
+    }
+    measures
+}
+
+fn fast(effort: &Effort) -> Vec<Measure> {
+    let span = effort.span(10, 30);
+    let mut sending = Measure::new("sending", "% of a processor");
+    let mut receiving = Measure::new("receiving", "% of a processor");
+    let mut both = Measure::new("both", "% of a processor").goal(Goal::most(Figure::P50, 45.0));
+    let mut lost =
+        Measure::new("missed ticks of four routers", "ticks").goal(Goal::most(Figure::Max, 0.0));
+    let mut worst =
+        Measure::new("longest time between two advertisements of a router", "ms").bound("10 ms");
+    let mut rate =
+        Measure::new("advertisements sent, of those due", "%").goal(Goal::least(Figure::Min, 99.9));
+    let mut takeovers = Measure::new("advertisements of the Backup", "packets")
+        .goal(Goal::most(Figure::Max, 0.0))
+        .bound("0");
+    let mut turns = Maker::order(&Maker::planes(), effort.trials(1, 2));
+    turns.push(Maker::Keepalived);
+    turns.extend(Maker::order(&Maker::planes(), 1));
+    for maker in turns {
+        let orders = orders(maker, 4, 250, ms(10));
+        let look = look(&orders, span, true);
+        sending.add(maker, look.percent(0), look.stalled);
+        receiving.add(maker, look.percent(1), look.stalled);
+        both.add(maker, look.percent(0) + look.percent(1), look.stalled);
+        lost.add(maker, look.missed as f64, look.stalled);
+        worst.add(maker, millis(look.worst), look.stalled);
+        let due = orders.count() as f64 * look.span.as_secs_f64() / orders.interval.as_secs_f64();
+        rate.add(maker, look.adverts as f64 * 100.0 / due, look.stalled);
+        takeovers.add(maker, look.answered as f64, look.stalled);
+    }
+    vec![sending, receiving, both, rate, lost, worst, takeovers]
+}
+
+fn slow(effort: &Effort) -> Vec<Measure> {
+    let span = effort.span(10, 30);
+    let mut sending =
+        Measure::new("sending", "% of a processor").goal(Goal::most(Figure::P50, 5.0));
+    let mut receiving =
+        Measure::new("receiving", "% of a processor").goal(Goal::most(Figure::P50, 5.0));
+    let mut takeovers = Measure::new("advertisements of the Backup", "packets")
+        .goal(Goal::most(Figure::Max, 0.0))
+        .bound("0");
+    for maker in Maker::order(&Maker::planes(), effort.trials(1, 2)) {
+        let look = look(&orders(maker, 40, 250, ms(1000)), span, false);
+        sending.add(maker, look.percent(0), look.stalled);
+        receiving.add(maker, look.percent(1), look.stalled);
+        takeovers.add(maker, look.answered as f64, look.stalled);
+    }
+    vec![sending, receiving, takeovers]
+}
+
+fn orders(maker: Maker, parents: u8, each: u8, interval: Duration) -> Orders {
+    Orders {
+        maker,
+        parents,
+        each,
+        priority: 200,
+        interval,
+        changed: false,
+    }
+}
+
+fn look(orders: &Orders, span: Duration, ticks: bool) -> Look {
+    let ground = Ground::direct(orders.parents);
+    let active = Fleet::active(&ground, 0, *orders);
+    let backup = Fleet::backup(
+        &ground,
+        1,
+        Orders {
+            priority: 100,
+            ..*orders
+        },
+    );
+    // Announcements come in bursts for some seconds.
+    std::thread::sleep(ms(3500));
+    let pids = [0, 1].map(|index| usage::pids(&ground.routers[index]));
+    let sniffs: Vec<Sniff> = (0..orders.parents)
+        .filter(|_| ticks)
+        .map(|parent| {
+            let (namespace, interface) = ground.ear(0, parent);
+            Sniff::start(namespace, &interface, Interest::AdvertsOf(1 + parent * 60))
+        })
+        .collect();
+    let count = |index: usize| {
+        let (at, packets) = usage::packets(&ground.routers[index]);
+        let sent = packets
+            .iter()
+            .filter(|(name, _)| name.starts_with("eth"))
+            .map(|(_, [_, sent])| sent)
+            .sum::<u64>();
+        (at, sent)
+    };
+    let used = || [0, 1].map(|index: usize| usage::run_time(&pids[index]));
+    let (before, quiet, (from, first), (_, silent)) =
+        (used(), usage::softirq(), count(0), count(1));
+    std::thread::sleep(span);
+    let (after, loud, (until, last), (_, spoken)) = (used(), usage::softirq(), count(0), count(1));
+    let mut worst = Duration::ZERO;
+    let mut missed = 0;
+    for sniff in &sniffs {
+        let adverts = sniff.since(from, |heard: &Heard| heard.claim().map(|_| heard.at));
+        let gaps = adverts.windows(2).map(|pair| pair[1].since(pair[0]));
+        for gap in gaps {
+            worst = worst.max(gap);
+            missed += usize::from(gap >= orders.interval * 3 / 2);
+        }
+        missed += usize::from(adverts.len() < 2);
+    }
+    drop((active, backup));
+    Look {
+        used: [0, 1].map(|side| after[side].saturating_sub(before[side])),
+        softirq: loud.saturating_sub(quiet),
+        span: until.since(from),
+        adverts: last - first,
+        answered: spoken - silent,
+        missed,
+        worst,
+        stalled: witness::stalled(from, until),
+    }
+}

@@ -1,0 +1,75 @@
+//! The rows of the table, one file each.
+
+mod advertisement_cpu;
+mod codec;
+mod crash_gap;
+mod false_failovers;
+mod fenced;
+mod flood;
+mod handover;
+mod lateness;
+mod memory;
+mod reload;
+mod rtnl;
+mod size;
+mod start;
+mod stop;
+mod takeover;
+
+use crate::effort::Effort;
+use crate::machine::Watch;
+use crate::measure::Measure;
+use crate::report::Report;
+use crate::witness;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A row: what it is called, what it measures, and how.
+pub struct Row {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What is done, in a sentence or two.
+    pub about: &'static str,
+    pub(crate) run: fn(&Effort) -> Vec<Measure>,
+}
+
+/// All of them, in the order of the table.
+#[must_use]
+pub fn rows() -> Vec<Row> {
+    vec![
+        advertisement_cpu::ROW,
+        advertisement_cpu::FAST,
+        advertisement_cpu::SLOW,
+        takeover::ROW,
+        stop::ROW,
+        reload::ROW,
+        handover::ROW,
+        crash_gap::ROW,
+        false_failovers::ROW,
+        fenced::ROW,
+        lateness::ROW,
+        rtnl::ROW,
+        flood::ROW,
+        memory::ROW,
+        start::ROW,
+        codec::ROW,
+        size::ROW,
+    ]
+}
+
+impl Row {
+    /// Runs it and puts what came of it into the report; `false` if it could not be run to its end.
+    pub fn play(&self, effort: &Effort, report: &mut Report) -> bool {
+        witness::watch();
+        let watch = Watch::start();
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.run)(effort))).map_err(|panic| {
+            let said = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            said.unwrap_or_default().chars().take(400).collect()
+        });
+        let sound = outcome.is_ok();
+        report.put(self.name, watch.stop(effort.quick), outcome);
+        sound
+    }
+}
