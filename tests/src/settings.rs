@@ -7,6 +7,12 @@ use std::fmt::{self, Display};
 /// can be run on either.
 pub const DATA_PLANE: &str = "VRRPD_DATA_PLANE";
 
+/// Whether that is the program on the interface.
+#[must_use]
+pub fn without_macvlan() -> bool {
+    std::env::var(DATA_PLANE).is_ok_and(|plane| plane == "ebpf")
+}
+
 /// One `[virtual-router.NAME]` table.
 #[derive(Clone, Debug)]
 pub struct Router {

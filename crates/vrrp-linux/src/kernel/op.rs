@@ -75,8 +75,8 @@ pub(super) enum Op {
         link: u32,
         address: VirtualAddress,
         metric: u32,
-        /// Whether to write down, with it, that `accept_local` of the link is only lent.
-        lent: bool,
+        /// What is written down with it.
+        label: Option<String>,
     },
     Remove {
         link: u32,

@@ -32,7 +32,7 @@ use vrrp_proto::types::{Family, MacAddress, RouterId};
 
 use super::observed::{Address, Ipv4Conf, Ipv4Key, Ipv6Key, Kind, Link, Observed, ParentConf};
 use super::op::{Change, Op, Stage, Step, address};
-use super::owner::{Mark, OwnerId};
+use super::owner::{Mark, OwnerId, label};
 
 /// `IN6_ADDR_GEN_MODE_NONE`
 const NO_ADDRESS_GENERATION: u8 = 1;
@@ -200,7 +200,7 @@ impl Planner<'_> {
             );
         };
         match desired.mac {
-            None => self.guest(id, desired, parent, desired.active, false),
+            None => self.guest(id, desired, parent, desired.active, None),
             Some(_) if is_served(desired) => self.served(id, desired, parent),
             Some(mac) => self.macvlan(id, desired, parent, mac),
         }
@@ -219,7 +219,8 @@ impl Planner<'_> {
         }
         let holds = desired.active && desired.accept && !desired.owner;
         let lent = holds && desired.family == Family::Ipv4 && self.lend(id, parent);
-        self.guest(id, desired, parent, holds, lent);
+        let label = if lent { label(&parent.name) } else { None };
+        self.guest(id, desired, parent, holds, label);
     }
 
     /// Addresses on this link need `accept_local`; whether it is off without them.
@@ -239,7 +240,14 @@ impl Planner<'_> {
     }
 
     /// Addresses on the interface itself, if it `holds` them.
-    fn guest(&mut self, id: RouterId, desired: &Desired, parent: &Link, holds: bool, lent: bool) {
+    fn guest(
+        &mut self,
+        id: RouterId,
+        desired: &Desired,
+        parent: &Link,
+        holds: bool,
+        label: Option<String>,
+    ) {
         for wanted in &desired.addresses {
             if !holds {
                 self.released.insert((parent.index, wanted.ip), id);
@@ -247,7 +255,7 @@ impl Planner<'_> {
             }
             self.guests.insert((parent.index, wanted.ip));
             match find(parent, wanted.ip) {
-                None => self.add(Stage::Take, id, parent.index, *wanted, lent),
+                None => self.add(Stage::Take, id, parent.index, *wanted, label.clone()),
                 // A real address with another prefix length serves as well, and is not ours to change.
                 Some(there) if !there.is_of(self.owner) => {}
                 Some(there) if there.prefix_len == wanted.prefix_len => {
@@ -261,7 +269,7 @@ impl Planner<'_> {
                         address: address(there.ip, there.prefix_len),
                     };
                     self.step(Stage::Release, Some(id), op);
-                    self.add(Stage::Take, id, parent.index, *wanted, lent);
+                    self.add(Stage::Take, id, parent.index, *wanted, label.clone());
                 }
             }
         }
@@ -538,19 +546,26 @@ impl Planner<'_> {
                 it.ip == wanted.ip && it.prefix_len == wanted.prefix_len && it.is_of(self.owner)
             });
             match there {
-                None => self.add(take, id, link.index, *wanted, false),
+                None => self.add(take, id, link.index, *wanted, None),
                 Some(there) if there.is_tentative() => self.plan.waiting.push(id),
                 Some(_) => {}
             }
         }
     }
 
-    fn add(&mut self, stage: Stage, id: RouterId, link: u32, address: VirtualAddress, lent: bool) {
+    fn add(
+        &mut self,
+        stage: Stage,
+        id: RouterId,
+        link: u32,
+        address: VirtualAddress,
+        label: Option<String>,
+    ) {
         let op = Op::Add {
             link,
             address,
             metric: self.owner.metric(),
-            lent,
+            label,
         };
         self.step(stage, Some(id), op);
     }

@@ -10,7 +10,7 @@ use super::Refusal;
 use crate::kernel::observed::{
     Address, Event, Ipv4Conf, Ipv4Key, Ipv6Conf, Ipv6Key, Kind, Link, Lower,
 };
-use crate::kernel::owner::{LENT, Mark};
+use crate::kernel::owner::{Mark, is_lent};
 
 /// The multicast group for changes of nftables.
 pub(super) const NFNLGRP_NFTABLES: u32 = 7;
@@ -229,7 +229,7 @@ fn address(payload: &[u8]) -> Option<(u32, Address)> {
         match kind {
             IFA_LOCAL => local = ip_of(value),
             IFA_ADDRESS => peer = ip_of(value),
-            IFA_LABEL => lent = value.strip_suffix(&[0]) == Some(LENT.as_bytes()),
+            IFA_LABEL => lent = is_lent(value),
             IFA_FLAGS => flags = u32_of(value)?,
             IFA_RT_PRIORITY => metric = u32_of(value)?,
             IFA_PROTO => protocol = value.first().copied()?,
@@ -237,7 +237,7 @@ fn address(payload: &[u8]) -> Option<(u32, Address)> {
         }
     }
     // IPv6 has a local address of its own on point-to-point links only.
-    let address = Address {
+    let mut address = Address {
         ip: local.or(peer)?,
         prefix_len,
         protocol,
@@ -245,6 +245,8 @@ fn address(payload: &[u8]) -> Option<(u32, Address)> {
         flags,
         lent,
     };
+    // Strangers may have the same idea.
+    address.lent &= address.is_virtual();
     Some((link, address))
 }
 

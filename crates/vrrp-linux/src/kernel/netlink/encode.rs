@@ -20,7 +20,7 @@ use vrrp_proto::types::is_link_local;
 
 use crate::kernel::observed::{Ipv4Key, flag};
 use crate::kernel::op::{Change, Op};
-use crate::kernel::owner::{ADDRESS_PROTOCOL, LENT};
+use crate::kernel::owner::ADDRESS_PROTOCOL;
 
 const IFLA_INET_CONF: u16 = 1;
 
@@ -136,13 +136,11 @@ pub(super) fn requests(ops: &[&Op], requests: &mut Vec<(usize, Request)>) {
                 link,
                 address,
                 metric,
-                lent,
+                label,
             } => {
                 let mut message = new_address(*link, *address, *metric);
-                if *lent {
-                    let label = AddressAttribute::Label(LENT.to_owned());
-                    message.attributes.push(label);
-                }
+                let label = label.clone().map(AddressAttribute::Label);
+                message.attributes.extend(label);
                 push(
                     RouteNetlinkMessage::NewAddress(message),
                     NLM_F_CREATE | NLM_F_EXCL,

@@ -523,7 +523,7 @@ fn accept_local_is_lent_to_addresses_on_the_parent() {
         plan(us(), &routers, Scope::Everything, observed, touched).steps
     };
     // The address itself says that it was off; what was on before stays on.
-    let record = |steps: &[Step]| matches!(steps[0].op, Op::Add { lent: true, .. });
+    let record = |steps: &[Step]| matches!(steps[0].op, Op::Add { label: Some(_), .. });
     let off = observed([with(0, &[])]);
     assert!(record(&added(served(true), &off, &touched(None))));
     let on = observed([with(1, &[])]);
@@ -531,7 +531,7 @@ fn accept_local_is_lent_to_addresses_on_the_parent() {
     assert!(matches!(
         kept[..],
         [Step {
-            op: Op::Add { lent: false, .. },
+            op: Op::Add { label: None, .. },
             ..
         }]
     ));

@@ -447,7 +447,7 @@ fn note_done(observed: &mut Observed, stale: &mut bool, op: &Op) {
             link,
             address,
             metric,
-            lent: _,
+            label: _,
         } if address.ip.is_ipv6() => {
             let address = Address::expected(*address, *metric);
             observed.apply(Event::Expected(*link, address));
