@@ -102,6 +102,9 @@ pub struct RouterReport {
     pub addresses: Vec<String>,
     /// The MAC address that answers for them; null while that is the interface's own.
     pub virtual_mac: Option<String>,
+    /// Who takes the frames of that MAC address in: `macvlan` or `ebpf`; null without one.
+    #[serde(default)]
+    pub data_plane: Option<String>,
     /// Where its advertisements come from; null while there is no such address.
     pub source_address: Option<String>,
     /// Its own advertisement interval in milliseconds.

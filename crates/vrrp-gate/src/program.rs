@@ -5,13 +5,14 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use aya::maps::{Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{ProgramError, ProgramFd, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 
 use crate::GateError;
 use crate::leases::Leases;
 use crate::memory;
+use crate::serving::Tables;
 use crate::tc::Direction;
 
 #[cfg(gate_program)]
@@ -22,12 +23,13 @@ const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(
 #[cfg(not(gate_program))]
 const OBJECT: Option<&[u8]> = None;
 
-/// The programs of one link, with leases and counters of their own.
+/// The programs of one link, with leases, counters and addresses of their own.
 #[derive(Debug)]
 pub(crate) struct Program {
     ingress: Loaded,
     egress: Loaded,
     pub(crate) leases: Leases,
+    pub(crate) tables: Tables,
 }
 
 #[derive(Debug)]
@@ -57,10 +59,13 @@ impl Program {
             return Err(MapError::InvalidMapType { map_type: 0 }.into());
         };
         let counters: PerCpuArray<MapData, [u64; 4]> = take("COUNTERS")?.try_into()?;
+        let addresses: HashMap<MapData, [u8; 16], u32> = take("ADDRESSES")?.try_into()?;
+        let routers: Array<MapData, u32> = take("SERVED")?.try_into()?;
         Ok(Leases::new(&leases, counters).map(|leases| Self {
             ingress,
             egress,
             leases,
+            tables: Tables::new(addresses, routers),
         }))
     }
 

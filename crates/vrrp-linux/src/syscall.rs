@@ -384,6 +384,25 @@ pub(crate) fn send_frames<'a>(
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
+/// Asks the interface with this number to let in frames to `mac` as well, or no longer, for as long as the packet socket
+/// lives.
+pub(crate) fn let_in(socket: &Socket, index: u32, mac: [u8; 6], on: bool) -> io::Result<()> {
+    let mut address = [0; 8];
+    address[..mac.len()].copy_from_slice(&mac);
+    let membership = libc::packet_mreq {
+        mr_ifindex: libc::c_int::try_from(index).unwrap_or(0),
+        mr_type: libc::PACKET_MR_UNICAST as libc::c_ushort,
+        mr_alen: mac.len() as libc::c_ushort,
+        mr_address: address,
+    };
+    let option = if on {
+        libc::PACKET_ADD_MEMBERSHIP
+    } else {
+        libc::PACKET_DROP_MEMBERSHIP
+    };
+    set_option(socket.as_raw_fd(), libc::SOL_PACKET, option, &membership)
+}
+
 /// How a thread is scheduled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scheduling {

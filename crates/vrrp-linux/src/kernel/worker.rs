@@ -16,7 +16,8 @@ use vrrp_proto::types::RouterId;
 
 use super::guard::FilterGuard;
 use super::netlink::Drained;
-use super::observed::{Effect, Observed, ParentConf};
+use super::observed::{Effect, Observed};
+use super::reconcile::Touched;
 use super::standing::{Patience, Standing};
 use super::system::{Live, System};
 use super::{End, Mailbox, Notice, OwnerId};
@@ -56,7 +57,7 @@ pub(super) struct Worker<S> {
     stale: bool,
     routers: BTreeMap<RouterId, Standing>,
     /// Original settings of the parents that were changed.
-    touched: BTreeMap<u32, ParentConf>,
+    touched: Touched,
     /// What was last said about each interface.
     facts: BTreeMap<String, Option<LinkFacts>>,
     /// For steps that belong to no router.
@@ -87,7 +88,7 @@ impl<S: System> Worker<S> {
             observed: Observed::default(),
             stale: true,
             routers: BTreeMap::new(),
-            touched: BTreeMap::new(),
+            touched: Touched::default(),
             facts: BTreeMap::new(),
             patience: Patience::default(),
             started: now,
@@ -159,12 +160,12 @@ impl<S: System> Worker<S> {
 
     /// Whether `published` can be done without a look at the other routers.
     fn is_alone(&self, published: &BTreeSet<RouterId>) -> bool {
-        let has_macvlan = |id| {
+        let has_mac = |id| {
             self.routers
                 .get(id)
                 .is_some_and(|standing| standing.desired.mac.is_some())
         };
-        !published.is_empty() && !self.stale && published.iter().all(has_macvlan)
+        !published.is_empty() && !self.stale && published.iter().all(has_mac)
     }
 
     /// When something that was put off is due.
