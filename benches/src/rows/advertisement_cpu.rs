@@ -79,7 +79,7 @@ fn ordinary(effort: &Effort) -> Vec<Measure> {
     let mut measures = Vec::new();
     let span = effort.span(10, 30);
     let makers = Maker::ours_and(&[Maker::Keepalived]);
-    for (parents, rounds) in [(1, effort.trials(1, 3)), (4, effort.trials(2, 4))] {
+    for (parents, rounds) in [(1, effort.trials(1, 3)), (4, effort.trials(1, 4))] {
         let count = usize::from(parents) * 250;
         let mut sending = Measure::new(format!("{count} routers, sending"), "µs per advertisement")
             .goal(Goal::most(Figure::P50, 3.0).times(4.0));
@@ -131,9 +131,8 @@ fn fast(effort: &Effort) -> Vec<Measure> {
     let mut takeovers = Measure::new("advertisements of the Backup", "packets")
         .goal(Goal::most(Figure::Max, 0.0))
         .bound("0");
-    let mut turns = Maker::order(&Maker::planes(), effort.trials(1, 2));
+    let mut turns = Maker::order(&Maker::planes(), effort.trials(1, 3));
     turns.push(Maker::Keepalived);
-    turns.extend(Maker::order(&Maker::planes(), 1));
     for maker in turns {
         let orders = orders(maker, 4, 250, ms(10));
         let look = look(&orders, span, true);

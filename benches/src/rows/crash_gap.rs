@@ -34,14 +34,13 @@ fn run(effort: &Effort) -> Vec<Measure> {
                 .goal(Goal::most(Figure::Max, 0.1));
             let mut gap = Measure::new(format!("{name}: what the client lost"), "ms");
             let mut peers = vec![Maker::Keepalived];
-            peers.push(if hogs == 0 {
-                Maker::Frr
-            } else {
-                Maker::KeepalivedRt
-            });
+            match (hogs, interval.as_millis()) {
+                (0, 100) => peers.push(Maker::Frr),
+                (1.., 10) => peers.push(Maker::KeepalivedRt),
+                _ => {}
+            }
             let trials = effort.trials(6, 50);
-            // Ours, the others, the others, ours.
-            for maker in Maker::order(&Maker::ours_and(&peers), 2) {
+            for maker in Maker::order(&Maker::ours_and(&peers), effort.rounds()) {
                 let mut duel = Duel::start(maker, interval);
                 let load = (hogs > 0).then(|| Hogs::busy(hogs));
                 for _ in 0..trials {

@@ -21,7 +21,7 @@ pub(crate) const ROW: Row = Row {
 fn run(effort: &Effort) -> Vec<Measure> {
     let mut measures = Vec::new();
     let whole = effort.trials(10, 100);
-    let few = effort.trials(2, 10);
+    let few = effort.trials(2, 20);
     let cells = [
         (ms(10), whole, vec![Maker::Keepalived, Maker::Frr]),
         (ms(100), whole, vec![Maker::Keepalived, Maker::Frr]),
@@ -56,24 +56,15 @@ fn cell(interval: Duration, trials: usize, peers: &[Maker]) -> Vec<Measure> {
         )
     });
     let mut gaps = kinds.map(|kind| Measure::new(format!("{kind}, {name}: gap"), "ms"));
-    // Blocks of five in turn: a pair takes longer to set up than to try.
-    let block = trials.div_ceil(2).min(10);
-    let mut left: Vec<(Maker, usize)> = Vec::new();
-    for turn in 0..trials.div_ceil(block) {
-        let size = block.min(trials - turn * block);
-        left.extend(
-            Maker::order(&Maker::ours_and(peers), turn + 1)
-                .into_iter()
-                .skip(turn * (Maker::planes().len() + peers.len()))
-                .map(|maker| (maker, size)),
-        );
-    }
-    for (maker, size) in left {
-        // FRR is no part of the comparison that needs many: a few trials show what it does.
-        let size = if maker == Maker::Frr {
-            size.min(5)
-        } else {
-            size
+    // Blocks in turn: a pair takes longer to set up than to try.
+    let block = trials.min(10);
+    let turns = Maker::order(&Maker::ours_and(peers), trials.div_ceil(block));
+    for maker in turns {
+        // Of the peers fewer show what they do.
+        let size = match maker {
+            Maker::Frr => block.min(3),
+            Maker::Keepalived | Maker::KeepalivedRt | Maker::KeepalivedPlain => block.div_ceil(2),
+            Maker::Ours | Maker::OursEbpf => block,
         };
         let mut duel = Duel::start(maker, interval);
         for _ in 0..size {
