@@ -269,6 +269,7 @@ fn start(maker: Maker, lan: &Lan, index: usize, interval: Duration) -> Box<dyn R
         Maker::Keepalived | Maker::KeepalivedPlain => Box::new(Keepalived::start(router, orders)),
         Maker::KeepalivedRt => Box::new(Keepalived::start_with(router, orders, REAL_TIME)),
         Maker::Frr => Box::new(Frr::start(router, orders)),
+        Maker::Pnet => panic!("no router"),
     }
 }
 

@@ -201,6 +201,7 @@ fn line(measure: &Measure) -> String {
                 let extra = match maker {
                     Maker::KeepalivedRt => "real-time: ",
                     Maker::KeepalivedPlain => "no virtual MAC: ",
+                    Maker::Pnet => "`pnet_packet`: ",
                     Maker::Ours | Maker::OursEbpf | Maker::Keepalived | Maker::Frr => "",
                 };
                 Some(format!("{extra}{text}"))
@@ -267,7 +268,8 @@ fn line(measure: &Measure) -> String {
         shown(&[
             Maker::Keepalived,
             Maker::KeepalivedRt,
-            Maker::KeepalivedPlain
+            Maker::KeepalivedPlain,
+            Maker::Pnet
         ]),
         shown(&[Maker::Frr]),
         measure.bound.as_deref().unwrap_or("–"),

@@ -62,7 +62,7 @@ fn cell(interval: Duration, trials: usize, peers: &[Maker]) -> Vec<Measure> {
     for maker in turns {
         // Of the peers fewer show what they do.
         let size = match maker {
-            Maker::Frr => block.min(3),
+            Maker::Frr | Maker::Pnet => block.min(3),
             Maker::Keepalived | Maker::KeepalivedRt | Maker::KeepalivedPlain => block.div_ceil(2),
             Maker::Ours | Maker::OursEbpf => block,
         };
