@@ -280,9 +280,7 @@ fn number(value: f64) -> String {
     if !value.is_finite() {
         return "–".to_owned();
     }
-    if value.fract() == 0.0 && size < 1e9 {
-        format!("{value:.0}")
-    } else if size >= 100.0 {
+    if value.fract() == 0.0 || size >= 100.0 {
         format!("{value:.0}")
     } else if size >= 10.0 {
         format!("{value:.1}")

@@ -36,7 +36,7 @@ pub struct Daemon {
     /// What was wrong with the configuration file at the last reload; absent when it was applied.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reload_error: Option<String>,
-    /// How the engine's thread is scheduled: `fifo`, `nice` or `normal`.
+    /// How the engine's thread is scheduled: `deadline`, `fifo`, `nice` or `normal`.
     pub scheduling: String,
     /// Whether its memory is kept from being paged out.
     #[serde(default)]

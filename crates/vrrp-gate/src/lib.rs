@@ -91,6 +91,7 @@ mod error;
 mod gate;
 mod leases;
 mod mapping;
+mod memory;
 mod netlink;
 mod program;
 mod serving;

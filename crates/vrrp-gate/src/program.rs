@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{ProgramError, ProgramFd, SchedClassifier};
@@ -10,6 +11,7 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 
 use crate::GateError;
 use crate::leases::Leases;
+use crate::memory;
 use crate::serving::Tables;
 use crate::tc::Direction;
 
@@ -44,8 +46,9 @@ impl Program {
     }
 
     fn from_object(object: &[u8]) -> Result<Result<Self, GateError>, EbpfError> {
-        // Types of the kernel are not asked for, and reading all of them would take longer than everything else.
-        let mut loaded = EbpfLoader::new().btf(None).load(object)?;
+        let mut loader = loader().lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = loader.load(object)?;
+        drop(loader);
         let ingress = Loaded::new(&mut loaded, "ingress")?;
         let egress = Loaded::new(&mut loaded, "egress")?;
         let mut take = |name: &str| {
@@ -82,6 +85,18 @@ impl Program {
             Direction::Egress => &self.egress,
         }
     }
+}
+
+/// What makes programs of objects. Making one of these reads all types of the kernel, which takes longer and more memory
+/// than everything else and is not needed here: it is done once, and forgotten.
+fn loader() -> &'static Mutex<EbpfLoader<'static>> {
+    static LOADER: OnceLock<Mutex<EbpfLoader<'static>>> = OnceLock::new();
+    LOADER.get_or_init(|| {
+        let mut loader = EbpfLoader::new();
+        loader.btf(None);
+        memory::give_back();
+        Mutex::new(loader)
+    })
 }
 
 impl Loaded {

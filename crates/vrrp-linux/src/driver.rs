@@ -225,7 +225,7 @@ impl Driver {
         let thread = std::thread::Builder::new()
             .name("engine".into())
             .spawn(move || {
-                let _ = told.send(syscall::schedule_first(syscall::ENGINE_PRIORITY));
+                let _ = told.send(syscall::schedule_engine());
                 // A fault in here must not leave addresses behind: the news ends, the daemon sees that and cleans up.
                 if catch_unwind(AssertUnwindSafe(|| turn.run())).is_err() {
                     tracing::error!("the engine has panicked");
