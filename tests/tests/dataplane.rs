@@ -47,6 +47,7 @@ macro_rules! for_each_profile {
                     use vrrp_lab::profile::Profile;
 
                     #[test]
+                    #[ignore = "a build has time for one of them"]
                     fn v3_ipv4() {
                         super::super::$name(Profile::V3Ipv4, "ebpf");
                     }

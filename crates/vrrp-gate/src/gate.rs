@@ -153,6 +153,21 @@ impl Gate {
         Ok(standing)
     }
 
+    /// Whether another owner has a gate on this interface, in whichever direction.
+    ///
+    /// # Errors
+    /// If the kernel does not answer.
+    pub fn has_others(&self, ifindex: u32) -> Result<bool, GateError> {
+        for direction in Direction::BOTH {
+            let filters = filters(&self.tc, ifindex, direction)?;
+            let theirs = |filter: &Filter| is_a_gate(filter) && !self.owner.has(filter);
+            if filters.iter().any(theirs) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The leases of this interface, if it was attached.
     #[must_use]
     pub fn leases(&self, ifindex: u32) -> Option<Leases> {

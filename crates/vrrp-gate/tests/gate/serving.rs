@@ -173,6 +173,17 @@ fn addresses_of_the_host_answer_with_the_virtual_mac_address() {
         }
     }
 
+    // The kernel announces all its addresses at once, if it is to, when its MAC address changes.
+    wire.empty();
+    world.router.sh("sysctl -qw net.ipv6.conf.r0.ndisc_notify=1
+         ip link set r0 address 02:00:00:00:00:77");
+    let announced =
+        |frame: &[u8]| frame[12..14] == [0x86, 0xdd] && frame[20] == 58 && frame[54] == 136;
+    let seen = wire.hear(announced);
+    let own: Ipv6Addr = "fd09::1".parse().unwrap();
+    assert!(seen.iter().any(|frame| frame[62..78] == own.octets()));
+    assert!(!seen.iter().any(|frame| betrays(frame, ips, virtual_)));
+
     // The addresses are still there, and nobody is told.
     leases.close(V4.0, V4.1);
     leases.close(V6.0, V6.1);
@@ -193,6 +204,41 @@ fn addresses_of_the_host_answer_with_the_virtual_mac_address() {
         .succeeds("arping -c 1 -w 1 -U -I r0 -s 10.9.0.254 10.9.0.254");
     let seen = wire.hear(|frame| betrays(frame, ips, |_| false));
     assert!(seen.is_empty(), "{seen:02x?}");
+}
+
+/// RFC 9568 §8.3.1: the host has not the address, and would look for it on the link.
+#[test]
+fn packets_to_an_address_that_nobody_has_go_nowhere() {
+    let world = World::bare();
+    let wire = Wire::new(&world.client, "c0");
+    let (mut gate, _leases) = open(&world, &serving(false));
+    let ipv4 = datagram(MAC4, VIP);
+    let target: Ipv6Addr = VIP6.parse().unwrap();
+    let echo = vec![128, 0, 0, 0, 0, 1, 0, 1];
+    let ipv6 = icmpv6(MAC6, "fd09::100".parse().unwrap(), target, echo);
+    let looked_for = |frame: &[u8]| {
+        (frame[12..14] == [8, 6] && frame[38..42] == VIP)
+            || (frame[12..14] == [0x86, 0xdd]
+                && frame[54] == 135
+                && frame[62..78] == target.octets())
+    };
+    for frame in [&ipv4, &ipv6] {
+        let heard = wire.tell(frame, looked_for);
+        assert!(heard.is_empty(), "{heard:02x?}");
+    }
+    // It is looked for if it is to be accepted, and is not there yet. The kernel asks from its link-local address.
+    while !world
+        .router
+        .sh("ip -6 addr show dev r0 tentative")
+        .is_empty()
+    {
+        thread::sleep(Duration::from_millis(20));
+    }
+    gate.serve(world.r0, &serving(true)).unwrap();
+    for frame in [&ipv4, &ipv6] {
+        let heard = wire.tell(frame, |_| true);
+        assert!(heard.iter().any(|frame| looked_for(frame)), "{heard:02x?}");
+    }
 }
 
 #[test]
@@ -459,21 +505,11 @@ fn the_price_of_a_frame() {
     let own = world.physical();
     let (_gate, _leases) = open(&world, &serving(false));
     let _measured = Statistics::on();
-    let ipv4 = |to: [u8; 6], destination: [u8; 4]| {
-        let start = [
-            &to[..],
-            &HOST,
-            &[8, 0],
-            &[0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0],
-        ]
-        .concat();
-        [&start[..], &CLIENT, &destination, &[0; 4]].concat()
-    };
     let far = [10, 77, 0, 1];
-    price(&world, "to be forwarded", Way::In, ipv4(MAC4, far));
-    price(&world, "not to be accepted", Way::In, ipv4(MAC4, VIP));
-    price(&world, "to the host", Way::In, ipv4(own, [10, 9, 0, 1]));
-    price(&world, "from the host", Way::Out, ipv4(HOST, far));
+    price(&world, "to be forwarded", Way::In, datagram(MAC4, far));
+    price(&world, "not to be accepted", Way::In, datagram(MAC4, VIP));
+    price(&world, "to the host", Way::In, datagram(own, [10, 9, 0, 1]));
+    price(&world, "from the host", Way::Out, datagram(HOST, far));
     price(
         &world,
         "ARP, answered",
@@ -482,4 +518,19 @@ fn the_price_of_a_frame() {
     );
     let other = arp(BROADCAST, CLIENT, [10, 9, 0, 77]);
     price(&world, "ARP, not ours", Way::In, other);
+}
+
+/// An empty UDP datagram of the host's.
+fn datagram(to: [u8; 6], destination: [u8; 4]) -> Vec<u8> {
+    let mut ip = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0];
+    ip.extend(CLIENT);
+    ip.extend(destination);
+    let sum: u32 = ip
+        .chunks(2)
+        .map(|word| u32::from(word[0]) << 8 | u32::from(word[1]))
+        .sum();
+    let sum = u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
+    ip[10..12].copy_from_slice(&(!sum).to_be_bytes());
+    let udp = [0x0f, 0xa0, 0x0f, 0xa1, 0, 8, 0, 0];
+    [&to[..], &HOST, &[8, 0], &ip, &udp, &[0; 18]].concat()
 }

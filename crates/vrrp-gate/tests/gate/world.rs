@@ -205,7 +205,7 @@ impl World {
     /// Whether the client gets an answer from this address.
     pub fn pings(&self, address: &str) -> bool {
         self.client
-            .succeeds(&format!("ping -c 2 -i 0.02 -W 0.25 {address}"))
+            .succeeds(&format!("ping -c 2 -i 0.02 -W 0.4 {address}"))
     }
 
     /// Filters of one side as `tc` shows them.

@@ -15,6 +15,9 @@ use super::OwnerId;
 use super::reception::Reception;
 use super::reconcile::is_served;
 
+/// The gate of each of two daemons would stop what the other lets pass, and neither knows for whom the other is there.
+const NOT_ALONE: &str = "another vrrpd has a gate on it";
+
 /// What the gates are there for, by the number of their interface.
 pub(super) type Duties = BTreeMap<u32, Duty>;
 
@@ -53,6 +56,14 @@ impl Duty {
         other.guarded.is_subset(&self.guarded) && other.served.iter().all(knows)
     }
 
+    /// Without routers that have no macvlan.
+    fn without_served(mut self) -> Self {
+        self.guarded
+            .retain(|router| !self.served.contains_key(router));
+        self.served.clear();
+        self
+    }
+
     /// What `known` asks for as well.
     fn extend(&mut self, known: &Self) {
         self.guarded.extend(&known.guarded);
@@ -88,6 +99,8 @@ struct Post {
     outcome: Outcome,
     /// Why routers are not served, other than that there is no gate.
     failure: Option<String>,
+    /// Whether nobody else had a gate here when routers without a macvlan came.
+    admitted: bool,
 }
 
 impl Fence {
@@ -150,14 +163,28 @@ impl Fence {
                 duty.extend(&post.duty);
             }
             let mut failure = None;
+            let mut admitted = false;
             let (outcome, repaired) = match &mut self.gate {
                 Err(why) => (Err(why.clone()), false),
                 Ok(gate) => {
+                    let mut may = duty.clone();
+                    if !duty.served.is_empty() {
+                        admitted = known.is_some_and(|post| post.admitted)
+                            || !gate.has_others(*index).unwrap_or(false);
+                        if !admitted {
+                            failure = Some(NOT_ALONE.to_owned());
+                            may = may.without_served();
+                        }
+                    }
                     // Before the gate stands, which then knows for whom.
-                    let told = gate.serve(*index, &duty.served);
-                    let let_in = self.reception.settle(*index, &duty.served);
-                    failure = told.err().map(|error| sentence(&error)).or(let_in.err());
-                    attach(gate, *index, &duty.guarded, same)
+                    let told = gate.serve(*index, &may.served).err();
+                    let let_in = self.reception.settle(*index, &may.served).err();
+                    failure = failure.or(told.as_ref().map(sentence)).or(let_in);
+                    if may.guarded.is_empty() {
+                        (Err(NOT_ALONE.to_owned()), false)
+                    } else {
+                        attach(gate, *index, &may.guarded, same)
+                    }
                 }
             };
             if let (Ok(leases), Some(post)) = (&outcome, known)
@@ -184,6 +211,7 @@ impl Fence {
                 duty,
                 outcome,
                 failure,
+                admitted,
             };
             self.posts.insert(*index, post);
         }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use vrrp_gate::Leases;
-use vrrp_proto::desired::Desired;
+use vrrp_linux::kernel::Notice;
+use vrrp_proto::desired::{Desired, KernelReport};
 use vrrp_proto::plan::DataPlane;
 
 use crate::rig::{Lan, Namespace, Rig, active, router4, router6, virtual_address, wait_for};
@@ -218,6 +219,40 @@ fn without_a_gate_it_says_so() {
     lan.router.run("tc qdisc del dev eth0 ingress");
     rig.applied([1]);
     assert_eq!(rig.stop(), NONE);
+}
+
+/// Where another daemon has a gate, nothing is served, and nothing of that daemon's is stopped.
+#[test]
+fn one_daemon_serves_on_an_interface() {
+    let lan = Lan::new();
+    let routers = routers();
+    let (mut first, leases) = backup(&lan, &routers);
+    take(&mut first, &leases, &routers);
+    let mut second = Rig::fenced(&lan.router, "/nonexistent/b");
+    second.publish(1, &routers[0]);
+    assert_eq!(
+        second.failure(),
+        "cannot do without a macvlan on eth0: another vrrpd has a gate on it"
+    );
+    second.publish(1, &active(&routers[0]));
+    second.failure();
+    let macs = [MAC4, MAC6].map(|mac| Some(mac.to_owned()));
+    assert_eq!(resolved_both(&lan.client), macs);
+    assert!(lan.client.succeeds("ping -c 1 -W 1 192.0.2.254"));
+    let filters = lan.router.run("tc filter show dev eth0 ingress");
+    assert_eq!(filters.matches("vrrp-gate/").count(), 1, "{filters}");
+    second.publish(1, &routers[0]);
+    assert_eq!(first.stop(), NONE);
+    wait_for(Duration::from_secs(5), || {
+        let said = second.said(Duration::from_millis(50));
+        said.iter().any(|notice| {
+            let Notice::Report { report, .. } = notice else {
+                return false;
+            };
+            *report == KernelReport::Applied
+        })
+    });
+    assert_eq!(second.stop(), NONE);
 }
 
 /// A plan that changes the data plane changes it, under an Active, too.
