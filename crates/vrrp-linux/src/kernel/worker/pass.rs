@@ -8,13 +8,13 @@ use tracing::warn;
 use vrrp_proto::desired::{Desired, KernelReport, Upkeep};
 use vrrp_proto::types::RouterId;
 
-use super::Worker;
+use super::{COALESCE, Worker};
 use crate::kernel::Notice;
 use crate::kernel::fence::Duties;
 use crate::kernel::netlink::Refusal;
 use crate::kernel::observed::{Address, Event, Ipv4Key, Link, Observed, ParentConf};
 use crate::kernel::op::{Op, Step};
-use crate::kernel::reconcile::{self, Scope, is_served};
+use crate::kernel::reconcile::{self, Guarded, Scope, is_served};
 use crate::kernel::system::System;
 
 /// Rounds of planning and doing in one pass. A new router needs two; more mean that somebody interferes, and that can
@@ -43,6 +43,9 @@ impl<S: System> Worker<S> {
             self.prepare(&all);
             let mut outcome = self.settle(now, &all, Scope::Everything);
             self.fence(None);
+            if self.guarded(&all) != self.guarded {
+                self.look_at.get_or_insert(now + COALESCE);
+            }
             self.note_unserved(&all, &mut outcome);
             self.waiting.clone_from(&outcome.waiting);
             self.tell_facts();
@@ -107,6 +110,16 @@ impl<S: System> Worker<S> {
         }
     }
 
+    /// Which virtual MAC addresses of these routers are guarded.
+    fn guarded(&self, routers: &BTreeMap<RouterId, Arc<Desired>>) -> Guarded {
+        let guarded = routers.values().filter_map(|desired| {
+            let parent = self.observed.named(&desired.interface)?.index;
+            let guards = self.system.guards(parent, (desired.family, desired.vrid));
+            guards.then_some((parent, desired.mac?))
+        });
+        guarded.collect()
+    }
+
     /// A router that the gate does not serve has nothing that does.
     fn note_unserved(&self, routers: &BTreeMap<RouterId, Arc<Desired>>, outcome: &mut Outcome) {
         for (id, desired) in routers.iter().filter(|(_, desired)| is_served(desired)) {
@@ -148,7 +161,15 @@ impl<S: System> Worker<S> {
                 warn!(%error, "cannot look at the kernel's links and addresses");
             }
             self.learn();
-            let plan = reconcile::plan(self.owner, desired, scope, &self.observed, &self.touched);
+            self.guarded = self.guarded(desired);
+            let plan = reconcile::plan(
+                self.owner,
+                desired,
+                scope,
+                &self.observed,
+                &self.touched,
+                &self.guarded,
+            );
             outcome.incomplete = plan.steps.iter().filter_map(|step| step.router).collect();
             outcome.incomplete.extend(plan.waiting.iter().copied());
             outcome.waiting = plan.waiting.into_iter().collect();
@@ -237,7 +258,8 @@ impl<S: System> Worker<S> {
             let Some(standing) = self.routers.get_mut(&router) else {
                 continue;
             };
-            let surroundings = reconcile::surroundings(&standing.desired, &self.observed);
+            let surroundings =
+                reconcile::surroundings(&standing.desired, &self.observed, &self.guarded);
             let same = surroundings.is_some() && surroundings == standing.surroundings;
             if let Some(worst) = ops.iter().min_by_key(|op| op.gravity())
                 && standing.applied
@@ -400,7 +422,7 @@ impl<S: System> Worker<S> {
                 None => {
                     standing.failure = None;
                     standing.surroundings =
-                        reconcile::surroundings(&standing.desired, &self.observed);
+                        reconcile::surroundings(&standing.desired, &self.observed, &self.guarded);
                     (!std::mem::replace(&mut standing.applied, true))
                         .then_some(KernelReport::Applied)
                 }
