@@ -14,7 +14,7 @@ use crate::kernel::fence::Duties;
 use crate::kernel::netlink::Refusal;
 use crate::kernel::observed::{Address, Event, Ipv4Key, Link, Observed, ParentConf};
 use crate::kernel::op::{Op, Step};
-use crate::kernel::reconcile::{self, Guarded, Scope, is_served};
+use crate::kernel::reconcile::{self, Guarded, Scope, is_served, macvlan_name};
 use crate::kernel::system::System;
 
 /// Rounds of planning and doing in one pass. A new router needs two; more mean that somebody interferes, and that can
@@ -84,22 +84,20 @@ impl<S: System> Worker<S> {
     /// Guards the virtual MAC addresses of routers that have a macvlan of ours, or none because they are served, and if
     /// not only of `some` routers, no others. That of another daemon on this machine is its own to guard.
     fn fence(&mut self, some: Option<&BTreeMap<RouterId, Arc<Desired>>>) {
-        let ours: BTreeSet<_> = self
-            .observed
-            .links()
-            .filter(|link| link.is_of(self.owner))
-            .filter_map(|link| Some((link.lower.as_ref()?.index, link.mac?)))
-            .collect();
         let mut wanted = Duties::new();
-        for (id, standing) in &self.routers {
-            let desired = &standing.desired;
-            let parent = self.observed.named(&desired.interface);
-            if let (Some(parent), Some(mac)) = (parent, desired.mac)
-                && some.is_none_or(|some| some.contains_key(id))
-                && (is_served(desired) || ours.contains(&(parent.index, mac)))
-            {
+        let mut want = |desired: &Desired| {
+            let parent = self.observed.named(&desired.interface)?;
+            if is_served(desired) || self.has_macvlan(parent, desired) {
                 wanted.entry(parent.index).or_default().add(desired);
             }
+            Some(())
+        };
+        match some {
+            Some(some) => some.values().for_each(|desired| _ = want(desired)),
+            None => self
+                .routers
+                .values()
+                .for_each(|standing| _ = want(&standing.desired)),
         }
         for (index, outcome) in self.system.fence(&wanted, some.is_none()) {
             (self.notify)(Notice::Fence {
@@ -118,6 +116,18 @@ impl<S: System> Worker<S> {
             guards.then_some((parent, desired.mac?))
         });
         guarded.collect()
+    }
+
+    /// Whether the macvlan that `desired` asks for is there, and ours.
+    fn has_macvlan(&self, parent: &Link, desired: &Desired) -> bool {
+        let name = macvlan_name(parent.index, desired.family, desired.vrid.get());
+        self.observed.named(&name).is_some_and(|link| {
+            let lower = link.lower.as_ref().map(|lower| lower.index);
+            link.is_of(self.owner)
+                && link.mac.is_some()
+                && link.mac == desired.mac
+                && lower == Some(parent.index)
+        })
     }
 
     /// A router that the gate does not serve has nothing that does.
