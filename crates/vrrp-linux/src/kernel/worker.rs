@@ -126,10 +126,6 @@ impl<S: System> Worker<S> {
             }
             self.grace_until.get_or_insert(now + GRACE);
         }
-        if now < self.begins_at {
-            self.look_at = Some(self.begins_at);
-            return;
-        }
         if now >= self.audit_at {
             self.audit_at = now + AUDIT;
             self.stale = true;
@@ -148,6 +144,10 @@ impl<S: System> Worker<S> {
             if self.waiting.len() <= FEW {
                 published.append(&mut self.waiting);
             }
+        }
+        if now < self.begins_at {
+            self.look_at = Some(self.begins_at);
+            return;
         }
         if self.is_alone(&published) {
             // What was asked for first; the rest in a moment.
