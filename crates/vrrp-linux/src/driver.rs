@@ -35,9 +35,10 @@ use crate::clock;
 use crate::ears::{Ears, Opened, Source, bury};
 use crate::fences::Fences;
 use crate::frame;
+use crate::heritage::{Heritage, Legacy};
 use crate::kernel::{Kernel, Notice, OwnerId};
 use crate::lateness::{Lateness, LatenessReport};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Sign};
 use crate::socket::{self, FrameSocket};
 use crate::syscall::{self, Batch, Scheduling};
 
@@ -154,11 +155,17 @@ impl std::fmt::Debug for Mail {
 }
 
 impl Driver {
-    /// Runs `plan` in the calling thread's network namespace.
+    /// Runs `plan` in the calling thread's network namespace. With a `heritage` that is a resumption, `plan` is not looked
+    /// at: what the last process ran goes on where that died.
     ///
     /// # Errors
     /// When a privilege or resource is missing. Interfaces that do not exist are no error: they may come.
-    pub fn start(plan: &Plan, owner: OwnerId, news: NewsSink) -> Result<Self, StartError> {
+    pub fn start(
+        plan: &Plan,
+        owner: OwnerId,
+        news: NewsSink,
+        heritage: Option<Heritage>,
+    ) -> Result<Self, StartError> {
         let frames = FrameSocket::open().map_err(StartError::FrameSocket)?;
         let (sender, receiver) = sync_channel(MAILBOX);
         let thread_error = |error: nix::errno::Errno| StartError::Thread(error.into());
@@ -192,11 +199,16 @@ impl Driver {
         let lost = Arc::new(AtomicU64::new(0));
         let lateness = Arc::new(Lateness::default());
         let protection = Arc::new(Mutex::new(BTreeMap::new()));
+        let now = clock::now();
+        let inherited = heritage.as_ref().and_then(|heritage| heritage.engine(now));
+        let resumed = inherited.is_some();
+        let (legacy, heirlooms) = heritage.map(Heritage::settle).unzip();
         let mut turn = Turn {
-            engine: Engine::new(plan, clock::now()),
+            engine: inherited.unwrap_or_else(|| Engine::new(plan, now)),
             kernel: Some(kernel),
             outbox: Outbox::new(frames),
-            ears: Ears::new(WAKE_SOCKETS),
+            ears: Ears::new(WAKE_SOCKETS, heirlooms),
+            legacy,
             deaf: false,
             retry_at: Instant::ZERO,
             waiting: BTreeMap::new(),
@@ -219,6 +231,9 @@ impl Driver {
             packet_id: 0,
         };
         let memory_locked = syscall::lock_memory();
+        if resumed {
+            turn.inherit();
+        }
         let (told, scheduling) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("engine".into())
@@ -227,6 +242,10 @@ impl Driver {
                 // A fault in here must not leave addresses behind: the news ends, the daemon sees that and cleans up.
                 if catch_unwind(AssertUnwindSafe(|| turn.run())).is_err() {
                     tracing::error!("the engine has panicked");
+                    if turn.legacy.is_some() {
+                        // The next process goes on where this one was; to clean up would only be in its way.
+                        std::process::abort();
+                    }
                 }
                 let kernel = turn.kernel.take();
                 // Closing sockets waits for the kernel, and the clean-up that comes next need not wait for that.
@@ -331,6 +350,8 @@ struct Turn {
     kernel: Option<Kernel>,
     outbox: Outbox,
     ears: Ears,
+    /// What is left to a successor, if there will be one.
+    legacy: Option<Legacy>,
     /// Whether something that a router needs to hear cannot be heard, and when to try again.
     deaf: bool,
     retry_at: Instant,
@@ -359,6 +380,23 @@ struct Turn {
 }
 
 impl Turn {
+    /// Takes the place of the process that had this engine: with its sockets, on the interfaces it knew.
+    fn inherit(&mut self) {
+        let links: Vec<(LinkId, String)> = self
+            .engine
+            .links()
+            .map(|(id, name)| (id, name.to_owned()))
+            .collect();
+        for (link, name) in links {
+            if let Some(facts) = self.engine.link(link) {
+                self.macs.insert(link, (facts.index, facts.mac));
+                let index = facts.index;
+                self.ears.inherit(link, &name, index, &self.epoll);
+            }
+        }
+        self.heed();
+    }
+
     /// Runs until told to stop. The kernel backend has then not been told anything about the end yet.
     fn run(&mut self) {
         self.drain();
@@ -366,11 +404,7 @@ impl Turn {
         loop {
             self.breathe();
             self.arm();
-            let patience = if self.deaf {
-                RETRY.try_into().unwrap_or(EpollTimeout::NONE)
-            } else {
-                EpollTimeout::NONE
-            };
+            let patience = self.patience();
             let count = match self.epoll.wait(&mut events, patience) {
                 Ok(count) => count,
                 Err(nix::errno::Errno::EINTR) => 0,
@@ -404,7 +438,22 @@ impl Turn {
             if self.engine.is_stopped() {
                 return;
             }
+            if let Some(legacy) = &mut self.legacy {
+                legacy.save(clock::now(), &self.engine);
+            }
         }
+    }
+
+    /// How long to wait when neither sockets nor mail nor timers have anything to do.
+    fn patience(&self) -> EpollTimeout {
+        let save = self.legacy.as_ref().and_then(Legacy::due);
+        // A timer of milliseconds is rounded up.
+        let save = save.map(|due| due.saturating_since(clock::now()) + Duration::from_millis(1));
+        let retry = self.deaf.then_some(RETRY);
+        let patience = save.into_iter().chain(retry).min();
+        patience.map_or(EpollTimeout::NONE, |patience| {
+            patience.try_into().unwrap_or(EpollTimeout::NONE)
+        })
     }
 
     /// Waits a little where packets come faster than they should be looked at.
@@ -624,6 +673,7 @@ impl Turn {
                 Output::Transmit(transmit) => self.transmit(&transmit),
                 Output::Announce(announce) => self.announce(&announce),
                 Output::Desired(router, desired) => {
+                    self.note_change();
                     if !desired.as_ref().is_some_and(|desired| desired.active) {
                         // What a router said before it gave up must still pass.
                         self.send();
@@ -634,6 +684,7 @@ impl Turn {
                     }
                 }
                 Output::Event(event) => {
+                    self.note_change();
                     if !(self.news)(News {
                         at: SystemTime::now(),
                         event,
@@ -645,6 +696,13 @@ impl Turn {
         }
     }
 
+    /// A successor would have to know.
+    const fn note_change(&mut self) {
+        if let Some(legacy) = &mut self.legacy {
+            legacy.note();
+        }
+    }
+
     fn transmit(&mut self, transmit: &Transmit) {
         let Some(&(index, own_mac)) = self.macs.get(&transmit.link) else {
             return;
@@ -653,12 +711,17 @@ impl Turn {
         let lease = self
             .fences
             .sending(now, transmit.router, index, &transmit.message);
+        let sign = Sign {
+            router: transmit.router,
+            at: now,
+            lease,
+        };
         if transmit.destination.is_multicast() {
             self.packet_id = self.packet_id.wrapping_add(1);
             let id = self.packet_id;
             let mac = transmit.mac.unwrap_or(own_mac);
             let (source, destination) = (transmit.source, transmit.destination);
-            self.outbox.put(transmit.link, index, lease, |frame| {
+            self.outbox.put(transmit.link, index, Some(sign), |frame| {
                 frame::advertisement(frame, mac, source, destination, &transmit.message, id)
             });
             self.send_full();
@@ -669,9 +732,8 @@ impl Turn {
             ear.protocol
                 .send_to(transmit.source, transmit.destination, &transmit.message)
         });
-        if let Some(lease) = lease {
-            lease.sent(result.is_ok());
-        }
+        let pulse = self.legacy.as_ref().map(|legacy| &legacy.pulse);
+        sign.sent(result.is_ok(), pulse);
         note_sending(&self.engine, &mut self.failing, transmit.link, result);
     }
 
@@ -681,9 +743,13 @@ impl Turn {
             outbox,
             engine,
             failing,
+            legacy,
             ..
         } = self;
-        outbox.send(|link, result| note_sending(engine, failing, link, result));
+        let pulse = legacy.as_ref().map(|legacy| &legacy.pulse);
+        outbox.send(pulse, |link, result| {
+            note_sending(engine, failing, link, result);
+        });
     }
 
     /// No more waits than one system call takes.

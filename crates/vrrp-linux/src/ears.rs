@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use vrrp_proto::{Family, LinkId};
 
 use crate::claim::ClaimSocket;
+use crate::heritage::Sockets;
 use crate::socket::ProtocolSocket;
 
 /// The sockets of one interface and family.
@@ -36,6 +37,19 @@ impl Ear {
             protocol,
             claims: claims.ok(),
         })
+    }
+
+    /// What another process opened on interface number `index`.
+    pub(crate) fn inherited(
+        advertisements: OwnedFd,
+        claims: Option<OwnedFd>,
+        index: u32,
+        family: Family,
+    ) -> Self {
+        Self {
+            protocol: ProtocolSocket::inherited(advertisements, index),
+            claims: claims.map(|claims| ClaimSocket::inherited(claims, family)),
+        }
     }
 }
 
@@ -63,6 +77,8 @@ pub(crate) struct Ears {
     sources: BTreeMap<u64, Source>,
     deaf: BTreeMap<(LinkId, Family), String>,
     next_token: u64,
+    /// Where sockets are left to a successor, if there will be one.
+    heirlooms: Option<Sockets>,
 }
 
 /// Tokens of an ear: the first is for advertisements, the second for claims.
@@ -70,11 +86,30 @@ const TOKENS: u64 = 2;
 
 impl Ears {
     /// Sockets wake the engine with tokens from `first_token` on.
-    pub(crate) fn new(first_token: u64) -> Self {
+    pub(crate) fn new(first_token: u64, heirlooms: Option<Sockets>) -> Self {
         Self {
             next_token: first_token,
+            heirlooms,
             ..Self::default()
         }
+    }
+
+    /// Goes on with the sockets that another process had on this interface; those it did not have are opened here and now.
+    pub(crate) fn inherit(&mut self, link: LinkId, interface: &str, index: u32, epoll: &Epoll) {
+        let results = [Family::Ipv4, Family::Ipv6].map(|family| {
+            let found = self
+                .heirlooms
+                .as_mut()
+                .and_then(|sockets| sockets.find(index, family));
+            let ear = found.map_or_else(|| Ear::open(interface, index, family), Ok);
+            (family, ear)
+        });
+        let opened = Opened {
+            link,
+            index,
+            results: results.into(),
+        };
+        self.install(opened, epoll);
     }
 
     /// Opens sockets somewhere else; `deliver` is called there. Without a thread to do it, none could be opened: that is
@@ -166,6 +201,9 @@ impl Ears {
             )?;
         }
         self.next_token += TOKENS;
+        if let (Some(heirlooms), Some(&index)) = (&self.heirlooms, self.opened.get(&key.0)) {
+            heirlooms.leave(index, key.1, &ear);
+        }
         self.sources.insert(token, Source::Protocol(key.0, key.1));
         self.sources.insert(token + 1, Source::Claims(key.0, key.1));
         if let Some(old) = self.ears.insert(key, (ear, token)) {
@@ -176,9 +214,12 @@ impl Ears {
 
     /// The interface is gone. What it was deaf to is forgotten, and reported as mended by the next opening.
     pub(crate) fn close(&mut self, link: LinkId, epoll: &Epoll) {
-        self.opened.remove(&link);
+        let index = self.opened.remove(&link);
         for family in [Family::Ipv4, Family::Ipv6] {
             if let Some(ear) = self.ears.remove(&(link, family)) {
+                if let (Some(heirlooms), Some(index)) = (&self.heirlooms, index) {
+                    heirlooms.withdraw(index, family);
+                }
                 self.forget(ear, epoll);
             }
         }

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use vrrp_proto::Family;
@@ -66,6 +66,14 @@ impl ProtocolSocket {
             }
         }
         Ok(Self { socket, index })
+    }
+
+    /// A socket that another process opened on interface number `index`.
+    pub(crate) fn inherited(socket: OwnedFd, index: u32) -> Self {
+        Self {
+            socket: socket.into(),
+            index,
+        }
     }
 
     /// Number of the interface it was opened on.

@@ -7,6 +7,9 @@
 //! The law: an engine that is resumed gives the same outputs to the same inputs as the one that was saved would have
 //! given. It only repeats first what it wants of the kernel, because the successor's backend knows nothing yet.
 //!
+//! A process that dies leaves no last word, but perhaps the state it saved after its last change of role; that has to be
+//! [`Handover::revive`]d first.
+//!
 //! Times are those of the clock the engine was given, so a hand-over is worth something until the next boot. It carries
 //! VRRPv2 passwords in the clear and belongs in memory, not in a file.
 
@@ -18,6 +21,7 @@ use crate::complaint::Complaints;
 use crate::engine::{Engine, Output};
 use crate::slot::{Link, Slot};
 use crate::statistics::GlobalStatistics;
+use crate::time::Instant;
 use crate::types::RouterId;
 
 /// The state of an engine between two inputs. Made by [`Engine::save`], read by [`Engine::resume`].
@@ -34,6 +38,17 @@ pub struct Handover {
 impl Handover {
     /// Changes whenever an older program could not make sense of what a newer one saved, or the reverse.
     pub const VERSION: u32 = 1;
+
+    /// Makes a state that was saved some time ago fit to go on from, for a process that died without a last word: what was
+    /// heard since is not known. Every role is kept, except that an Active which may have been replaced finds that out
+    /// at the first [`Engine::handle_timeout`]. `sent` says when a router sent its last advertisement, if that is known.
+    pub fn revive(&mut self, now: Instant, sent: impl Fn(RouterId) -> Option<Instant>) {
+        for (id, slot) in &mut self.routers {
+            if let Some(terms) = slot.terms() {
+                slot.machine.revive(now, &terms, sent(*id));
+            }
+        }
+    }
 }
 
 impl Engine {

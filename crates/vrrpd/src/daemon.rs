@@ -1,16 +1,21 @@
 //! The daemon's life: start, signals, reload, stop.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use vrrp_control::{Daemon, GlobalCounters, StatusReport};
 use vrrp_linux::kernel::OwnerId;
-use vrrp_linux::{Driver, Handle, News, StartError};
+use vrrp_linux::store::Store;
+use vrrp_linux::{Driver, Handle, Heritage, HeritageError, News, StartError};
+use vrrp_proto::Plan;
 
 use crate::check::{self, LoadError};
 use crate::cli::Arguments;
@@ -34,6 +39,12 @@ pub(crate) enum RunError {
     /// The engine.
     #[error("cannot start")]
     Start(#[from] StartError),
+    /// The keeper's signals and descriptors, or its worker.
+    #[error("cannot keep a worker running")]
+    Keep(#[source] std::io::Error),
+    /// What the last process left.
+    #[error(transparent)]
+    Heritage(#[from] HeritageError),
     /// The control socket, signals, or the office's own thread.
     #[error("cannot serve {}", .0.display())]
     Serve(PathBuf, #[source] std::io::Error),
@@ -44,7 +55,11 @@ impl RunError {
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::Load(_) => 2,
-            Self::RuntimeDir(_) | Self::Start(_) | Self::Serve(..) => 1,
+            Self::RuntimeDir(_)
+            | Self::Keep(_)
+            | Self::Heritage(_)
+            | Self::Start(_)
+            | Self::Serve(..) => 1,
         }
     }
 }
@@ -56,11 +71,23 @@ struct Loaded {
     error: Option<String>,
 }
 
-/// Runs until a signal ends it.
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, RunError> {
+/// Runs as the worker of a keeper until a signal ends it. When the keeper dies, it is asked to stop as well: nobody would
+/// replace it.
+pub(crate) fn run(arguments: &Arguments, keeper: u32) -> Result<ExitCode, RunError> {
+    set_pdeathsig(Signal::SIGTERM).map_err(|error| RunError::Keep(error.into()))?;
+    if nix::unistd::getppid().as_raw().cast_unsigned() != keeper {
+        // It died before we could ask to be told.
+        return Err(RunError::Keep(std::io::ErrorKind::NotConnected.into()));
+    }
+    let store = std::io::stdin().as_fd().try_clone_to_owned();
+    let heritage = Heritage::find(Store::new(store.map_err(RunError::Keep)?))?;
     let config = arguments.config().to_owned();
-    let (loaded, text) = match check::load(&config) {
-        Ok(loaded) => loaded,
+    let mut refused = None;
+    let plan = match check::load(&config) {
+        Ok((loaded, text)) => {
+            warn(&loaded.findings, &config, &text);
+            loaded.plan
+        }
         Err(error) => {
             if let LoadError::Wrong(wrong) = &error {
                 wrong
@@ -68,11 +95,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, RunError> {
                     .iter()
                     .for_each(|line| tracing::error!("{line}"));
             }
-            return Err(error.into());
+            if !heritage.is_resumption() {
+                return Err(error.into());
+            }
+            // The plan that runs is part of what was left.
+            refused = Some(crate::log::chain(&error));
+            Plan::default()
         }
     };
-    warn(&loaded.findings, &config, &text);
-    let runtime_dir = RuntimeDir::lock(&arguments.runtime_dir)?;
+    let runtime_dir = RuntimeDir::of_keeper(&arguments.runtime_dir)?;
     let serve_error = |error| RunError::Serve(runtime_dir.socket(), error);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -80,26 +111,39 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, RunError> {
         .map_err(serve_error)?;
     let office = Office::new();
     let (sender, news) = mpsc::channel::<News>(NEWS);
+    let resumed = heritage.is_resumption();
     let driver = {
         let sink = Box::new(move |news| sender.try_send(news).is_ok());
-        Driver::start(&loaded.plan, OwnerId::of(runtime_dir.path()), sink)?
+        let owner = OwnerId::of(runtime_dir.path());
+        Driver::start(&plan, owner, sink, Some(heritage))?
     };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         config = %config.display(),
-        routers = loaded.plan.routers.len(),
+        routers = plan.routers.len(),
         scheduling = driver.handle().scheduling().name(),
+        resumed,
         "started"
     );
     office.note_daemon(
         "start",
         format!(
-            "vrrpd {} started with {}",
+            "vrrpd {} {} {}",
             env!("CARGO_PKG_VERSION"),
+            if resumed {
+                "went on where its last process died, with"
+            } else {
+                "started with"
+            },
             config.display()
         ),
     );
-    let outcome = runtime.block_on(live(&config, &runtime_dir, &office, &driver.handle(), news));
+    let running = Running {
+        config: &config,
+        keeper,
+        refused,
+    };
+    let outcome = runtime.block_on(live(running, &runtime_dir, &office, &driver.handle(), news));
     // Also when serving has failed: whatever happens, nobody may keep answering for the addresses.
     office.note_daemon("stop", "stopping");
     let left = runtime.block_on(stop(driver));
@@ -115,9 +159,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, RunError> {
     })
 }
 
+/// What is run.
+struct Running<'a> {
+    config: &'a Path,
+    /// The process that keeps us running, and is the daemon to everybody else.
+    keeper: u32,
+    /// Why the configuration file cannot be used, when what runs was inherited.
+    refused: Option<String>,
+}
+
 /// Serves until a signal comes; `true` when the engine has died instead.
 async fn live(
-    config: &Path,
+    running: Running<'_>,
     runtime_dir: &RuntimeDir,
     office: &Office,
     engine: &Handle,
@@ -128,9 +181,10 @@ async fn live(
     let mut hangup = signal(SignalKind::hangup())?;
     let loaded = Arc::new(Mutex::new(Loaded {
         at: SystemTime::now(),
-        error: None,
+        error: running.refused,
     }));
-    let status = status_source(config, engine.clone(), Arc::clone(&loaded));
+    let config = running.config;
+    let status = status_source(config, running.keeper, engine.clone(), Arc::clone(&loaded));
     let server = tokio::spawn(control::serve(
         control::bind(&runtime_dir.socket())?,
         office.clone(),
@@ -228,7 +282,7 @@ fn reload(config: &Path, office: &Office, engine: &Handle, loaded: &Mutex<Loaded
     }
 }
 
-fn status_source(config: &Path, engine: Handle, loaded: Arc<Mutex<Loaded>>) -> StatusSource {
+fn status_source(config: &Path, pid: u32, engine: Handle, loaded: Arc<Mutex<Loaded>>) -> StatusSource {
     let config = config
         .canonicalize()
         .unwrap_or_else(|_| config.to_owned())
@@ -248,7 +302,7 @@ fn status_source(config: &Path, engine: Handle, loaded: Arc<Mutex<Loaded>>) -> S
         let loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let daemon = Daemon {
             version: env!("CARGO_PKG_VERSION").into(),
-            pid: std::process::id(),
+            pid,
             since: since.clone(),
             config: config.clone(),
             config_loaded: timestamp(loaded.at),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cli` | the command line |
 //! | `check` | `--check`: reading a configuration file and saying what is wrong with it |
+//! | `keeper` | the process that replaces a worker which died |
 //! | `runtime_dir` | the directory that belongs to one daemon, and the lock that keeps others out |
 //! | `daemon` | start, signals, reload, stop |
 //! | `office` | where events become log lines, history and news for subscribers |
@@ -15,6 +16,7 @@ mod check;
 mod cli;
 mod control;
 mod daemon;
+mod keeper;
 mod log;
 mod office;
 mod report;
@@ -30,7 +32,11 @@ fn main() -> ExitCode {
         return check::run(&file);
     }
     log::start(arguments.log_format);
-    match daemon::run(&arguments) {
+    let outcome = match arguments.worker {
+        Some(keeper) => daemon::run(&arguments, keeper),
+        None => keeper::run(&arguments),
+    };
+    match outcome {
         Ok(code) => code,
         Err(error) => {
             tracing::error!("{}", log::chain(&error));

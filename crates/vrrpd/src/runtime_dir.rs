@@ -29,7 +29,8 @@ pub(crate) enum RuntimeDirError {
 #[derive(Debug)]
 pub(crate) struct RuntimeDir {
     path: PathBuf,
-    _lock: Flock<File>,
+    /// Of the keeper.
+    _lock: Option<Flock<File>>,
 }
 
 impl RuntimeDir {
@@ -71,7 +72,16 @@ impl RuntimeDir {
         }
         Ok(Self {
             path: path.canonicalize().map_err(io_error)?,
-            _lock: lock,
+            _lock: Some(lock),
+        })
+    }
+
+    /// The directory that our keeper has locked.
+    pub(crate) fn of_keeper(path: &Path) -> Result<Self, RuntimeDirError> {
+        let io_error = |error| RuntimeDirError::Io(path.to_owned(), error);
+        Ok(Self {
+            path: path.canonicalize().map_err(io_error)?,
+            _lock: None,
         })
     }
 

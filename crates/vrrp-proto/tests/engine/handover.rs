@@ -122,3 +122,90 @@ fn what_was_stopped_stays_stopped() {
     );
     assert_eq!(successor.poll_timeout(), None);
 }
+
+/// The successor of a process that died at `now`, having saved its state when it last changed its role.
+fn revived(saved: &Handover, now: Instant, sent: Option<Instant>) -> Engine {
+    let mut saved = saved.clone();
+    saved.revive(now, |_| sent);
+    let mut successor = Engine::resume(saved);
+    outputs(&mut successor);
+    successor
+}
+
+#[test]
+fn an_active_that_died_goes_on_from_its_last_advertisement() {
+    let mut bench = Bench::active(plan());
+    let saved = bench.engine.save();
+    let sent = bench.now + millis(60_000);
+    bench.run(millis(60_300));
+    let mut successor = revived(&saved, bench.now, Some(sent));
+    let due = successor.poll_timeout().unwrap();
+    assert_eq!(due.at, sent + millis(1000));
+    successor.handle_timeout(due.at);
+    let sent = outputs(&mut successor);
+    assert!(
+        sent.iter()
+            .any(|output| matches!(output, Output::Transmit(_)))
+    );
+    assert_eq!(successor.status().next().unwrap().role, Role::Active);
+}
+
+#[test]
+fn one_that_may_have_been_replaced_stands_back_in_silence() {
+    let mut bench = Bench::active(plan());
+    let saved = bench.engine.save();
+    let begin = bench.now;
+    bench.run(millis(60_300));
+    let down = millis(3000) + micros(609_375);
+    let long_ago = Instant::from_nanos(
+        (bench.now.as_nanos() - u64::try_from(down.as_nanos()).unwrap()) - 1,
+    );
+    let impossible = bench.now + micros(1);
+    for sent in [None, Some(long_ago), Some(impossible), Some(begin)] {
+        let mut successor = revived(&saved, bench.now, sent);
+        successor.handle_timeout(bench.now);
+        let did = outputs(&mut successor);
+        assert!(
+            !did.iter()
+                .any(|output| matches!(output, Output::Transmit(_))),
+            "{sent:?}: {did:?}"
+        );
+        assert_eq!(successor.status().next().unwrap().role, Role::Backup);
+    }
+    let just = long_ago + core::time::Duration::from_nanos(1);
+    let mut successor = revived(&saved, bench.now, Some(just));
+    successor.handle_timeout(bench.now);
+    assert_eq!(successor.status().next().unwrap().role, Role::Active);
+}
+
+#[test]
+fn a_backup_that_died_waits_for_a_full_silence_whatever_it_waited_for() {
+    let mut bench = Bench::backup(plan());
+    bench.hear_priority(0);
+    let saved = bench.engine.save();
+    let later = bench.now + millis(60_000);
+    let mut successor = revived(&saved, later, None);
+    let due = successor.poll_timeout().unwrap();
+    assert_eq!(due.at, later + millis(3000) + micros(609_375));
+    successor.handle_timeout(due.at);
+    let did = outputs(&mut successor);
+    assert!(
+        did.iter().any(|output| matches!(
+            output,
+            Output::Event(event) if matches!(
+                event.happening,
+                Happening::Role { reason: Reason::NoResponse, .. }
+            )
+        )),
+        "{did:?}"
+    );
+}
+
+#[test]
+fn what_took_no_part_takes_none_after_that() {
+    let idle = Bench::cold([plan()]);
+    let saved = idle.engine.save();
+    let successor = revived(&saved, idle.now + millis(60_000), None);
+    assert_eq!(successor.status().next().unwrap().role, Role::Initialize);
+    assert_eq!(successor.poll_timeout(), None);
+}
