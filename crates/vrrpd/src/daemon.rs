@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -74,7 +74,11 @@ struct Loaded {
 /// Runs as the worker of a keeper until a signal ends it. When the keeper dies, it is asked to stop as well: nobody would
 /// replace it.
 pub(crate) fn run(arguments: &Arguments, keeper: u32) -> Result<ExitCode, RunError> {
-    set_pdeathsig(Signal::SIGTERM).map_err(|error| RunError::Keep(error.into()))?;
+    // The keeper reads its signals, and its children begin with them blocked.
+    SigSet::all()
+        .thread_unblock()
+        .and_then(|()| set_pdeathsig(Signal::SIGTERM))
+        .map_err(|error| RunError::Keep(error.into()))?;
     if nix::unistd::getppid().as_raw().cast_unsigned() != keeper {
         // It died before we could ask to be told.
         return Err(RunError::Keep(std::io::ErrorKind::NotConnected.into()));
