@@ -34,9 +34,12 @@ pub(crate) struct Duel {
 /// A router fell silent, and the other came.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crash {
-    /// From the last advertisement the other heard to the first datagram that it forwarded, less its Active_Down_Interval.
+    /// From the last advertisement the other heard to the first datagram that it forwarded and echo that it answered,
+    /// whichever was later, less its Active_Down_Interval; in milliseconds.
     pub(crate) beyond: f64,
-    /// What a client lost, in milliseconds.
+    /// The same for the first datagram alone: below zero it came too early.
+    pub(crate) through: f64,
+    /// How long a client was without either, in milliseconds.
     pub(crate) gap: f64,
     pub(crate) stalled: bool,
 }
@@ -115,7 +118,12 @@ impl Duel {
         });
         // Both may answer before the port is out, where takeovers are false; such a trial tells nothing about the gap.
         let claim = claim?;
-        let served = wait_for(ms(3000), || self.stream.first_by(1, claim - ms(50)));
+        let served = wait_for(ms(3000), || {
+            let forwarded = self.stream.first_by(1, claim - ms(50))?;
+            // Before the claim it may have been the other's, whose last echo is long back.
+            let echoed = self.stream.first_echo(claim - STEP * 5)?;
+            Some((forwarded, forwarded.max(echoed)))
+        });
         std::thread::sleep(ms(30));
         let over = Stamp::now();
         let last_heard = self.ports[1]
@@ -127,13 +135,15 @@ impl Duel {
             .max();
         let fate = self
             .stream
-            .fate(asked, served.map_or(over, |served| served + ms(10)));
+            .fate(asked, served.map_or(over, |(_, served)| served + ms(10)));
         self.isolate(false);
         self.expect_elected(0);
-        let (served, last_heard) = (served?, last_heard?);
+        let ((forwarded, served), last_heard) = (served?, last_heard?);
+        let due = last_heard + self.down();
         Some(Crash {
-            beyond: served.millis_since(last_heard + self.down()),
-            gap: millis(fate.gap),
+            beyond: served.millis_since(due),
+            through: forwarded.millis_since(due),
+            gap: millis(fate.gap.max(fate.address_gap)),
             stalled: witness::stalled(last_heard, served),
         })
     }
@@ -259,6 +269,7 @@ fn start(maker: Maker, lan: &Lan, index: usize, interval: Duration) -> Box<dyn R
         Maker::Keepalived | Maker::KeepalivedPlain => Box::new(Keepalived::start(router, orders)),
         Maker::KeepalivedRt => Box::new(Keepalived::start_with(router, orders, REAL_TIME)),
         Maker::Frr => Box::new(Frr::start(router, orders)),
+        Maker::Pnet => panic!("no router"),
     }
 }
 

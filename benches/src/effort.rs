@@ -20,6 +20,12 @@ impl Effort {
             .max(1)
     }
 
+    /// How often everybody has a turn: A, B and then B, A, but in a short run.
+    #[must_use]
+    pub fn rounds(&self) -> usize {
+        if self.quick { 1 } else { 2 }
+    }
+
     /// The length of a look, in seconds.
     #[must_use]
     pub fn span(&self, quick: u64, whole: u64) -> Duration {

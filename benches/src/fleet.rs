@@ -46,7 +46,9 @@ impl Orders {
     fn text(&self) -> String {
         let mut text = match self.maker {
             Maker::Ours | Maker::OursEbpf => String::new(),
-            Maker::Keepalived | Maker::KeepalivedPlain | Maker::Frr => GLOBALS.replace("RT", ""),
+            Maker::Keepalived | Maker::KeepalivedPlain | Maker::Frr | Maker::Pnet => {
+                GLOBALS.replace("RT", "")
+            }
             Maker::KeepalivedRt => GLOBALS.replace("RT", REAL_TIME),
         };
         for (parent, vrid) in self.all() {
@@ -165,7 +167,7 @@ impl Fleet {
         let fleet = Self::launch(ground, index, orders);
         let wanted = match orders.maker {
             Maker::Ours | Maker::Keepalived | Maker::KeepalivedRt => orders.count(),
-            Maker::OursEbpf | Maker::KeepalivedPlain | Maker::Frr => 0,
+            Maker::OursEbpf | Maker::KeepalivedPlain | Maker::Frr | Maker::Pnet => 0,
         };
         let up = wait_for(LIMIT, || {
             (macvlans(&ground.routers[index]) >= wanted).then_some(())

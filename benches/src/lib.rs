@@ -32,7 +32,8 @@ mod usage;
 mod witness;
 
 pub use effort::Effort;
+pub use maker::Maker;
 pub use measure::{Figure, Goal, Measure};
 pub use report::Report;
-pub use rows::{Row, rows};
+pub use rows::{Row, rows, smoke};
 pub use sample::{Sample, Series};

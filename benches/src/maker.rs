@@ -22,6 +22,8 @@ pub enum Maker {
     KeepalivedPlain,
     /// FRR.
     Frr,
+    /// No router: the crate `pnet_packet`.
+    Pnet,
 }
 
 impl Maker {
@@ -35,6 +37,7 @@ impl Maker {
             Self::KeepalivedRt => "keepalived, real-time",
             Self::KeepalivedPlain => "keepalived without virtual MAC",
             Self::Frr => "FRR",
+            Self::Pnet => "`pnet_packet`",
         }
     }
 

@@ -201,6 +201,7 @@ fn line(measure: &Measure) -> String {
                 let extra = match maker {
                     Maker::KeepalivedRt => "real-time: ",
                     Maker::KeepalivedPlain => "no virtual MAC: ",
+                    Maker::Pnet => "`pnet_packet`: ",
                     Maker::Ours | Maker::OursEbpf | Maker::Keepalived | Maker::Frr => "",
                 };
                 Some(format!("{extra}{text}"))
@@ -267,7 +268,8 @@ fn line(measure: &Measure) -> String {
         shown(&[
             Maker::Keepalived,
             Maker::KeepalivedRt,
-            Maker::KeepalivedPlain
+            Maker::KeepalivedPlain,
+            Maker::Pnet
         ]),
         shown(&[Maker::Frr]),
         measure.bound.as_deref().unwrap_or("–"),
@@ -280,9 +282,7 @@ fn number(value: f64) -> String {
     if !value.is_finite() {
         return "–".to_owned();
     }
-    if value.fract() == 0.0 && size < 1e9 {
-        format!("{value:.0}")
-    } else if size >= 100.0 {
+    if value.fract() == 0.0 || size >= 100.0 {
         format!("{value:.0}")
     } else if size >= 10.0 {
         format!("{value:.1}")

@@ -3,10 +3,10 @@
 use crate::fleet::Orders;
 use crate::ground::Ground;
 use socket2::SockFilter;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use vrrp_lab::clock::{Stamp, ms};
@@ -17,13 +17,16 @@ use vrrp_lab::wire::{Arp, ETHERTYPE_ARP, ETHERTYPE_IPV4, Ethernet, Ip, Mac, icmp
 /// Who has not answered is asked again after this long.
 const AGAIN: Duration = ms(100);
 
+/// An address, and the frames that ask for it by ARP and by an echo.
+type Question = (Ipv4Addr, [Vec<u8>; 2]);
+
 /// First answers: by address, to ARP and to the echo.
 type Answers = Arc<Mutex<BTreeMap<Ipv4Addr, [Option<Stamp>; 2]>>>;
 
 /// Ready to call.
 pub(crate) struct RollCall {
     /// The questions of each interface's network, and the socket they go by.
-    networks: Vec<(PacketSocket, Vec<(Ipv4Addr, [Vec<u8>; 2])>)>,
+    networks: Vec<(PacketSocket, Vec<Question>)>,
     answers: Answers,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -86,56 +89,60 @@ impl RollCall {
                     continue;
                 };
                 if let Some((ip, kind)) = read(&buffer[..received.length.min(128)]) {
-                    let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                    answers.entry(ip).or_default()[kind].get_or_insert(received.at);
+                    lock(&answers).entry(ip).or_default()[kind].get_or_insert(received.at);
                 }
             }
         }));
     }
 
-    /// Asks all of them until all have answered, for at most `limit`.
-    pub(crate) fn call(&self, limit: Duration) -> Called {
-        self.answers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+    /// Asks each as soon as it is `ready`, until all have answered, for at most `limit`.
+    pub(crate) fn call(&self, limit: Duration, ready: impl Fn() -> BTreeSet<Ipv4Addr>) -> Called {
+        lock(&self.answers).clear();
         let begun = Stamp::now();
+        let mut asked: BTreeMap<Ipv4Addr, Stamp> = BTreeMap::new();
         loop {
-            let asked = Stamp::now();
+            let ready = ready();
             for (socket, questions) in &self.networks {
-                let missing = self.missing(questions);
-                if !missing.is_empty() {
-                    // A full queue is a lost question, and lost questions are asked again.
-                    let mut rest = &missing[..];
-                    while let Ok(sent @ 1..) = socket.send_many(rest) {
-                        rest = &rest[sent..];
-                        if rest.is_empty() {
-                            break;
-                        }
-                    }
+                let frames = self.due(questions, &ready, &mut asked);
+                // A full queue is a lost question, and lost questions are asked again.
+                let mut rest = &frames[..];
+                while !rest.is_empty()
+                    && let Ok(sent @ 1..) = socket.send_many(rest)
+                {
+                    rest = &rest[sent..];
                 }
             }
-            loop {
-                let called = self.state();
-                if called.complete.is_some() || Stamp::now().since(begun) > limit {
-                    return called;
-                }
-                if Stamp::now().since(asked) > AGAIN {
-                    break;
-                }
-                std::thread::sleep(ms(1));
+            let called = self.state();
+            if called.complete.is_some() || Stamp::now().since(begun) > limit {
+                return called;
             }
+            std::thread::sleep(ms(1));
         }
     }
 
-    fn missing(&self, questions: &[(Ipv4Addr, [Vec<u8>; 2])]) -> Vec<Vec<u8>> {
-        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let unanswered = |(ip, frames): &(Ipv4Addr, [Vec<u8>; 2])| {
+    /// What is to be asked now: of those who are ready what was never asked, or long ago, and has no answer.
+    fn due(
+        &self,
+        questions: &[Question],
+        ready: &BTreeSet<Ipv4Addr>,
+        asked: &mut BTreeMap<Ipv4Addr, Stamp>,
+    ) -> Vec<Vec<u8>> {
+        let now = Stamp::now();
+        let answers = lock(&self.answers);
+        let mut frames = Vec::new();
+        for (ip, both) in questions.iter().filter(|(ip, _)| ready.contains(ip)) {
+            if asked
+                .get(ip)
+                .is_some_and(|before| now.since(*before) < AGAIN)
+            {
+                continue;
+            }
+            asked.insert(*ip, now);
             let got = answers.get(ip).copied().unwrap_or_default();
-            let open = frames.iter().zip(got).filter(|(_, got)| got.is_none());
-            open.map(|(frame, _)| frame.clone()).collect::<Vec<_>>()
-        };
-        questions.iter().flat_map(unanswered).collect()
+            let open = both.iter().zip(got).filter(|(_, got)| got.is_none());
+            frames.extend(open.map(|(frame, _)| frame.clone()));
+        }
+        frames
     }
 
     fn state(&self) -> Called {
@@ -144,7 +151,7 @@ impl RollCall {
             .iter()
             .map(|(_, questions)| questions.len())
             .sum();
-        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = lock(&self.answers);
         let both: Vec<Stamp> = answers
             .values()
             .filter_map(|got| Some(got[0]?.max(got[1]?)))
@@ -163,6 +170,10 @@ impl Drop for RollCall {
             let _ = thread.join();
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whose answer a frame is, and to which question.

@@ -1,9 +1,10 @@
-//! Ten thousand datagrams a second through a virtual router, and which of its routers forwarded each.
+//! Ten thousand datagrams a second through a virtual router, and which of its routers forwarded each; and five thousand
+//! echoes a second from its address.
 
 use socket2::SockFilter;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use vrrp_lab::clock::Stamp;
@@ -12,10 +13,12 @@ use vrrp_lab::priority;
 use vrrp_lab::profile::Profile;
 use vrrp_lab::socket::PacketSocket;
 use vrrp_lab::topology::Lan;
-use vrrp_lab::wire::{Arp, ETHERTYPE_IPV4, Ethernet, Ip, Mac, udp};
+use vrrp_lab::wire::{Arp, ETHERTYPE_IPV4, Ethernet, Ip, Mac, icmp_echo, udp};
 
 /// Time between two datagrams.
 pub(crate) const STEP: Duration = Duration::from_micros(100);
+/// One step in this many also asks the virtual address for an echo.
+const ECHO: u32 = 2;
 /// One step in this many also asks everybody who has the virtual address.
 const QUESTION: u32 = 10;
 const PORT: u16 = 40_113;
@@ -33,6 +36,8 @@ struct Log {
     sent: Mutex<Vec<Stamp>>,
     /// In order of arrival: the number, and the index of the router.
     arrived: Mutex<Vec<(u32, u8)>>,
+    /// In order of arrival, the numbers of the echoes that came back.
+    echoed: Mutex<Vec<u32>>,
 }
 
 /// A running stream.
@@ -42,12 +47,17 @@ pub(crate) struct Stream {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What became of the datagrams that left between two moments.
+/// What became of what left between two moments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fate {
+    /// Datagrams that nobody forwarded.
     pub(crate) lost: usize,
     /// From the last that was served before the longest loss to the first that was served after it; zero without a loss.
     pub(crate) gap: Duration,
+    /// The same for echoes.
+    pub(crate) unanswered: usize,
+    /// The same for echoes.
+    pub(crate) address_gap: Duration,
 }
 
 impl Stream {
@@ -64,6 +74,7 @@ impl Stream {
             threads: Vec::new(),
         };
         stream.listen(lan);
+        stream.listen_echoes(lan);
         stream.send(lan);
         stream
     }
@@ -100,6 +111,35 @@ impl Stream {
         }));
     }
 
+    fn listen_echoes(&mut self, lan: &Lan) {
+        let socket = lan
+            .client
+            .enter(|| PacketSocket::open_filtered("eth0", &echoes()))
+            .expect("the client has its interface");
+        let (log, stop) = (Arc::clone(&self.log), Arc::clone(&self.stop));
+        self.threads.push(std::thread::spawn(move || {
+            priority::raise();
+            let mut buffer = [0; 128];
+            while !stop.load(Ordering::Relaxed) {
+                let Ok(Some(received)) = socket.receive(&mut buffer) else {
+                    continue;
+                };
+                // An echo carries the number in the place of its identifier and sequence.
+                let number = buffer[..received.length.min(128)]
+                    .get(14 + 20 + 4..)
+                    .and_then(<[u8]>::first_chunk);
+                if let Some(number) = number
+                    && !received.outgoing
+                {
+                    log.echoed
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(u32::from_be_bytes(*number));
+                }
+            }
+        }));
+    }
+
     fn send(&mut self, lan: &Lan) {
         let socket = lan
             .client
@@ -115,6 +155,18 @@ impl Stream {
         .frame(&ip.packet(&udp(&ip, PORT, PORT, &[0; 4])));
         // No checksum: the number changes from datagram to datagram.
         frame[NUMBER - 2..NUMBER].fill(0);
+        let to_gateway = Ethernet {
+            destination: Profile::V3Ipv4.virtual_mac(),
+            source: mac,
+            ethertype: ETHERTYPE_IPV4,
+        };
+        let echo = move |number: u32| {
+            let [a, b, c, d] = number.to_be_bytes();
+            let (id, sequence) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+            let (from, to) = (IpAddr::V4(CLIENT), IpAddr::V4(GATEWAY));
+            let echo = icmp_echo(from, to, id, sequence);
+            to_gateway.frame(&Ip::new(from, to, 64, 1).packet(&echo))
+        };
         let question = Arp::request(mac, CLIENT, GATEWAY).frame_to(Mac::BROADCAST);
         let (log, stop) = (Arc::clone(&self.log), Arc::clone(&self.stop));
         self.threads.push(std::thread::spawn(move || {
@@ -131,6 +183,9 @@ impl Stream {
                     .push(Stamp::now());
                 // What cannot leave is a loss like any other.
                 let _ = socket.send(&frame);
+                if number.is_multiple_of(ECHO) {
+                    let _ = socket.send(&echo(number));
+                }
                 if number.is_multiple_of(QUESTION) {
                     let _ = socket.send(&question);
                 }
@@ -140,66 +195,79 @@ impl Stream {
         }));
     }
 
-    /// For each datagram that left between two moments: when, and the routers that forwarded it as bits.
-    fn between(&self, from: Stamp, until: Stamp) -> Vec<(Stamp, u8)> {
-        let sent = self.log.sent.lock().unwrap_or_else(PoisonError::into_inner);
+    /// For each step between two moments: when, the routers that forwarded its datagram as bits, and whether its echo came
+    /// back, if it asked for one.
+    fn between(&self, from: Stamp, until: Stamp) -> Vec<Step> {
+        let sent = lock(&self.log.sent);
         let first = sent.partition_point(|at| *at < from);
         let last = sent.partition_point(|at| *at < until);
-        let mut fates: Vec<(Stamp, u8)> = sent[first..last].iter().map(|at| (*at, 0)).collect();
+        let step = |(number, at): (usize, &Stamp)| Step {
+            at: *at,
+            by: 0,
+            echo: (first + number)
+                .is_multiple_of(ECHO as usize)
+                .then_some(false),
+        };
+        let mut steps: Vec<Step> = sent[first..last].iter().enumerate().map(step).collect();
         drop(sent);
-        let arrived = self
-            .log
-            .arrived
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // Nothing overtakes more than a few hundred others.
+        // Nothing overtakes more than a few thousand others.
         let near = |number: u32| number as usize + 5000 >= first;
+        let place = |number: u32| (number as usize).checked_sub(first);
+        let arrived = lock(&self.log.arrived);
         for (number, by) in arrived.iter().rev().take_while(|(number, _)| near(*number)) {
-            let place = (*number as usize).checked_sub(first);
-            if let Some(fate) = place.and_then(|place| fates.get_mut(place)) {
-                fate.1 |= 1 << by;
+            if let Some(step) = place(*number).and_then(|place| steps.get_mut(place)) {
+                step.by |= 1 << by;
             }
         }
-        fates
+        drop(arrived);
+        let echoed = lock(&self.log.echoed);
+        for number in echoed.iter().rev().take_while(|number| near(**number)) {
+            if let Some(step) = place(*number).and_then(|place| steps.get_mut(place)) {
+                step.echo = Some(true);
+            }
+        }
+        steps
     }
 
-    /// What became of those that left between two moments; the last of them must have had time to arrive.
+    /// What became of all between two moments; the last of them must have had time to arrive.
     pub(crate) fn fate(&self, from: Stamp, until: Stamp) -> Fate {
-        let all = self.between(from, until);
-        let (mut gap, mut served, mut broken) = (Duration::ZERO, from, false);
-        for (at, by) in &all {
-            if *by == 0 {
-                broken = true;
-                continue;
-            }
-            if broken {
-                gap = gap.max(at.since(served));
-            }
-            (served, broken) = (*at, false);
-        }
-        if broken {
-            gap = gap.max(until.since(served));
-        }
+        let steps = self.between(from, until);
+        let datagrams: Vec<(Stamp, bool)> =
+            steps.iter().map(|step| (step.at, step.by != 0)).collect();
+        let echoes: Vec<(Stamp, bool)> = steps
+            .iter()
+            .filter_map(|step| Some((step.at, step.echo?)))
+            .collect();
+        let lost = |probes: &[(Stamp, bool)]| probes.iter().filter(|(_, served)| !served).count();
         Fate {
-            lost: all.iter().filter(|(_, by)| *by == 0).count(),
-            gap,
+            lost: lost(&datagrams),
+            gap: gap(&datagrams, from, until),
+            unanswered: lost(&echoes),
+            address_gap: gap(&echoes, from, until),
         }
+    }
+
+    /// When the first echo since `from` was asked for that came back.
+    pub(crate) fn first_echo(&self, from: Stamp) -> Option<Stamp> {
+        let steps = self.between(from, Stamp::now());
+        let step = steps.into_iter().find(|step| step.echo == Some(true));
+        step.map(|step| step.at)
     }
 
     /// When the first datagram since `from` left that this router forwarded.
     pub(crate) fn first_by(&self, router: u8, from: Stamp) -> Option<Stamp> {
         let all = self.between(from, Stamp::now());
         all.into_iter()
-            .find(|(_, by)| by & (1 << router) != 0)
-            .map(|(at, _)| at)
+            .find(|step| step.by & (1 << router) != 0)
+            .map(|step| step.at)
     }
 
     /// When the last datagram of those between two moments left that this router forwarded.
     pub(crate) fn last_by(&self, router: u8, from: Stamp, until: Stamp) -> Option<Stamp> {
         let all = self.between(from, until);
         all.into_iter()
-            .rfind(|(_, by)| by & (1 << router) != 0)
-            .map(|(at, _)| at)
+            .rfind(|step| step.by & (1 << router) != 0)
+            .map(|step| step.at)
     }
 }
 
@@ -212,7 +280,52 @@ impl Drop for Stream {
     }
 }
 
-/// Datagrams to our port, from the wire only: the kernel sorts them out.
+/// One step of the sender.
+#[derive(Clone, Copy)]
+struct Step {
+    at: Stamp,
+    by: u8,
+    echo: Option<bool>,
+}
+
+/// From the last probe that was served before the longest loss to the first that was served after it, by the time they left.
+fn gap(probes: &[(Stamp, bool)], from: Stamp, until: Stamp) -> Duration {
+    let (mut longest, mut served, mut broken) = (Duration::ZERO, from, false);
+    for (at, ok) in probes {
+        if !ok {
+            broken = true;
+            continue;
+        }
+        if broken {
+            longest = longest.max(at.since(served));
+        }
+        (served, broken) = (*at, false);
+    }
+    if broken {
+        longest = longest.max(until.since(served));
+    }
+    longest
+}
+
+fn lock<T>(log: &Mutex<T>) -> MutexGuard<'_, T> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Echo replies: the kernel sorts them out.
+fn echoes() -> [SockFilter; 8] {
+    [
+        SockFilter::new(0x28, 0, 0, 12),
+        SockFilter::new(0x15, 0, 5, ETHERTYPE_IPV4.into()),
+        SockFilter::new(0x30, 0, 0, 23),
+        SockFilter::new(0x15, 0, 3, 1),
+        SockFilter::new(0x30, 0, 0, 34),
+        SockFilter::new(0x15, 0, 1, 0),
+        SockFilter::new(0x06, 0, 0, 128),
+        SockFilter::new(0x06, 0, 0, 0),
+    ]
+}
+
+/// Datagrams to our port: the kernel sorts them out.
 fn to_port() -> [SockFilter; 8] {
     [
         SockFilter::new(0x28, 0, 0, 12),
@@ -224,4 +337,21 @@ fn to_port() -> [SockFilter; 8] {
         SockFilter::new(0x06, 0, 0, 128),
         SockFilter::new(0x06, 0, 0, 0),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vrrp_lab::clock::ms;
+
+    #[test]
+    fn a_gap_is_from_served_to_served() {
+        let zero = Stamp::now();
+        let probes: Vec<(Stamp, bool)> = (0..100)
+            .map(|n| (zero + ms(n), !(10..30).contains(&n) && n != 50))
+            .collect();
+        assert_eq!(gap(&probes, zero, zero + ms(100)), ms(21));
+        assert_eq!(gap(&probes[..25], zero, zero + ms(25)), ms(16));
+        assert_eq!(gap(&probes[60..], zero + ms(60), zero + ms(100)), ms(0));
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use vrrp_lab::clock::Stamp;
 use vrrp_lab::netns::Namespace;
+use vrrp_lab::priority;
 
 /// The processes of a namespace; the laboratory's own are not in one.
 pub(crate) fn pids(namespace: &Namespace) -> Vec<i32> {
@@ -25,20 +26,29 @@ pub(crate) fn pids_of(namespace: &str) -> Vec<i32> {
         .collect()
 }
 
-/// The time all threads of these processes had a processor, by the scheduler's own account in nanoseconds. It includes the
-/// softirqs that ran in their time: for a sender, the way through the cable into the receiver's socket.
-pub(crate) fn run_time(pids: &[i32]) -> Duration {
-    let tasks = pids.iter().flat_map(|pid| {
+/// The time that the threads of these processes had a processor, by the name of the thread: the scheduler's own account in
+/// nanoseconds. It includes the softirqs that ran in their time: for a sender, the way through the cable into the receiver's
+/// socket.
+pub(crate) fn by_thread(pids: &[i32]) -> BTreeMap<String, Duration> {
+    let mut used = BTreeMap::new();
+    for pid in pids {
         let folder = format!("/proc/{pid}/task");
-        numbers(&folder)
-            .into_iter()
-            .map(move |task| format!("{folder}/{task}/schedstat"))
-    });
-    let nanos = tasks.filter_map(|path| {
-        let text = std::fs::read_to_string(path).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanos.sum())
+        for task in numbers(&folder) {
+            let read = |file: &str| std::fs::read_to_string(format!("{folder}/{task}/{file}"));
+            let nanos = read("schedstat")
+                .ok()
+                .and_then(|text| text.split_whitespace().next()?.parse().ok());
+            if let (Ok(name), Some(nanos)) = (read("comm"), nanos) {
+                *used.entry(name.trim().to_owned()).or_default() += Duration::from_nanos(nanos);
+            }
+        }
+    }
+    used
+}
+
+/// The same for all threads together.
+pub(crate) fn run_time(pids: &[i32]) -> Duration {
+    by_thread(pids).values().sum()
 }
 
 /// Proportional set size of all these processes, in MiB: shared pages are divided among those who share them.
@@ -51,25 +61,32 @@ pub(crate) fn pss_mib(pids: &[i32]) -> f64 {
     kib.sum::<f64>() / 1024.0
 }
 
-/// The time that all processors spent in softirqs, in hundredths of a second, and the kernel's own threads for them.
-pub(crate) fn softirq() -> Duration {
+/// The time that all processors did something, and of that the softirqs; in hundredths of a second.
+pub(crate) fn machine() -> [Duration; 2] {
     let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let ticks: u64 = text
+    let ticks: Vec<u64> = text
         .lines()
         .next()
-        .and_then(|line| line.split_whitespace().nth(7)?.parse().ok())
-        .unwrap_or(0);
-    Duration::from_millis(ticks * 10)
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    // user nice system idle iowait irq softirq
+    let of = |fields: &[usize]| -> u64 {
+        let ticks = fields.iter().filter_map(|field| ticks.get(*field));
+        ticks.sum()
+    };
+    [&[0, 1, 2, 5, 6][..], &[6]].map(|fields| Duration::from_millis(of(fields) * 10))
 }
 
 /// Packets received and sent by each interface of a namespace, and when that was.
 pub(crate) fn packets(namespace: &Namespace) -> (Stamp, BTreeMap<String, [u64; 2]>) {
     let (at, text) = namespace.enter(|| {
-        let at = Stamp::now();
-        (
-            at,
-            std::fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default(),
-        )
+        // A count is of the moment that stands beside it.
+        priority::raise();
+        let text = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
+        (Stamp::now(), text)
     });
     let rows = text.lines().filter_map(|line| {
         let (name, rest) = line.split_once(':')?;

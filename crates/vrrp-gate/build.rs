@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use std::process::Command;
 
 const SOURCE: &str = "src/gate.bpf.c";
+/// What it includes.
+const HEADERS: &str = "src/bpf";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rustc-check-cfg=cfg(gate_program)");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={SOURCE}");
+    println!("cargo::rerun-if-changed={HEADERS}");
     println!("cargo::rerun-if-env-changed=VRRPD_NO_BPF");
     println!("cargo::rerun-if-env-changed=CLANG");
     if env::var_os("VRRPD_NO_BPF").is_some_and(|value| !value.is_empty()) {

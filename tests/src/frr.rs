@@ -104,6 +104,7 @@ fn config(orders: Orders) -> String {
         accept: _,
         key: _,
         unicast: _,
+        plane: _,
     } = orders;
     let family = if profile.is_ipv6() { "ipv6" } else { "ip" };
     let addresses: String = profile

@@ -73,6 +73,7 @@ fn config(orders: Orders, globals: &str) -> String {
         accept,
         key,
         unicast,
+        plane: _,
     } = orders;
     let mut lines = vec!["state BACKUP".to_owned(), "interface eth0".to_owned()];
     // `strict` would refuse accept. Unicast does without the virtual MAC, as clouds do.

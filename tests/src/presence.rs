@@ -26,7 +26,8 @@ pub fn carriers(address: IpAddr) -> Vec<String> {
         let v6 = found.as_sockaddr_in6().map(|found| IpAddr::V6(found.ip()));
         v4.or(v6) == Some(address)
     })
-    .map(|entry| entry.interface_name)
+    // What follows a colon is a label.
+    .filter_map(|entry| Some(entry.interface_name.split(':').next()?.to_owned()))
     .collect()
 }
 

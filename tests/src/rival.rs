@@ -48,6 +48,8 @@ pub struct Orders {
     pub accept: bool,
     /// Version 2: the key of simple-text authentication (RFC 2338 §5.3.10). FRR knows none.
     pub key: Option<&'static str>,
+    /// Ours: who takes the frames of the virtual MAC address in.
+    pub plane: Option<&'static str>,
     /// Whether the routers 11 and 12 speak to each other by unicast. FRR does not.
     pub unicast: bool,
 }
@@ -70,6 +72,7 @@ impl Orders {
             preempt: true,
             accept: true,
             key: None,
+            plane: None,
             unicast: false,
         }
     }
@@ -112,6 +115,9 @@ pub fn ours(orders: Orders, checksum: &str) -> Router {
         .set("accept-mode", orders.accept);
     if orders.profile == Profile::V3Ipv4 {
         router = router.text("checksum", checksum);
+    }
+    if let Some(plane) = orders.plane {
+        router = router.text("data-plane", plane);
     }
     if let Some(key) = orders.key {
         router = router.set(

@@ -3,6 +3,16 @@
 use crate::profile::{Profile, VRID};
 use std::fmt::{self, Display};
 
+/// The environment variable that names the data plane of every router that has a choice and was not given one: all suites
+/// can be run on either.
+pub const DATA_PLANE: &str = "VRRPD_DATA_PLANE";
+
+/// Whether that is the program on the interface.
+#[must_use]
+pub fn without_macvlan() -> bool {
+    std::env::var(DATA_PLANE).is_ok_and(|plane| plane == "ebpf")
+}
+
 /// One `[virtual-router.NAME]` table.
 #[derive(Clone, Debug)]
 pub struct Router {
@@ -48,6 +58,11 @@ impl Router {
         self.set(key, format_args!("[{}]", values.join(", ")))
     }
 
+    fn has(&self, key: &str, value: &str) -> bool {
+        let mut keys = self.keys.iter();
+        keys.any(|(name, set)| name == key && (value.is_empty() || set == value))
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -60,6 +75,10 @@ impl Display for Router {
         writeln!(f, "[virtual-router.{}]", self.name)?;
         for (key, value) in &self.keys {
             writeln!(f, "{key} = {value}")?;
+        }
+        let free = !self.has("data-plane", "") && !self.has("virtual-mac", "false");
+        if let Some(plane) = std::env::var(DATA_PLANE).ok().filter(|_| free) {
+            writeln!(f, "data-plane = \"{plane}\"")?;
         }
         writeln!(f)
     }

@@ -227,6 +227,95 @@ fn without_virtual_mac(profile: Profile) {
     );
 }
 
+/// `data-plane = "ebpf"`: no interface is made, the virtual MAC address answers all the same, and nothing stays.
+fn without_macvlan(profile: Profile) {
+    let mut bench = Bench::new(profile);
+    let interfaces = bench.dut.interfaces();
+    let standing = |bench: &Bench| {
+        let settings = "cat /proc/sys/net/ipv4/conf/eth0/{arp_*,accept_local,rp_filter,forwarding}";
+        let lines = format!(
+            "ip -o addr show dev eth0; tc qdisc show dev eth0; ip maddr show dev eth0; {settings}"
+        );
+        bench.dut.sh(&format!("bash -c '{lines}'"))
+    };
+    let before = standing(&bench);
+    let mac = profile.virtual_mac();
+    bench.start(|router| {
+        let router = router.text("data-plane", "ebpf");
+        router.set("accept-mode", true)
+    });
+    assert_eq!(bench.daemon().router(NAME)["data-plane"], "ebpf");
+    let host = bench.host();
+    for _ in 0..2 {
+        for address in profile.virtual_addresses() {
+            assert_eq!(bench.dut.enter(|| carriers(address)), [""; 0], "{address}");
+            assert_eq!(bench.lan.resolve(host, address), [], "{address}");
+        }
+        let first = bench.promote();
+        assert_eq!(first.frame.packet.ethernet.source, mac);
+        for address in profile.virtual_addresses() {
+            assert_eq!(bench.dut.enter(|| carriers(address)), ["eth0"], "{address}");
+            assert_eq!(bench.lan.resolve(host, address), [(mac, mac)], "{address}");
+            let announced = bench.lan.log.wait(first.at, ms(500), |frame| {
+                let source = frame.packet.ethernet.source;
+                (announces(frame, address) && !frame.outgoing).then_some(source)
+            });
+            assert_eq!(announced, Some(mac), "{address}");
+        }
+        assert_eq!(bench.dut.interfaces(), interfaces, "no interface is made");
+        let _winner = bench.lan.repeat(&bench.advert(200), ms(1000));
+        bench.daemon().wait_state(NAME, "backup", ms(1000));
+        bench.wait_in_step();
+    }
+    bench.promote();
+    bench.daemon_mut().stop();
+    assert_eq!(before, standing(&bench), "as before");
+}
+
+#[test]
+fn without_macvlan_v3_ipv4() {
+    without_macvlan(Profile::V3Ipv4);
+}
+
+#[test]
+fn without_macvlan_v3_ipv6() {
+    without_macvlan(Profile::V3Ipv6);
+}
+
+/// A program that may not be loaded is a fault of the router that needs it, and of no other.
+#[test]
+fn without_permission_a_router_without_macvlan_says_why() {
+    let bench = Bench::new(Profile::V3Ipv4);
+    let routers = [
+        Router::new(NAME, Profile::V3Ipv4).text("data-plane", "ebpf"),
+        Router::new("other", Profile::V3Ipv4)
+            .set("vrid", 52)
+            .list("addresses", &["192.0.2.253/24"])
+            .text("data-plane", "macvlan"),
+    ];
+    let forbidden = "exec setpriv --bounding-set=-bpf,-sys_admin \"$@\"";
+    let daemon = Daemon::launch_by(&bench.dut, &file(&routers), forbidden);
+    let faulty = wait_for(ms(5000), || {
+        let report = daemon.try_status()?;
+        let mut routers = report["routers"].as_array()?.iter();
+        let router = routers.find(|router| router["name"] == NAME)?;
+        let fault = router["faults"].get(0)?.as_str()?.to_owned();
+        fault
+            .contains("macvlan")
+            .then_some((router["state"].clone(), fault))
+    });
+    let (state, fault) = faulty.expect("a fault");
+    assert_eq!(state, "initialize");
+    assert!(
+        fault.contains(
+            "cannot do without a macvlan on eth0: not permitted to load the gate: no CAP_BPF"
+        ),
+        "{fault}"
+    );
+    daemon.wait_state("other", "active", ms(6000));
+    assert_eq!(daemon.state(NAME), "initialize");
+}
+
 #[test]
 fn without_virtual_mac_v2() {
     without_virtual_mac(Profile::V2);

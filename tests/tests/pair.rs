@@ -7,7 +7,7 @@
 use vrrp_lab::capture::Capture;
 use vrrp_lab::clock::{Stamp, ms};
 use vrrp_lab::daemon::Daemon;
-use vrrp_lab::pair::Pair;
+use vrrp_lab::pair::{HIGHER, Pair, quick};
 use vrrp_lab::profile::Profile;
 use vrrp_lab::rival::Make::{self, Ours};
 use vrrp_lab::rival::{Orders, ours};
@@ -32,6 +32,32 @@ fn v3_ipv4() {
 #[test]
 fn v3_ipv6() {
     judge(Ours("auto"), Ours("auto"), Profile::V3Ipv6);
+}
+
+/// Without a macvlan, and beside a router that has one.
+mod ebpf {
+    use super::*;
+
+    fn judge(planes: [&'static str; 2], profile: Profile) {
+        let (lan, interval) = (Lan::new(2), quick(profile));
+        let plane = |orders: Orders| Orders {
+            plane: Some(planes[usize::from(orders.priority != HIGHER)]),
+            ..orders
+        };
+        let ours = Ours("auto");
+        let measured = Pair::start_with(lan, ours, ours, profile, interval, plane).judge(ms(0));
+        println!("{profile:?}, {planes:?}: {measured}");
+    }
+
+    #[test]
+    fn v3_ipv4() {
+        judge(["ebpf", "ebpf"], Profile::V3Ipv4);
+    }
+
+    #[test]
+    fn v3_ipv6() {
+        judge(["ebpf", "macvlan"], Profile::V3Ipv6);
+    }
 }
 
 /// RFC 9568 §5.2.8: the two forms on one wire.

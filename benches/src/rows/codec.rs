@@ -28,10 +28,9 @@ fn run(effort: &Effort) -> Vec<Measure> {
     sample(&mut parse, Maker::Ours, batches, || {
         black_box(codec.parse());
     });
-    sample(&mut parse, Maker::Keepalived, batches, || {
+    sample(&mut parse, Maker::Pnet, batches, || {
         black_box(codec.parse_by_pnet());
     });
-    parse.note("the peer is `pnet_packet`");
     let mut emit = Measure::new("emit", "ns").goal(Goal::most(Figure::P50, 15.0));
     sample(&mut emit, Maker::Ours, batches, || {
         black_box(codec.emit());

@@ -13,8 +13,9 @@ use vrrp_lab::profile::Profile;
 pub(crate) const ROW: Row = Row {
     name: "crash-gap",
     about: "The Active's port is taken out of the switch at a random phase of its advertisements. Beyond the protocol: from the \
-            last advertisement that the other heard to the first datagram that it forwarded, less 3 × Adv + Skew; datagrams \
-            leave every 0.1 ms, and a little less than zero is earlier than the protocol allows. Idle, and beside 16 busy \
+            last advertisement that the other heard to the first datagram that it forwarded and the first echo that it answered, \
+            whichever was later, less 3 × Adv + Skew. Datagrams leave every 0.1 ms, echoes are asked for every 0.2 ms, which is \
+            in the figure. Idle, and beside 16 busy \
             processes on the same processors.",
     run,
 };
@@ -33,21 +34,20 @@ fn run(effort: &Effort) -> Vec<Measure> {
                 .goal(Goal::most(Figure::Max, 0.1));
             let mut gap = Measure::new(format!("{name}: what the client lost"), "ms");
             let mut peers = vec![Maker::Keepalived];
-            peers.push(if hogs == 0 {
-                Maker::Frr
-            } else {
-                Maker::KeepalivedRt
-            });
+            match (hogs, interval.as_millis()) {
+                (0, 100) => peers.push(Maker::Frr),
+                (1.., 10) => peers.push(Maker::KeepalivedRt),
+                _ => {}
+            }
             let trials = effort.trials(6, 50);
-            // Ours, the others, the others, ours.
-            for maker in Maker::order(&Maker::ours_and(&peers), 2) {
+            for maker in Maker::order(&Maker::ours_and(&peers), effort.rounds()) {
                 let mut duel = Duel::start(maker, interval);
                 let load = (hogs > 0).then(|| Hogs::busy(hogs));
                 for _ in 0..trials {
                     match duel.crash() {
                         Some(crash) => {
                             beyond.add(maker, crash.beyond, crash.stalled);
-                            early.add(maker, (-crash.beyond).max(0.0), crash.stalled);
+                            early.add(maker, (-crash.through).max(0.0), crash.stalled);
                             gap.add(maker, crash.gap, crash.stalled);
                         }
                         None => beyond.note(format!(

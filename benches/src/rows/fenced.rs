@@ -18,8 +18,8 @@ pub(crate) const ROW: Row = Row {
 
 fn run(effort: &Effort) -> Vec<Measure> {
     let mut measures = Vec::new();
-    let whole = effort.trials(10, 250);
-    let few = effort.trials(3, 20);
+    let whole = effort.trials(6, 250);
+    let few = effort.trials(2, 20);
     for interval in [ms(100), ms(10)] {
         let limit = f64::from(u32::try_from(interval.as_millis()).unwrap_or(u32::MAX)) * 3.0;
         for (signal, name) in [(Signal::SIGSTOP, "SIGSTOP"), (Signal::SIGKILL, "SIGKILL")] {

@@ -10,16 +10,18 @@ use vrrp_lab::clock::ms;
 
 pub(crate) const ROW: Row = Row {
     name: "handover",
-    about: "A pair with priorities 200 and 100 forwards 10,000 datagrams a second. The Active is stopped by SIGTERM until its \
-            process is gone, then started again until it alone advertises. Lost are datagrams that came out of neither; a gap \
-            is the time around the longest loss, zero without one.",
+    about: "A pair with priorities 200 and 100 forwards 10,000 datagrams a second, and its address answers 5,000 echoes. The \
+            Active is stopped by SIGTERM until its process is gone, then started again until it alone advertises. Lost are \
+            datagrams that came out of neither and echoes that did not come back; a gap is the time around the longest loss of \
+            either kind, zero without one. The datagrams alone stand beside it: a Backup that forwards, as those of the peers \
+            do, loses none of them.",
     run,
 };
 
 fn run(effort: &Effort) -> Vec<Measure> {
     let mut measures = Vec::new();
     let whole = effort.trials(10, 100);
-    let few = effort.trials(2, 10);
+    let few = effort.trials(2, 20);
     let cells = [
         (ms(10), whole, vec![Maker::Keepalived, Maker::Frr]),
         (ms(100), whole, vec![Maker::Keepalived, Maker::Frr]),
@@ -36,7 +38,7 @@ fn cell(interval: Duration, trials: usize, peers: &[Maker]) -> Vec<Measure> {
     let skew = vrrp_lab::profile::Profile::V3Ipv4.skew(vrrp_lab::pair::LOWER, interval);
     let kinds = ["stop", "return"];
     let mut lost = kinds.map(|kind| {
-        Measure::new(format!("{kind}, {name}: datagrams lost"), "datagrams")
+        Measure::new(format!("{kind}, {name}: lost"), "packets")
             .goal(Goal::least(Figure::Zeros, 99.0))
             .bound(if kind == "stop" {
                 format!(
@@ -47,33 +49,33 @@ fn cell(interval: Duration, trials: usize, peers: &[Maker]) -> Vec<Measure> {
                 "0".to_owned()
             })
     });
+    let mut through = kinds.map(|kind| {
+        Measure::new(
+            format!("{kind}, {name}: lost on the way through"),
+            "datagrams",
+        )
+    });
     let mut gaps = kinds.map(|kind| Measure::new(format!("{kind}, {name}: gap"), "ms"));
-    // Blocks of five in turn: a pair takes longer to set up than to try.
-    let block = trials.div_ceil(2).min(10);
-    let mut left: Vec<(Maker, usize)> = Vec::new();
-    for turn in 0..trials.div_ceil(block) {
-        let size = block.min(trials - turn * block);
-        left.extend(
-            Maker::order(&Maker::ours_and(peers), turn + 1)
-                .into_iter()
-                .skip(turn * (Maker::planes().len() + peers.len()))
-                .map(|maker| (maker, size)),
-        );
-    }
-    for (maker, size) in left {
-        // FRR is no part of the comparison that needs many: a few trials show what it does.
-        let size = if maker == Maker::Frr {
-            size.min(5)
-        } else {
-            size
+    // Blocks in turn: a pair takes longer to set up than to try.
+    let block = trials.min(10);
+    let turns = Maker::order(&Maker::ours_and(peers), trials.div_ceil(block));
+    for maker in turns {
+        // Of the peers fewer show what they do.
+        let size = match maker {
+            Maker::Frr | Maker::Pnet => block.min(3),
+            Maker::Keepalived | Maker::KeepalivedRt | Maker::KeepalivedPlain => block.div_ceil(2),
+            Maker::Ours | Maker::OursEbpf => block,
         };
         let mut duel = Duel::start(maker, interval);
         for _ in 0..size {
             for (kind, hand_over) in duel.hand_over().into_iter().enumerate() {
                 match hand_over {
                     Some(done) => {
-                        lost[kind].add(maker, done.fate.lost as f64, done.stalled);
-                        gaps[kind].add(maker, millis(done.fate.gap), done.stalled);
+                        let fate = done.fate;
+                        lost[kind].add(maker, (fate.lost + fate.unanswered) as f64, done.stalled);
+                        through[kind].add(maker, fate.lost as f64, done.stalled);
+                        let gap = fate.gap.max(fate.address_gap);
+                        gaps[kind].add(maker, millis(gap), done.stalled);
                     }
                     None => lost[kind].note(format!(
                         "{}: a trial in which the other did not take over, or the process did not end within 9 s",
@@ -83,7 +85,8 @@ fn cell(interval: Duration, trials: usize, peers: &[Maker]) -> Vec<Measure> {
             }
         }
     }
-    let [stop_lost, return_lost] = lost;
-    let [stop_gap, return_gap] = gaps;
-    vec![stop_lost, stop_gap, return_lost, return_gap]
+    let kinds = lost.into_iter().zip(gaps).zip(through);
+    kinds
+        .flat_map(|((lost, gap), through)| [lost, gap, through])
+        .collect()
 }

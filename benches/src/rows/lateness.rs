@@ -82,10 +82,10 @@ mod tests {
             .iter()
             .map(|us| zero + Duration::from_micros(*us))
             .collect();
-        let late: Vec<i64> = lateness(&adverts, ms(10))
+        let late: Vec<f64> = lateness(&adverts, ms(10))
             .into_iter()
-            .map(|(late, _)| (late * 1000.0).round() as i64)
+            .map(|(late, _)| (late * 1000.0).round())
             .collect();
-        assert_eq!(late, [50, 0, 900, 10]);
+        assert_eq!(late, [50.0, 0.0, 900.0, 10.0]);
     }
 }

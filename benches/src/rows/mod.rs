@@ -16,12 +16,15 @@ mod start;
 mod stop;
 mod takeover;
 
+use crate::duel::Duel;
 use crate::effort::Effort;
 use crate::machine::Watch;
+use crate::maker::Maker;
 use crate::measure::Measure;
 use crate::report::Report;
 use crate::witness;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use vrrp_lab::clock::ms;
 
 /// A row: what it is called, what it measures, and how.
 pub struct Row {
@@ -54,6 +57,24 @@ pub fn rows() -> Vec<Row> {
         codec::ROW,
         size::ROW,
     ]
+}
+
+/// Not of the table: one fleet and one pair of ours in some seconds, so that the harness cannot rot.
+#[must_use]
+pub fn smoke() -> Row {
+    Row {
+        name: "smoke",
+        about: "One router's memory, and one crash.",
+        run: |_| {
+            let memory = memory::measure(1, 1, &[Maker::Ours], ms(200));
+            let mut gap = Measure::new("what the client lost", "ms");
+            let mut duel = Duel::start(Maker::Ours, ms(100));
+            if let Some(crash) = duel.crash() {
+                gap.add(Maker::Ours, crash.gap, crash.stalled);
+            }
+            vec![memory, gap]
+        },
+    }
 }
 
 impl Row {

@@ -108,6 +108,7 @@ fn run(effort: &Effort) -> Vec<Measure> {
 /// The longest time between two advertisements of the same router.
 fn longest(ears: &[Sniff], from: Stamp) -> Duration {
     let mut worst = Duration::ZERO;
+    let until = Stamp::now();
     for ear in ears {
         let mut last = BTreeMap::new();
         for (vrid, at) in ear.since(from, |heard| heard.claim().map(|vrid| (vrid, heard.at))) {
@@ -115,6 +116,9 @@ fn longest(ears: &[Sniff], from: Stamp) -> Duration {
                 worst = worst.max(at.since(before));
             }
         }
+        // Who has fallen silent counts, too.
+        let silences = last.values().map(|at| until.since(*at));
+        worst = worst.max(silences.max().unwrap_or(until.since(from)));
     }
     worst
 }

@@ -43,6 +43,7 @@ codes! {
     VRID_TWICE = "VR0031", "Two virtual routers of one family and interface have the same VRID.";
     VERSIONS = "VR0032", "One VRID is used in VRRPv2 and VRRPv3 on one interface.";
     ADDRESS_SHARED = "VR0033", "Two virtual routers have the same address.";
+    DATA_PLANE = "VR0034", "A data plane is chosen for a virtual MAC address that is not used.";
     DERIVED = "VR0101", "No IPv6 link-local address is listed; one is derived from the VRID.";
     OWNER = "VR0102", "Priority 255 makes this router the owner of the addresses.";
     OWNER_IGNORES = "VR0103", "A key has no effect on the owner.";

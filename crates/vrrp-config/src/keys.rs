@@ -9,7 +9,7 @@ use crate::finding::{Finding, excerpt};
 pub(crate) const VIRTUAL_ROUTER: &str = "virtual-router";
 
 /// Keys of a virtual router, in the order of the documentation.
-pub(crate) const ROUTER: [&str; 15] = [
+pub(crate) const ROUTER: [&str; 16] = [
     "interface",
     "vrid",
     "protocol",
@@ -20,6 +20,7 @@ pub(crate) const ROUTER: [&str; 15] = [
     "preempt-delay",
     "accept-mode",
     "virtual-mac",
+    "data-plane",
     "checksum",
     "checksum-strict",
     "authentication",

@@ -24,6 +24,7 @@ mod finding;
 mod keys;
 mod name;
 mod peers;
+mod plane;
 mod render;
 mod router;
 mod secret;

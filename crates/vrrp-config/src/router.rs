@@ -8,7 +8,7 @@ use vrrp_proto::{Dialect, Family, Interval, Priority, RouterPlan, VirtualAddress
 
 use crate::finding::{Finding, excerpt};
 use crate::section::{Field, Given, Section};
-use crate::{addresses, authentication, checksum, code, keys, name, peers, timing};
+use crate::{addresses, authentication, checksum, code, keys, name, peers, plane, timing};
 
 /// What is known of a router, even when some of it is refused: enough to compare it with the others.
 pub(crate) struct Router {
@@ -77,6 +77,7 @@ pub(crate) fn read(
     let preempt_delay = timing::preempt_delay(&section, findings);
     let accept = section.boolean("accept-mode", findings);
     let virtual_mac = section.boolean("virtual-mac", findings);
+    let data_plane = plane::read(&section, &virtual_mac, findings);
     let checksum = checksum::read(&section, dialect, family, findings);
     let authentication = authentication::read(&section, &protocol, findings);
     let unicast = section.strings("unicast-peers", "192.0.2.2", findings);
@@ -135,6 +136,7 @@ pub(crate) fn read(
             preempt_delay: preempt_delay.or(Duration::ZERO)?,
             accept: accept.or(true)?,
             virtual_mac: virtual_mac.or(true)?,
+            data_plane: data_plane?,
             checksum: checksum?,
             authentication: authentication.or(None)?,
             unicast_peers,

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use vrrp_config::{Config, Finding, code, parse};
-use vrrp_proto::{ChecksumForm, ChecksumPolicy, Dialect, Family, Interval, Priority, RouterPlan};
+use vrrp_proto::{
+    ChecksumForm, ChecksumPolicy, DataPlane, Dialect, Family, Interval, Priority, RouterPlan,
+};
 
 /// A router of VRRPv3/IPv4 with further lines.
 fn v3(lines: &str) -> String {
@@ -84,6 +86,7 @@ fn defaults() {
         ["192.0.2.254/24"]
     );
     assert!(plan.preempt && plan.accept && plan.virtual_mac);
+    assert_eq!(plan.data_plane, DataPlane::Macvlan);
     assert_eq!(plan.preempt_delay, Duration::ZERO);
     assert_eq!(plan.checksum, ChecksumPolicy::default());
     assert_eq!(plan.authentication, None);
@@ -112,6 +115,14 @@ fn everything_set() {
     assert_eq!(plan.unicast_peers, ["192.0.2.2".parse::<IpAddr>().unwrap()]);
     assert_eq!(plan.announce_refresh, None);
     assert!(!router(&v3("preempt = false")).preempt);
+    for (word, plane) in [
+        ("auto", DataPlane::Macvlan),
+        ("macvlan", DataPlane::Macvlan),
+        ("ebpf", DataPlane::Ebpf),
+    ] {
+        let text = v3(&format!("data-plane = \"{word}\""));
+        assert_eq!(router(&text).data_plane, plane, "{word}");
+    }
     assert!(router(&v3("checksum-strict = true")).checksum.strict);
     let key = router(&v2(
         "authentication = { type = \"simple-text\", key = \"1111\" }",

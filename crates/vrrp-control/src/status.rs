@@ -36,7 +36,7 @@ pub struct Daemon {
     /// What was wrong with the configuration file at the last reload; absent when it was applied.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reload_error: Option<String>,
-    /// How the engine's thread is scheduled: `fifo`, `nice` or `normal`.
+    /// How the engine's thread is scheduled: `deadline`, `fifo`, `nice` or `normal`.
     pub scheduling: String,
     /// Whether its memory is kept from being paged out.
     #[serde(default)]
@@ -102,6 +102,9 @@ pub struct RouterReport {
     pub addresses: Vec<String>,
     /// The MAC address that answers for them; null while that is the interface's own.
     pub virtual_mac: Option<String>,
+    /// Who takes the frames of that MAC address in: `macvlan` or `ebpf`; null without one.
+    #[serde(default)]
+    pub data_plane: Option<String>,
     /// Where its advertisements come from; null while there is no such address.
     pub source_address: Option<String>,
     /// Its own advertisement interval in milliseconds.

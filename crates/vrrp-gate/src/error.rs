@@ -27,6 +27,9 @@ pub enum GateError {
     /// The counters cannot be read.
     #[error("the counters of the gate cannot be read")]
     Counters(#[source] Box<aya::maps::MapError>),
+    /// What the gate answers for cannot be told to it: too many addresses, or no memory.
+    #[error("the addresses cannot be told to the gate")]
+    Serving(#[source] Box<aya::maps::MapError>),
     /// The name of the owner cannot be written into the names of filters.
     #[error("{0:?} cannot be the owner of a gate: 1 to 200 printable ASCII characters, no slash")]
     Owner(String),

@@ -1,61 +1,23 @@
-// Passes a frame of a virtual MAC address only while the lease of its router has not expired.
+// Passes a frame of a virtual MAC address only while the lease of its router has not expired, and does what a macvlan
+// would do for routers that have none.
 //
 // Two programs for the classifier hook of one interface: `ingress` judges frames by destination, `egress` by source.
-// Everything that is not a guarded virtual MAC address passes, and passing means: on to the next filter.
-// No header is included; what the kernel promises to programs is declared here.
+// Everything that is not of a guarded virtual MAC address, or about an address that is served, passes; and passing means:
+// on to the next filter.
 
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef unsigned long long u64;
-
-#define SECTION(name) __attribute__((section(name), used))
-#define INLINE static __attribute__((always_inline)) inline
-
-// The beginning of the kernel's `struct __sk_buff`; a program is given no more fields than it names.
-struct __sk_buff {
-	u32 len;
-	u32 pkt_type;
-	u32 mark;
-	u32 queue_mapping;
-	u32 protocol;
-	u32 vlan_present;
-	u32 vlan_tci;
-	u32 vlan_proto;
-	u32 priority;
-	u32 ingress_ifindex;
-	u32 ifindex;
-	u32 tc_index;
-	u32 cb[5];
-	u32 hash;
-	u32 tc_classid;
-	u32 data;
-	u32 data_end;
-};
-
-static void *(*map_lookup)(void *map, const void *key) = (void *)1;
-static long (*skb_load_bytes)(const void *skb, u32 offset, void *to, u32 len) = (void *)26;
-// CLOCK_BOOTTIME: what was suspended has been replaced by now.
-static u64 (*ktime_get_boot_ns)(void) = (void *)125;
+#include "bpf/kernel.h"
 
 enum {
-	NEXT_FILTER = -1, // TC_ACT_UNSPEC
-	DROP = 2, // TC_ACT_SHOT
-
-	ARRAY = 2, // BPF_MAP_TYPE_ARRAY
-	PERCPU_ARRAY = 6, // BPF_MAP_TYPE_PERCPU_ARRAY
-	MMAPABLE = 1 << 10, // BPF_F_MMAPABLE
-
 	ENTRIES = 512, // two families of 256 identifiers
 	VLAN_ID = 0x0fff,
+
+	IPV4 = BE16(0x0800),
+	ARP = BE16(0x0806),
+	IPV6 = BE16(0x86dd),
 };
 
 // Where the counters of a direction begin in `struct counters`.
 enum { IN = 0, OUT = 2 };
-
-// Maps are described by the types of members that are never read.
-#define NUMBER(name, value) int (*name)[value]
-#define TYPE(name, type) type *name
 
 // Deadlines in ns of CLOCK_BOOTTIME, written through a mapping by the process that holds the leases. 0: not guarded.
 struct {
@@ -81,75 +43,127 @@ struct {
 struct ethernet {
 	u8 destination[6];
 	u8 source[6];
-	u8 type[2];
-	u8 tag[2]; // of a VLAN, if the type says so
+	u16 type;
 };
 
-// Whether the frame belongs to a VLAN, and so to another interface, which has a gate of its own. Identifier 0 is none.
-INLINE int of_a_vlan(const struct __sk_buff *skb, const struct ethernet *header)
+// The beginning of a frame.
+struct start {
+	struct ethernet ethernet;
+	u16 tag; // of a VLAN, if the type says so
+};
+
+INLINE int is_open(u32 index)
 {
-	u16 type = header->type[0] << 8 | header->type[1];
+	u64 *lease = map_lookup(&LEASES, &index);
+
+	return lease && ktime_get_boot_ns() < *(volatile u64 *)lease;
+}
+
+#include "bpf/serve.h"
+
+// Whether there was enough of it.
+INLINE int read_start(const struct __sk_buff *skb, struct start *start)
+{
+	const struct start *there = (void *)(long)skb->data;
+
+	if ((const void *)(there + 1) <= (void *)(long)skb->data_end) {
+		*start = *there;
+		return 1;
+	}
+	// A short frame, or one whose beginning lies in pages.
+	start->tag = 0;
+	return skb_load_bytes(skb, 0, start, sizeof(*start)) == 0 ||
+	       skb_load_bytes(skb, 0, &start->ethernet, sizeof(start->ethernet)) == 0;
+}
+
+// Whether the frame belongs to a VLAN, and so to another interface, which has a gate of its own. Identifier 0 is none.
+INLINE int of_a_vlan(const struct __sk_buff *skb, const struct start *start)
+{
+	u16 type = start->ethernet.type;
 
 	if (skb->vlan_present)
 		return (skb->vlan_tci & VLAN_ID) != 0;
-	return (type == 0x8100 || type == 0x88a8) && ((header->tag[0] << 8 | header->tag[1]) & VLAN_ID) != 0;
+	return (type == BE16(0x8100) || type == BE16(0x88a8)) && (start->tag & BE16(VLAN_ID)) != 0;
 }
 
-INLINE int judge(const struct __sk_buff *skb, const struct ethernet *header, const u8 *address, u32 direction)
+// What becomes of a frame because of its virtual MAC address. STRANGE: it has none that is guarded.
+enum { STRANGE, PASSES, STOPS };
+
+// Each counter is at a place that is known when this is compiled: without CAP_PERFMON the kernel takes nothing else.
+INLINE void count(u32 index, u32 which)
+{
+	struct counters *counters = map_lookup(&COUNTERS, &index);
+
+	if (counters)
+		__sync_fetch_and_add(&counters->frames[which], 1);
+}
+
+INLINE int judge(const u8 *address, u32 direction, u32 *router)
 {
 	u32 index;
 	u64 *lease, deadline;
-	struct counters *counters;
 
 	// 00:00:5e:00:01 for IPv4, 00:00:5e:00:02 for IPv6
 	if (address[2] != 0x5e || address[0] | address[1] | address[3])
-		return NEXT_FILTER;
+		return STRANGE;
 	if (address[4] != 1 && address[4] != 2)
-		return NEXT_FILTER;
-	if (of_a_vlan(skb, header))
-		return NEXT_FILTER;
+		return STRANGE;
 	index = (address[4] - 1) << 8 | address[5];
 
 	lease = map_lookup(&LEASES, &index);
 	if (!lease)
-		return NEXT_FILTER;
+		return STRANGE;
 	deadline = *(volatile u64 *)lease;
 	if (!deadline)
-		return NEXT_FILTER;
+		return STRANGE;
 
-	int passes = ktime_get_boot_ns() < deadline;
-
-	counters = map_lookup(&COUNTERS, &index);
-	if (counters)
-		counters->frames[direction + !passes]++;
-	return passes ? NEXT_FILTER : DROP;
-}
-
-INLINE int gate(const struct __sk_buff *skb, u32 direction)
-{
-	const struct ethernet *header = (void *)(long)skb->data;
-	struct ethernet copy;
-
-	if ((const void *)(header + 1) > (void *)(long)skb->data_end) {
-		// A short frame, or one whose beginning lies in pages.
-		copy.tag[0] = copy.tag[1] = 0;
-		if (skb_load_bytes(skb, 0, &copy, sizeof(copy)) < 0 &&
-		    skb_load_bytes(skb, 0, &copy, sizeof(copy) - sizeof(copy.tag)) < 0)
-			return NEXT_FILTER;
-		header = &copy;
-		return judge(skb, header, direction == IN ? header->destination : header->source, direction);
+	*router = index;
+	if (ktime_get_boot_ns() < deadline) {
+		count(index, direction);
+		return PASSES;
 	}
-	return judge(skb, header, direction == IN ? header->destination : header->source, direction);
+	count(index, direction + 1);
+	return STOPS;
 }
 
-SECTION("classifier") int ingress(const struct __sk_buff *skb)
+SECTION("classifier") int ingress(struct __sk_buff *skb)
 {
-	return gate(skb, IN);
+	struct start start;
+	u32 router = 0;
+
+	if (!read_start(skb, &start) || of_a_vlan(skb, &start))
+		return NEXT_FILTER;
+	switch (judge(start.ethernet.destination, IN, &router)) {
+	case STOPS:
+		return DROP;
+	case PASSES:
+		if (!is_served(router) || router >> 8 != (start.ethernet.type == IPV6))
+			return NEXT_FILTER;
+		// From here on the kernel takes it for its own: to be delivered or forwarded.
+		skb_change_type(skb, HOST);
+		break;
+	default:
+		if (skb->pkt_type == OTHER_HOST)
+			return NEXT_FILTER;
+	}
+	return serve(skb, &start.ethernet);
 }
 
-SECTION("classifier") int egress(const struct __sk_buff *skb)
+SECTION("classifier") int egress(struct __sk_buff *skb)
 {
-	return gate(skb, OUT);
+	struct start start;
+	u32 router;
+
+	if (!read_start(skb, &start) || of_a_vlan(skb, &start))
+		return NEXT_FILTER;
+	switch (judge(start.ethernet.source, OUT, &router)) {
+	case STOPS:
+		return DROP;
+	case PASSES:
+		return NEXT_FILTER;
+	default:
+		return speak(skb, &start.ethernet);
+	}
 }
 
 // Whether the kernel lends a program helpers that are for GPL programs only; none is needed.

@@ -9,6 +9,7 @@ use vrrp_proto::types::{Family, Vrid};
 use crate::GateError;
 use crate::leases::Leases;
 use crate::program::Program;
+use crate::serving::Serving;
 use crate::tc::{Direction, Filter, Tc, first_priority};
 
 /// Beginning of the name of every filter that is a gate's.
@@ -84,13 +85,7 @@ impl Gate {
             self.spare = Some(Program::load()?);
         }
         let mut made = ensure_clsact(&self.tc, ifindex)?;
-        let program = match self.links.entry(ifindex) {
-            Entry::Occupied(link) => link.into_mut(),
-            Entry::Vacant(place) => place.insert(match self.spare.take() {
-                Some(spare) => spare,
-                None => Program::load()?,
-            }),
-        };
+        let program = program(&mut self.links, &mut self.spare, ifindex)?;
         // Before the first frame meets it, and before a predecessor goes.
         for (family, vrid) in guarded {
             program.leases.guard(family, vrid);
@@ -121,6 +116,21 @@ impl Gate {
         Ok(program.leases.clone())
     }
 
+    /// Answers for these routers on this interface, and for no others, from the moment when the gate
+    /// [stands](Self::attach) there; they have no macvlan. Said before that, there is no moment in which it does not know
+    /// them.
+    ///
+    /// # Errors
+    /// `Serving`, if not all of it fits; what did is there. Or there is no program for the interface, as in
+    /// [`load`](Self::load).
+    pub fn serve(&mut self, ifindex: u32, routers: &Serving) -> Result<(), GateError> {
+        if routers.is_empty() && !self.links.contains_key(&ifindex) {
+            return Ok(());
+        }
+        let program = program(&mut self.links, &mut self.spare, ifindex)?;
+        program.tables.hold(routers)
+    }
+
     /// What stands on this interface now. [`Watch`](crate::Watch) tells when to look.
     ///
     /// # Errors
@@ -141,6 +151,21 @@ impl Gate {
             }
         }
         Ok(standing)
+    }
+
+    /// Whether another owner has a gate on this interface, in whichever direction.
+    ///
+    /// # Errors
+    /// If the kernel does not answer.
+    pub fn has_others(&self, ifindex: u32) -> Result<bool, GateError> {
+        for direction in Direction::BOTH {
+            let filters = filters(&self.tc, ifindex, direction)?;
+            let theirs = |filter: &Filter| is_a_gate(filter) && !self.owner.has(filter);
+            if filters.iter().any(theirs) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The leases of this interface, if it was attached.
@@ -191,6 +216,21 @@ pub fn remove(owner: &str) -> Result<usize, Vec<GateError>> {
     let owner = Owner::new(owner).map_err(|error| vec![error])?;
     let tc = open().map_err(|error| vec![error])?;
     sweep(&tc, &owner, |_| true)
+}
+
+/// The program of this interface; the spare one, if it has none yet.
+fn program<'a>(
+    links: &'a mut BTreeMap<u32, Program>,
+    spare: &mut Option<Program>,
+    ifindex: u32,
+) -> Result<&'a mut Program, GateError> {
+    Ok(match links.entry(ifindex) {
+        Entry::Occupied(link) => link.into_mut(),
+        Entry::Vacant(place) => place.insert(match spare.take() {
+            Some(spare) => spare,
+            None => Program::load()?,
+        }),
+    })
 }
 
 /// Who a filter belongs to, which is written in its name.

@@ -158,7 +158,7 @@ fn parse_offset(text: &str) -> Option<i64> {
 }
 
 /// As the program finds it: the last but one byte of the address, then the last.
-fn index(family: Family, vrid: Vrid) -> usize {
+pub(crate) fn index(family: Family, vrid: Vrid) -> usize {
     let block = match family {
         Family::Ipv4 => 0,
         Family::Ipv6 => 256,

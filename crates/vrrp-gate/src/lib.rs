@@ -35,6 +35,24 @@
 //! A program that redirects frames before traffic control (XDP, a switch chip, TCX programs, which come before all
 //! filters), and a filter that another program has put before the gate ([`Standing::Behind`]), may let frames pass.
 //!
+//! # Routers without a macvlan
+//!
+//! Routers that are [served](Gate::serve) have no macvlan: the programs do its work, while the lease runs.
+//!
+//! - Frames to the virtual MAC address are taken for the host's own, to be delivered or forwarded as if they had come to its
+//!   physical address. The network card must let them in, which is the caller's business.
+//! - ARP requests and Neighbor Solicitations for the addresses are answered with the virtual MAC address and go no further,
+//!   wherever they were sent. Solicitations are checked as RFC 4861 §7.1.1 asks, checksum included, but for their options;
+//!   those with extension headers or of more than 256 bytes are not answered. What announces an address goes on to
+//!   whoever listens.
+//! - Packets to the addresses pass if they are to be accepted, and end here otherwise.
+//! - When the lease has ended, all of these are dropped: also where the host still has the address.
+//! - What the host itself says in the name of an address, in ARP or ND, leaves with the virtual MAC address in it, or not
+//!   at all. Its redirections on that interface are dropped: they would come from an address that no host used.
+//!
+//! Where the gate is taken away, nobody takes the frames, and nobody answers, unless the host has the addresses: so it
+//! is to have them only if it must, and not before the lease.
+//!
 //! # Time
 //!
 //! Deadlines are nanoseconds of CLOCK_BOOTTIME, which goes on while the machine is suspended. With a lease of
@@ -73,11 +91,14 @@ mod error;
 mod gate;
 mod leases;
 mod mapping;
+mod memory;
 mod netlink;
 mod program;
+mod serving;
 mod tc;
 
 pub use error::GateError;
 pub use gate::{Gate, Standing, remove};
 pub use leases::{Counters, Leases};
 pub use netlink::Watch;
+pub use serving::{Served, Serving};

@@ -3,13 +3,16 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use aya::maps::{Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{ProgramError, ProgramFd, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 
 use crate::GateError;
 use crate::leases::Leases;
+use crate::memory;
+use crate::serving::Tables;
 use crate::tc::Direction;
 
 #[cfg(gate_program)]
@@ -20,12 +23,13 @@ const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(
 #[cfg(not(gate_program))]
 const OBJECT: Option<&[u8]> = None;
 
-/// The programs of one link, with leases and counters of their own.
+/// The programs of one link, with leases, counters and addresses of their own.
 #[derive(Debug)]
 pub(crate) struct Program {
     ingress: Loaded,
     egress: Loaded,
     pub(crate) leases: Leases,
+    pub(crate) tables: Tables,
 }
 
 #[derive(Debug)]
@@ -42,8 +46,9 @@ impl Program {
     }
 
     fn from_object(object: &[u8]) -> Result<Result<Self, GateError>, EbpfError> {
-        // Types of the kernel are not asked for, and reading all of them would take longer than everything else.
-        let mut loaded = EbpfLoader::new().btf(None).load(object)?;
+        let mut loader = loader().lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = loader.load(object)?;
+        drop(loader);
         let ingress = Loaded::new(&mut loaded, "ingress")?;
         let egress = Loaded::new(&mut loaded, "egress")?;
         let mut take = |name: &str| {
@@ -54,10 +59,13 @@ impl Program {
             return Err(MapError::InvalidMapType { map_type: 0 }.into());
         };
         let counters: PerCpuArray<MapData, [u64; 4]> = take("COUNTERS")?.try_into()?;
+        let addresses: HashMap<MapData, [u8; 16], u32> = take("ADDRESSES")?.try_into()?;
+        let routers: Array<MapData, u32> = take("SERVED")?.try_into()?;
         Ok(Leases::new(&leases, counters).map(|leases| Self {
             ingress,
             egress,
             leases,
+            tables: Tables::new(addresses, routers),
         }))
     }
 
@@ -77,6 +85,18 @@ impl Program {
             Direction::Egress => &self.egress,
         }
     }
+}
+
+/// What makes programs of objects. Making one of these reads all types of the kernel, which takes longer and more memory
+/// than everything else and is not needed here: it is done once, and forgotten.
+fn loader() -> &'static Mutex<EbpfLoader<'static>> {
+    static LOADER: OnceLock<Mutex<EbpfLoader<'static>>> = OnceLock::new();
+    LOADER.get_or_init(|| {
+        let mut loader = EbpfLoader::new();
+        loader.btf(None);
+        memory::give_back();
+        Mutex::new(loader)
+    })
 }
 
 impl Loaded {

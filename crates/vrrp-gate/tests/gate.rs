@@ -8,11 +8,15 @@
 
 #[path = "gate/stream.rs"]
 mod stream;
+#[path = "gate/wire.rs"]
+mod wire;
 #[path = "gate/world.rs"]
 mod world;
 
 #[path = "gate/passing.rs"]
 mod passing;
+#[path = "gate/serving.rs"]
+mod serving;
 #[path = "gate/standing.rs"]
 mod standing;
 #[path = "gate/time.rs"]

@@ -47,7 +47,8 @@ use crate::syscall::{self, Batch, Scheduling};
 const BATCHES_A_TURN: usize = 4;
 
 /// While packets keep coming, sockets are read at most this often: a flood then comes in batches instead of waking the
-/// thread for each packet. Timers are not kept waiting.
+/// thread for each packet. Timers are not kept waiting. Timers are run at most this often as well: with hundreds of
+/// routers, what is due together leaves together, and no later than this.
 const BREATH: Duration = Duration::from_micros(250);
 
 /// Mail to the engine. When it is full the sender waits: the kernel thread and the office can, the engine never does.
@@ -224,6 +225,7 @@ impl Driver {
             epoll,
             timer,
             armed: None,
+            ran: Instant::ZERO,
             wake,
             inbox: receiver,
             batch: Batch::default(),
@@ -238,7 +240,7 @@ impl Driver {
         let thread = std::thread::Builder::new()
             .name("engine".into())
             .spawn(move || {
-                let _ = told.send(syscall::schedule_first(syscall::ENGINE_PRIORITY));
+                let _ = told.send(syscall::schedule_engine());
                 // A fault in here must not leave addresses behind: the news ends, the daemon sees that and cleans up.
                 if catch_unwind(AssertUnwindSafe(|| turn.run())).is_err() {
                     tracing::error!("the engine has panicked");
@@ -371,6 +373,8 @@ struct Turn {
     epoll: Epoll,
     timer: TimerFd,
     armed: Option<Instant>,
+    /// When timers were last due.
+    ran: Instant,
     wake: Arc<EventFd>,
     inbox: Receiver<Mail>,
     batch: Batch,
@@ -431,7 +435,7 @@ impl Turn {
                 return;
             }
             if ready.iter().any(|event| event.data() == WAKE_TIMER) {
-                let _ = self.timer.wait();
+                // Setting it again makes it unreadable; to read it as well would be one system call more.
                 self.armed = None;
             }
             self.run_timers();
@@ -504,7 +508,7 @@ impl Turn {
                 }
             }
             self.send();
-            if count == 0 {
+            if count < Batch::SIZE {
                 return;
             }
         }
@@ -615,6 +619,7 @@ impl Turn {
             if beyond {
                 self.complain(now, late);
             }
+            self.ran = now;
             self.engine.handle_timeout(now);
             self.drain();
         }
@@ -642,8 +647,9 @@ impl Turn {
     }
 
     fn arm(&mut self) {
-        let at = self.engine.poll_timeout().map(|wakeup| wakeup.at);
-        if at == self.armed {
+        let due = self.engine.poll_timeout();
+        let at = due.map(|wakeup| wakeup.at.max(self.ran + BREATH));
+        if at.is_some() && at == self.armed {
             return;
         }
         let result = match at {

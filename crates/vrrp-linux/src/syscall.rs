@@ -70,6 +70,9 @@ impl std::fmt::Debug for Batch {
 unsafe impl Send for Batch {}
 
 impl Batch {
+    /// Datagrams it takes.
+    pub(crate) const SIZE: usize = BATCH;
+
     /// Fills the batch from `fd` without blocking; the number of datagrams, 0 when none is queued.
     pub(crate) fn receive(&mut self, fd: RawFd) -> io::Result<usize> {
         for slot in 0..BATCH {
@@ -381,9 +384,30 @@ pub(crate) fn send_frames<'a>(
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
+/// Asks the interface with this number to let in frames to `mac` as well, or no longer, for as long as the packet socket
+/// lives.
+pub(crate) fn let_in(socket: &Socket, index: u32, mac: [u8; 6], on: bool) -> io::Result<()> {
+    let mut address = [0; 8];
+    address[..mac.len()].copy_from_slice(&mac);
+    let membership = libc::packet_mreq {
+        mr_ifindex: libc::c_int::try_from(index).unwrap_or(0),
+        mr_type: libc::PACKET_MR_UNICAST as libc::c_ushort,
+        mr_alen: mac.len() as libc::c_ushort,
+        mr_address: address,
+    };
+    let option = if on {
+        libc::PACKET_ADD_MEMBERSHIP
+    } else {
+        libc::PACKET_DROP_MEMBERSHIP
+    };
+    set_option(socket.as_raw_fd(), libc::SOL_PACKET, option, &membership)
+}
+
 /// How a thread is scheduled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scheduling {
+    /// A share of the processor that the kernel has promised, before everything of real time.
+    Deadline,
     /// Real time, first in first out.
     Fifo,
     /// Nice value −20.
@@ -397,6 +421,7 @@ impl Scheduling {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Deadline => "deadline",
             Self::Fifo => "fifo",
             Self::Nice => "nice",
             Self::Normal => "normal",
@@ -410,7 +435,33 @@ pub(crate) const ENGINE_PRIORITY: libc::c_int = 50;
 /// Real-time priority of the kernel thread: an address that comes late is an outage as well.
 pub(crate) const KERNEL_PRIORITY: libc::c_int = 40;
 
-/// Gives the calling thread the best scheduling it is allowed to have. Children do not inherit it.
+/// Gives the calling thread, the engine's, the best scheduling it is allowed to have. Children do not inherit it.
+///
+/// The kernel keeps the real-time classes from taking a processor for themselves, all of them together: beside somebody
+/// else's real-time loop, a thread of the highest priority stands still for a part of each second. Not so one with a
+/// deadline.
+#[must_use]
+pub(crate) fn schedule_engine() -> Scheduling {
+    const MILLISECOND: u64 = 1_000_000;
+    let share = libc::sched_attr {
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: libc::SCHED_DEADLINE as u32,
+        sched_flags: libc::SCHED_FLAG_RESET_ON_FORK as u64,
+        sched_nice: 0,
+        sched_priority: 0,
+        // What it hardly ever uses, at the shortest interval there is. Beyond that it waits for the next period.
+        sched_runtime: 8 * MILLISECOND,
+        sched_deadline: 10 * MILLISECOND,
+        sched_period: 10 * MILLISECOND,
+    };
+    // SAFETY: `share` is valid for the call, which concerns the calling thread only.
+    if unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const share, 0) } == 0 {
+        return Scheduling::Deadline;
+    }
+    schedule_first(ENGINE_PRIORITY)
+}
+
+/// Gives the calling thread the best scheduling with this priority it is allowed to have. Children do not inherit it.
 #[must_use]
 pub(crate) fn schedule_first(priority: libc::c_int) -> Scheduling {
     let parameters = libc::sched_param {
@@ -438,14 +489,21 @@ pub(crate) fn schedule_first(priority: libc::c_int) -> Scheduling {
 /// engine wait for a disk. What is not used yet takes none. Whether it is allowed to.
 #[must_use]
 pub(crate) fn lock_memory() -> bool {
-    let all = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
     // Under a limit, memory that is locked later would be refused, and a process that is refused memory dies.
-    // SAFETY: `all` is valid for the first call; the second has no pointers.
-    unsafe {
-        libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const all) == 0
-            && libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) == 0
+    if !is_exempt_from_lock_limit() {
+        return false;
     }
+    // SAFETY: no pointers.
+    unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) == 0 }
+}
+
+/// Whether this process may lock as much memory as it likes.
+fn is_exempt_from_lock_limit() -> bool {
+    const CAP_IPC_LOCK: u32 = 14;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let capabilities = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    capabilities.is_some_and(|mask| mask & (1 << CAP_IPC_LOCK) != 0)
 }

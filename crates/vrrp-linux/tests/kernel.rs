@@ -3,6 +3,8 @@
 
 #[path = "kernel/rig.rs"]
 mod rig;
+#[path = "kernel/served.rs"]
+mod served;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

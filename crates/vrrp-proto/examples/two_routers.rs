@@ -84,6 +84,7 @@ fn router(last: u8, priority: u8, now: Instant) -> Engine {
         preempt_delay: Duration::ZERO,
         accept: true,
         virtual_mac: true,
+        data_plane: DataPlane::Macvlan,
         checksum: ChecksumPolicy::default(),
         authentication: None,
         unicast_peers: vec![],

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::VirtualAddress;
+use crate::plan::{DataPlane, VirtualAddress};
 use crate::types::{Family, MacAddress, Vrid};
 
 /// Counts the versions of one router's desired state. A report about an older one is stale.
@@ -32,6 +32,8 @@ pub struct Desired {
     pub vrid: Vrid,
     /// The virtual MAC address; `None` puts the addresses on the interface itself.
     pub mac: Option<MacAddress>,
+    /// Who takes the frames of the virtual MAC address in.
+    pub plane: DataPlane,
     /// The virtual addresses.
     pub addresses: Vec<VirtualAddress>,
     /// Whether the addresses are present, answered and forwarded for; otherwise nothing may betray them.

@@ -713,7 +713,7 @@ mod tests {
     use crate::interval::Interval;
     use crate::packet::Advertisement;
     use crate::plan::ChecksumForm;
-    use crate::plan::{ChecksumPolicy, VirtualAddress};
+    use crate::plan::{ChecksumPolicy, DataPlane, VirtualAddress};
     use crate::types::Priority;
     use alloc::vec;
     use core::time::Duration;
@@ -735,6 +735,7 @@ mod tests {
             preempt_delay: Duration::ZERO,
             accept: true,
             virtual_mac: true,
+            data_plane: DataPlane::Macvlan,
             checksum: ChecksumPolicy::default(),
             authentication: None,
             unicast_peers: vec![],

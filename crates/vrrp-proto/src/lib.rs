@@ -47,7 +47,9 @@ pub use fault::Fault;
 pub use handover::Handover;
 pub use interval::Interval;
 pub use link::{LinkFacts, LinkId};
-pub use plan::{AuthenticationKey, ChecksumForm, ChecksumPolicy, Plan, RouterPlan, VirtualAddress};
+pub use plan::{
+    AuthenticationKey, ChecksumForm, ChecksumPolicy, DataPlane, Plan, RouterPlan, VirtualAddress,
+};
 pub use receive::Reject;
 pub use router::Role;
 pub use statistics::{GlobalStatistics, RouterStatistics};

@@ -47,6 +47,9 @@ pub struct RouterPlan {
     pub accept: bool,
     /// Whether a virtual MAC address is used; otherwise the addresses live on the interface itself.
     pub virtual_mac: bool,
+    /// Who takes the frames of the virtual MAC address in.
+    #[serde(default)]
+    pub data_plane: DataPlane,
     /// Checksum forms on VRRPv3/IPv4.
     pub checksum: ChecksumPolicy,
     /// VRRPv2 simple text authentication (RFC 2338 §5.3.10).
@@ -74,6 +77,29 @@ impl RouterPlan {
     #[must_use]
     pub const fn is_unicast(&self) -> bool {
         !self.unicast_peers.is_empty()
+    }
+}
+
+/// Who takes the frames of a virtual MAC address in, and answers for the virtual addresses. To the engine it is all one.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub enum DataPlane {
+    /// An interface of the router's own, beside the one on which it speaks.
+    #[default]
+    Macvlan,
+    /// A program on the interface on which it speaks.
+    Ebpf,
+}
+
+impl DataPlane {
+    /// Its word in configuration and status.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Macvlan => "macvlan",
+            Self::Ebpf => "ebpf",
+        }
     }
 }
 

@@ -328,9 +328,7 @@ impl Slot {
             return;
         };
         self.since = now;
-        if to != Role::Backup || from != Role::Initialize {
-            self.followed = None;
-        }
+        self.followed = None;
         if to == Role::Active {
             self.statistics.master_transitions += 1;
         }
@@ -545,6 +543,7 @@ impl Slot {
                 plan.addresses.clone(),
                 plan.accept,
                 plan.virtual_mac,
+                plan.data_plane,
                 plan.priority.is_owner(),
             )
         };
@@ -598,6 +597,7 @@ impl Slot {
             family: self.plan.family,
             vrid: self.plan.vrid,
             mac: self.plan.mac(),
+            plane: self.plan.data_plane,
             addresses: self.plan.addresses.clone(),
             active: self.machine.role() == Role::Active || self.leaving.is_some(),
             accept: self.plan.accept,

@@ -4,8 +4,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use vrrp_proto::{
-    ChecksumPolicy, Dialect, Family, Interval, LinkFacts, MacAddress, Plan, Priority, RouterPlan,
-    VirtualAddress, Vrid,
+    ChecksumPolicy, DataPlane, Dialect, Family, Interval, LinkFacts, MacAddress, Plan, Priority,
+    RouterPlan, VirtualAddress, Vrid,
 };
 
 use crate::clock::{Rate, TRUE};
@@ -78,6 +78,7 @@ fn router(priority: Priority) -> RouterPlan {
         preempt_delay: Duration::ZERO,
         accept: true,
         virtual_mac: true,
+        data_plane: DataPlane::Macvlan,
         checksum: ChecksumPolicy::default(),
         authentication: None,
         unicast_peers: Vec::new(),

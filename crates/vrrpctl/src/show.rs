@@ -134,11 +134,12 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
     let or = |value: &Option<String>, otherwise: &str| {
         value.clone().unwrap_or_else(|| otherwise.to_owned())
     };
+    lines.extend([(
+        "virtual MAC",
+        or(&router.virtual_mac, "none: the interface's own answers"),
+    )]);
+    lines.extend(router.data_plane.clone().map(|it| ("data plane", it)));
     lines.extend([
-        (
-            "virtual MAC",
-            or(&router.virtual_mac, "none: the interface's own answers"),
-        ),
         ("source", or(&router.source_address, "none yet")),
         ("preempt", yes(router.preempt).to_owned()),
         ("accept mode", yes(router.accept_mode).to_owned()),

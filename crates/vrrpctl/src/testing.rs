@@ -50,6 +50,7 @@ fn router(name: &str, interface: &str, vrid: u8, state: &str, addresses: &[&str]
         since: "2026-11-08T09:00:00.204561Z".into(),
         addresses: addresses.iter().map(|&address| address.into()).collect(),
         virtual_mac: Some(format!("00:00:5e:00:01:{vrid:02x}")),
+        data_plane: Some("macvlan".into()),
         source_address: Some("10.20.0.2".into()),
         advertise_interval_ms: 1000,
         active_advertise_interval_ms: 1000,
@@ -104,6 +105,7 @@ pub(crate) fn report() -> StatusReport {
         },
         kernel_in_step: false,
         virtual_mac: None,
+        data_plane: None,
         ..router("voice6", "eth1.30", 30, "backup", &["fe80::30/64"])
     };
     let guest4 = RouterReport {

@@ -84,6 +84,7 @@ fn router(status: &RouterStatus<'_>, since: SystemTime) -> RouterReport {
         since: timestamp(since),
         addresses: plan.addresses.iter().map(ToString::to_string).collect(),
         virtual_mac: plan.mac().map(|mac| mac.to_string()),
+        data_plane: plan.mac().map(|_| plan.data_plane.name().to_owned()),
         source_address: status.primary.map(|primary| primary.to_string()),
         advertise_interval_ms: millis(plan.interval.duration()),
         active_advertise_interval_ms: millis(status.active_interval.duration()),

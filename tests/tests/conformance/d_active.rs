@@ -5,7 +5,7 @@ use vrrp_lab::capture::{Capture, Sighting};
 use vrrp_lab::clock::{Stamp, assert_span, assert_within, ms, tolerance};
 use vrrp_lab::daemon::Daemon;
 use vrrp_lab::profile::Profile;
-use vrrp_lab::settings::{Router, file};
+use vrrp_lab::settings::{Router, file, without_macvlan};
 use vrrp_lab::stall;
 use vrrp_lab::topology::Lan;
 
@@ -133,7 +133,11 @@ fn r38_its_own_voice_is_no_rival(profile: Profile) {
         "{sent} advertisements in three intervals"
     );
     assert_eq!(bench.state(), "active");
-    assert_eq!(bench.counter("own-pkts-looped") - before, 1000);
+    // Where the addresses are nowhere, nothing is changed at the interface, and the kernel shows nobody what comes from its
+    // own IPv4 address.
+    let unseen = without_macvlan() && !profile.is_ipv6();
+    let counted = bench.counter("own-pkts-looped") - before;
+    assert_eq!(counted, if unseen { 0 } else { 1000 });
 }
 
 statement!(r39_an_active_resigns: v2 v3_ipv4 v3_ipv6);

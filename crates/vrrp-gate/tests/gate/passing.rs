@@ -219,37 +219,40 @@ fn the_price_of_a_frame() {
         ("not guarded", virtual_mac(1, 52)),
         ("no virtual address", [2, 0, 0, 0, 0, 7]),
     ] {
-        for (side, way) in [("ingress", Way::In), ("egress", Way::Out)] {
-            let before = run_time(&world, side);
-            let frame = header(way, address);
-            let (client, router) = ((&world.client, "c0"), (&world.router, "r0"));
-            let (from, to) = match way {
-                Way::In => (client, router),
-                Way::Out => (router, client),
-            };
-            let stream = Stream::start(from, to, move || frame.clone(), Duration::ZERO);
-            thread::sleep(Duration::from_millis(300));
-            stream.stop();
-            let after = run_time(&world, side);
-            match (before, after) {
-                (Some(before), Some(after)) if after.1 > before.1 => println!(
-                    "{side}, {what}: {} ns a frame, {} frames",
-                    (after.0 - before.0) / (after.1 - before.1),
-                    after.1 - before.1
-                ),
-                _ => println!("{side}, {what}: the kernel does not measure programs"),
-            }
+        for way in [Way::In, Way::Out] {
+            price(&world, what, way, header(way, address));
         }
     }
 }
 
+/// Prints what a program spends on such a frame.
+pub fn price(world: &World, what: &str, way: Way, frame: Vec<u8>) {
+    let (client, router) = ((&world.client, "c0"), (&world.router, "r0"));
+    let (side, from, to) = match way {
+        Way::In => ("ingress", client, router),
+        Way::Out => ("egress", router, client),
+    };
+    let before = run_time(world, side);
+    let stream = Stream::start(from, to, move || frame.clone(), Duration::ZERO);
+    thread::sleep(Duration::from_millis(300));
+    stream.stop();
+    match (before, run_time(world, side)) {
+        (Some(before), Some(after)) if after.1 > before.1 => println!(
+            "{side}, {what}: {} ns a frame, {} frames",
+            (after.0 - before.0) / (after.1 - before.1),
+            after.1 - before.1
+        ),
+        _ => println!("{side}, {what}: the kernel does not measure programs"),
+    }
+}
+
 /// The kernel measures programs while this lives.
-struct Statistics(Option<String>);
+pub struct Statistics(Option<String>);
 
 const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
 impl Statistics {
-    fn on() -> Self {
+    pub fn on() -> Self {
         let before = std::fs::read_to_string(SWITCH).ok();
         // Without it there is nothing to print, which is said.
         let _ = std::fs::write(SWITCH, "1");

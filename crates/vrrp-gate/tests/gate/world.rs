@@ -123,6 +123,22 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
+        let world = Self::bare();
+        world.router.sh(
+            "ip link add v4 link r0 address 00:00:5e:00:01:33 type macvlan mode bridge
+             ip link add v6 link r0 address 00:00:5e:00:02:33 type macvlan mode bridge
+             sysctl -qw net.ipv6.conf.v4.disable_ipv6=1
+             ip link set v4 up
+             ip link set v6 up
+             ip addr add 10.9.0.51/32 dev v4
+             ip -6 addr add fd09::51/128 dev v6 nodad",
+        );
+        world.wait_for(&["10.9.0.51", "fd09::51"]);
+        world
+    }
+
+    /// Without macvlans; behind the router there is fd10::1, too.
+    pub fn bare() -> Self {
         let (client, router) = (Namespace::new("c"), Namespace::new("r"));
         router.sh(&format!(
             "ip link add r0 type veth peer name c0 netns {}",
@@ -137,26 +153,25 @@ impl World {
         router.sh(
             "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.rp_filter=0
              sysctl -qw net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.all.accept_dad=0
+             sysctl -qw net.ipv6.conf.all.forwarding=1
              ip link set r0 up
              ip addr add 10.9.0.1/24 dev r0
              ip -6 addr add fd09::1/64 dev r0 nodad
-             ip link add v4 link r0 address 00:00:5e:00:01:33 type macvlan mode bridge
-             ip link add v6 link r0 address 00:00:5e:00:02:33 type macvlan mode bridge
-             sysctl -qw net.ipv6.conf.v4.disable_ipv6=1
-             ip link set v4 up
-             ip link set v6 up
-             ip addr add 10.9.0.51/32 dev v4
-             ip -6 addr add fd09::51/128 dev v6 nodad
-             ip addr add 10.10.0.1/32 dev lo",
+             ip addr add 10.10.0.1/32 dev lo
+             ip -6 addr add fd10::1/128 dev lo",
         );
         let r0 = router.index("r0");
         let world = Self { client, router, r0 };
-        // IPv6 on a new interface takes a while.
+        world.wait_for(&["10.9.0.1", "fd09::1"]);
+        world
+    }
+
+    /// IPv6 on a new interface takes a while.
+    fn wait_for(&self, addresses: &[&str]) {
         let began = Instant::now();
-        while !(world.answers("10.9.0.51") && world.answers("fd09::51")) {
+        while !addresses.iter().all(|address| self.answers(address)) {
             assert!(began.elapsed() < Duration::from_secs(20));
         }
-        world
     }
 
     /// A gate in the router's namespace.
@@ -169,6 +184,16 @@ impl World {
         let mut gate = self.gate("test");
         let leases = gate.attach(self.r0, [V4, V6]).unwrap();
         (gate, leases)
+    }
+
+    /// The router's own MAC address.
+    pub fn physical(&self) -> [u8; 6] {
+        let text = self.router.sh("cat /sys/class/net/r0/address");
+        let bytes = text.trim().split(':');
+        let bytes: Vec<u8> = bytes
+            .map(|it| u8::from_str_radix(it, 16).unwrap())
+            .collect();
+        bytes.try_into().unwrap()
     }
 
     /// Whether the client gets an answer from this address, with nothing remembered from before.

@@ -1,4 +1,5 @@
 //! The gate of each interface, as the kernel thread keeps it: there before a router's first address, gone after its last.
+//! For routers without a macvlan it answers itself; what the network card must let in for them is `reception`'s.
 //!
 //! The leases themselves are the engine's; see `fences`.
 
@@ -6,13 +7,76 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use tracing::warn;
-use vrrp_gate::{Gate, GateError, Leases, Standing, Watch};
+use vrrp_gate::{Gate, GateError, Leases, Served, Serving, Standing, Watch};
+use vrrp_proto::desired::Desired;
 use vrrp_proto::types::{Family, Vrid};
 
 use super::OwnerId;
+use super::reception::Reception;
+use super::reconcile::is_served;
 
-/// Virtual MAC addresses to guard, by the number of their interface.
-pub(super) type Guarded = BTreeMap<u32, BTreeSet<(Family, Vrid)>>;
+/// The gate of each of two daemons would stop what the other lets pass, and neither knows for whom the other is there.
+const NOT_ALONE: &str = "another vrrpd has a gate on it";
+
+/// What the gates are there for, by the number of their interface.
+pub(super) type Duties = BTreeMap<u32, Duty>;
+
+/// What the gate of one interface is there for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Duty {
+    /// Virtual MAC addresses that pass only while they are leased.
+    guarded: BTreeSet<(Family, Vrid)>,
+    /// Those of them that have no macvlan.
+    served: Serving,
+}
+
+impl Duty {
+    pub(super) fn add(&mut self, desired: &Desired) {
+        let router = (desired.family, desired.vrid);
+        self.guarded.insert(router);
+        if is_served(desired) {
+            let served = Served {
+                addresses: desired.addresses.iter().map(|it| it.ip).collect(),
+                accept: desired.accept,
+                owner: desired.owner,
+            };
+            self.served.insert(router, served);
+        }
+    }
+
+    /// Whether `other` asks for nothing else than this.
+    fn covers(&self, other: &Self) -> bool {
+        let knows = |(router, asked): (&(Family, Vrid), &Served)| {
+            self.served.get(router).is_some_and(|known| {
+                let has = |ip| known.addresses.contains(ip);
+                (known.accept, known.owner) == (asked.accept, asked.owner)
+                    && asked.addresses.iter().all(has)
+            })
+        };
+        other.guarded.is_subset(&self.guarded) && other.served.iter().all(knows)
+    }
+
+    /// Without routers that have no macvlan.
+    fn without_served(mut self) -> Self {
+        self.guarded
+            .retain(|router| !self.served.contains_key(router));
+        self.served.clear();
+        self
+    }
+
+    /// What `known` asks for as well.
+    fn extend(&mut self, known: &Self) {
+        self.guarded.extend(&known.guarded);
+        for (router, old) in &known.served {
+            let served = self.served.entry(*router).or_insert_with(|| old.clone());
+            for ip in &old.addresses {
+                if !served.addresses.contains(ip) {
+                    served.addresses.push(*ip);
+                }
+            }
+        }
+    }
+}
 
 /// What stands between an interface and the virtual MAC addresses on it: leases, or why there are none.
 pub(super) type Outcome = Result<Leases, String>;
@@ -23,6 +87,7 @@ pub(super) struct Fence {
     /// Tells of changes to traffic control; without it they are found by the audit.
     watch: Option<Watch>,
     posts: BTreeMap<u32, Post>,
+    reception: Reception,
     /// Whether somebody may have removed a gate.
     disturbed: bool,
     /// Whether what an earlier life left on other interfaces is gone.
@@ -30,8 +95,12 @@ pub(super) struct Fence {
 }
 
 struct Post {
-    guarded: BTreeSet<(Family, Vrid)>,
+    duty: Duty,
     outcome: Outcome,
+    /// Why routers are not served, other than that there is no gate.
+    failure: Option<String>,
+    /// Whether nobody else had a gate here when routers without a macvlan came.
+    admitted: bool,
 }
 
 impl Fence {
@@ -48,6 +117,7 @@ impl Fence {
             gate,
             watch: Watch::open().ok(),
             posts: BTreeMap::new(),
+            reception: Reception::default(),
             disturbed: false,
             swept: false,
         }
@@ -73,25 +143,54 @@ impl Fence {
         self.disturbed = true;
     }
 
-    /// Guards what is `wanted` and, if it is `all` that is wanted, nothing else. What is new about which interface.
-    pub(super) fn settle(&mut self, wanted: &Guarded, all: bool) -> Vec<(u32, Option<Outcome>)> {
+    /// Does what is `wanted` and, if it is `all` that is wanted, nothing else. What is new about which interface.
+    pub(super) fn settle(&mut self, wanted: &Duties, all: bool) -> Vec<(u32, Option<Outcome>)> {
         let mut news = Vec::new();
-        for (index, guarded) in wanted {
+        for (index, duty) in wanted {
             let known = self.posts.get(index);
             let same = known.is_some_and(|post| {
-                guarded.is_subset(&post.guarded) && (!all || post.guarded == *guarded)
+                if all {
+                    post.duty == *duty
+                } else {
+                    post.duty.covers(duty)
+                }
             });
             if same && !self.disturbed {
                 continue;
             }
+            let mut duty = duty.clone();
+            if let Some(post) = known.filter(|_| !all) {
+                duty.extend(&post.duty);
+            }
+            let mut failure = None;
+            let mut admitted = false;
             let (outcome, repaired) = match &mut self.gate {
                 Err(why) => (Err(why.clone()), false),
-                Ok(gate) => attach(gate, *index, guarded, same),
+                Ok(gate) => {
+                    let mut may = duty.clone();
+                    if !duty.served.is_empty() {
+                        admitted = known.is_some_and(|post| post.admitted)
+                            || !gate.has_others(*index).unwrap_or(false);
+                        if !admitted {
+                            failure = Some(NOT_ALONE.to_owned());
+                            may = may.without_served();
+                        }
+                    }
+                    // Before the gate stands, which then knows for whom.
+                    let told = gate.serve(*index, &may.served).err();
+                    let let_in = self.reception.settle(*index, &may.served).err();
+                    failure = failure.or(told.as_ref().map(sentence)).or(let_in);
+                    if may.guarded.is_empty() {
+                        (Err(NOT_ALONE.to_owned()), false)
+                    } else {
+                        attach(gate, *index, &may.guarded, same)
+                    }
+                }
             };
             if let (Ok(leases), Some(post)) = (&outcome, known)
                 && all
             {
-                let gone = post.guarded.difference(guarded);
+                let gone = post.duty.guarded.difference(&duty.guarded);
                 gone.for_each(|(family, vrid)| leases.release(*family, *vrid));
             }
             if repaired {
@@ -105,14 +204,16 @@ impl Fence {
                 (Some(Err(before)), Err(now)) => before != now,
                 _ => true,
             };
-            let mut guarded = guarded.clone();
-            if !all && let Some(post) = known {
-                guarded.extend(&post.guarded);
-            }
             if news_worthy {
                 news.push((*index, Some(outcome.clone())));
             }
-            self.posts.insert(*index, Post { guarded, outcome });
+            let post = Post {
+                duty,
+                outcome,
+                failure,
+                admitted,
+            };
+            self.posts.insert(*index, post);
         }
         if all {
             self.disturbed = false;
@@ -124,6 +225,7 @@ impl Fence {
                 .collect();
             for index in unwanted {
                 self.posts.remove(&index);
+                self.reception.leave(index);
                 news.push((index, None));
                 if let Ok(gate) = &mut self.gate
                     && let Err(errors) = gate.detach(index)
@@ -136,6 +238,19 @@ impl Fence {
             }
         }
         news
+    }
+
+    /// Whether a router without a macvlan has all that it needs on this interface, and otherwise why not.
+    pub(super) fn serves(&self, index: u32, router: (Family, Vrid)) -> Result<(), String> {
+        let post = self.posts.get(&index).ok_or("there is no gate")?;
+        if let Err(why) = &post.outcome {
+            return Err(why.clone());
+        }
+        match &post.failure {
+            Some(why) => Err(why.clone()),
+            None if post.duty.served.contains_key(&router) => Ok(()),
+            None => Err("the gate does not know it yet".to_owned()),
+        }
     }
 
     fn sweep(&self) {

@@ -6,6 +6,8 @@
 //!   exempts it), and ARP is not IP.
 //! - The owner with a virtual MAC address has its addresses twice, on the interface and on the macvlan: the interface
 //!   must not answer for them with its own MAC address.
+//!
+//! A router that is served by the gate needs no filter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
@@ -19,19 +21,19 @@ use vrrp_proto::types::{RouterId, is_link_local};
 
 use super::observed::Observed;
 use super::owner::OwnerId;
-use super::reconcile::macvlan_name;
+use super::reconcile::{is_served, macvlan_name};
 
 /// `nft` answers in a few milliseconds; one that does not must not hold takeovers up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether `desired` cannot do without a filter.
 pub(super) const fn is_vital(desired: &Desired) -> bool {
-    !desired.accept && !desired.owner
+    !desired.accept && !desired.owner && !is_served(desired)
 }
 
 /// Whether `desired` is better with a filter.
 pub(super) const fn concerns(desired: &Desired) -> bool {
-    is_vital(desired) || (desired.owner && desired.mac.is_some())
+    is_vital(desired) || (desired.owner && desired.mac.is_some() && !is_served(desired))
 }
 
 /// Addresses by the rules they need.

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vrrp_proto::desired::{Desired, Generation};
-use vrrp_proto::plan::VirtualAddress;
+use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
 
 use super::netlink;
 use super::observed::{Link, Observed};
 use super::owner::OwnerId;
-use super::reconcile::{Scope, plan};
+use super::reconcile::{Scope, Touched, plan};
 
 /// Datagrams of netlink to a picture, to steps: for an Active, for a Backup, and for nobody.
 ///
@@ -36,7 +36,7 @@ pub(crate) fn fuzz(datagram: &[u8]) {
             &routers,
             Scope::Everything,
             &observed,
-            &BTreeMap::new(),
+            &Touched::default(),
         );
         assert!(plan.steps.len() <= settings + addresses, "{:?}", plan.steps);
         for step in &plan.steps {
@@ -64,6 +64,7 @@ fn desired(active: bool) -> Arc<Desired> {
         family: Family::Ipv4,
         vrid,
         mac: Some(MacAddress::of_router(Family::Ipv4, vrid)),
+        plane: DataPlane::Macvlan,
         addresses: vec![VirtualAddress {
             ip: [192, 0, 2, 254].into(),
             prefix_len: 24,

@@ -26,6 +26,7 @@ mod netlink;
 mod observed;
 mod op;
 mod owner;
+mod reception;
 mod reconcile;
 mod standing;
 mod sysctl;

@@ -216,6 +216,8 @@ pub(super) struct Address {
     pub(super) protocol: u8,
     pub(super) metric: u32,
     pub(super) flags: u32,
+    /// Whether its label says that `accept_local` of the link was 0 before it came.
+    pub(super) lent: bool,
 }
 
 /// `IFA_F_*`
@@ -244,6 +246,7 @@ impl Address {
             protocol: ADDRESS_PROTOCOL,
             metric,
             flags: flag::TENTATIVE,
+            lent: false,
         }
     }
 

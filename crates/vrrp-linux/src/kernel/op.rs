@@ -75,6 +75,8 @@ pub(super) enum Op {
         link: u32,
         address: VirtualAddress,
         metric: u32,
+        /// What is written down with it.
+        label: Option<String>,
     },
     Remove {
         link: u32,

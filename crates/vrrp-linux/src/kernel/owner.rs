@@ -8,6 +8,25 @@ use super::observed::ParentConf;
 /// `IFA_PROTO` of every address this program adds: VRRP's IP protocol number.
 pub(super) const ADDRESS_PROTOCOL: u8 = 112;
 
+/// End of the label of an address on an interface whose `accept_local` was 0 before it came: the kernel itself remembers
+/// that.
+const LENT: &str = ":v";
+
+/// `IFA_LABEL` of such an address on `interface`; programs take a label for the interface's name, up to the colon. `None`
+/// where the name leaves no room for it.
+pub(super) fn label(interface: &str) -> Option<String> {
+    const LONGEST: usize = 15;
+    let label = format!("{interface}{LENT}");
+    (label.len() <= LONGEST).then_some(label)
+}
+
+/// Whether an address of a daemon like this one, with this label, is such a one.
+pub(super) fn is_lent(label: &[u8]) -> bool {
+    label
+        .strip_suffix(&[0])
+        .is_some_and(|it| it.ends_with(LENT.as_bytes()))
+}
+
 /// The bits that groups and metrics of all owners share, and their value.
 pub(super) const OWNER_MASK: u32 = 0xff00_0000;
 pub(super) const OWNER_BITS: u32 = 0x5600_0000;
@@ -178,6 +197,14 @@ mod tests {
             let mark = Mark::new(owner, "wan4", 7, parent);
             assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
         }
+    }
+
+    #[test]
+    fn a_label_is_read_back_and_begins_with_the_interface() {
+        assert_eq!(label("eth0").unwrap(), "eth0:v");
+        assert!(is_lent(b"eth0:v\0") && !is_lent(b"eth0\0") && !is_lent(b":v"));
+        assert_eq!(label("enp0s31f6.4094").as_deref(), None);
+        assert_eq!(label("bond0.4094.12").as_deref(), Some("bond0.4094.12:v"));
     }
 
     #[test]

@@ -16,18 +16,23 @@
 //! which are local to this host wherever they stand.
 //!
 //! Without a virtual MAC address, the addresses stand on the interface itself, and only they are ours.
+//!
+//! A router that is *served* has no macvlan either: the gate on its interface takes the frames in and answers for the
+//! addresses, see `fence`. They stand on the interface while the host accepts packets to them, and otherwise nowhere. Then
+//! `accept_local` must be on, or an owner that comes back is not heard: it speaks from the address that is local here. It
+//! is put back with the last of the addresses, whose labels tell that it was off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use vrrp_proto::desired::Desired;
-use vrrp_proto::plan::VirtualAddress;
+use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId};
 
 use super::observed::{Address, Ipv4Conf, Ipv4Key, Ipv6Key, Kind, Link, Observed, ParentConf};
 use super::op::{Change, Op, Stage, Step, address};
-use super::owner::{Mark, OwnerId};
+use super::owner::{Mark, OwnerId, label};
 
 /// `IN6_ADDR_GEN_MODE_NONE`
 const NO_ADDRESS_GENERATION: u8 = 1;
@@ -48,7 +53,7 @@ pub(super) struct Plan {
 pub(super) enum Scope {
     /// All routers are known: what is ours and none of them wants is to go.
     Everything,
-    /// Only some routers, which have a macvlan each; what belongs to others is not looked at.
+    /// Only some routers, which have a virtual MAC address each; what belongs to others is not looked at.
     Some,
 }
 
@@ -77,6 +82,21 @@ pub(super) fn surroundings(desired: &Desired, observed: &Observed) -> Option<Sur
     })
 }
 
+/// Settings of parents that this daemon changed: they are restored even when what carried the record was deleted by
+/// somebody else.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// How they were, of parents with macvlans.
+    pub(super) parents: BTreeMap<u32, ParentConf>,
+    /// Those whose `accept_local` was 0, and is not because of addresses on them.
+    pub(super) lent: BTreeSet<u32>,
+}
+
+/// Whether the gate does for `desired` what a macvlan would.
+pub(super) const fn is_served(desired: &Desired) -> bool {
+    desired.mac.is_some() && matches!(desired.plane, DataPlane::Ebpf)
+}
+
 /// Name of the macvlan of a virtual router: `vrrp4.<index of the parent>.<VRID>`, which fits 15 bytes up to index
 /// 99,999; beyond that the index is in base 36: `v4-<index>.<VRID>`.
 pub(super) fn macvlan_name(parent: u32, family: Family, vrid: u8) -> String {
@@ -99,14 +119,12 @@ pub(super) fn macvlan_name(parent: u32, family: Family, vrid: u8) -> String {
 
 /// What is to be done so that the kernel holds what `routers` want, and nothing else of `owner`.
 ///
-/// `touched` are the original settings of parents that this daemon changed: they are restored even when the macvlans
-/// that carried the record were deleted by somebody else.
 pub(super) fn plan(
     owner: OwnerId,
     routers: &BTreeMap<RouterId, Arc<Desired>>,
     scope: Scope,
     observed: &Observed,
-    touched: &BTreeMap<u32, ParentConf>,
+    touched: &Touched,
 ) -> Plan {
     let mut planner = Planner {
         owner,
@@ -119,12 +137,14 @@ pub(super) fn plan(
         released: BTreeMap::new(),
         needed: BTreeSet::new(),
         parents: BTreeMap::new(),
+        hosts: BTreeSet::new(),
     };
     for (id, desired) in routers {
         planner.router(*id, desired);
     }
-    if scope == Scope::Everything {
-        planner.clean();
+    match scope {
+        Scope::Everything => planner.clean(),
+        Scope::Some => planner.release(),
     }
     planner.plan.steps.sort_by_key(|step| step.stage);
     planner.plan
@@ -138,7 +158,7 @@ fn originals(observed: &Observed) -> BTreeMap<u32, ParentConf> {
 struct Planner<'a> {
     owner: OwnerId,
     observed: &'a Observed,
-    touched: &'a BTreeMap<u32, ParentConf>,
+    touched: &'a Touched,
     originals: BTreeMap<u32, ParentConf>,
     plan: Plan,
     /// Macvlans that are wanted, by name, and who wants them.
@@ -151,6 +171,8 @@ struct Planner<'a> {
     needed: BTreeSet<u32>,
     /// Those that carry the record of their originals, and whether they are changed already.
     parents: BTreeMap<u32, bool>,
+    /// Links that need `accept_local` for addresses on them.
+    hosts: BTreeSet<u32>,
 }
 
 impl Planner<'_> {
@@ -178,21 +200,62 @@ impl Planner<'_> {
             );
         };
         match desired.mac {
-            None => self.guest(id, desired, parent),
+            None => self.guest(id, desired, parent, desired.active, None),
+            Some(_) if is_served(desired) => self.served(id, desired, parent),
             Some(mac) => self.macvlan(id, desired, parent, mac),
         }
     }
 
-    /// Addresses on the interface itself.
-    fn guest(&mut self, id: RouterId, desired: &Desired, parent: &Link) {
+    /// A router for which the gate answers.
+    fn served(&mut self, id: RouterId, desired: &Desired, parent: &Link) {
+        if desired.family == Family::Ipv6 && parent.ipv6.is_none() {
+            let sentence = format!("the kernel has no IPv6 on {}", parent.name);
+            return self.obstacle(id, sentence);
+        }
+        let name = macvlan_name(parent.index, desired.family, desired.vrid.get());
+        let theirs = self.observed.named(&name);
+        if let Some(link) = theirs.filter(|link| !link.is_of(self.owner)) {
+            return self.obstacle(id, in_use(&name, link));
+        }
+        let holds = desired.active && desired.accept && !desired.owner;
+        let lent = holds && desired.family == Family::Ipv4 && self.lend(id, parent);
+        let label = if lent { label(&parent.name) } else { None };
+        self.guest(id, desired, parent, holds, label);
+    }
+
+    /// Addresses on this link need `accept_local`; whether it is off without them.
+    fn lend(&mut self, id: RouterId, parent: &Link) -> bool {
+        let off = parent.ipv4.get(Ipv4Key::AcceptLocal) == 0;
+        if self.hosts.insert(parent.index) && off {
+            let op = Op::Ipv4 {
+                link: parent.index,
+                settings: vec![(Ipv4Key::AcceptLocal, 1)],
+            };
+            self.step(Stage::Configure, Some(id), op);
+        }
+        let known = self.originals.get(&parent.index);
+        off || self.touched.lent.contains(&parent.index)
+            || parent.addresses.iter().any(|there| there.lent)
+            || known.is_some_and(|originals| originals.accept_local == 0)
+    }
+
+    /// Addresses on the interface itself, if it `holds` them.
+    fn guest(
+        &mut self,
+        id: RouterId,
+        desired: &Desired,
+        parent: &Link,
+        holds: bool,
+        label: Option<String>,
+    ) {
         for wanted in &desired.addresses {
-            if !desired.active {
+            if !holds {
                 self.released.insert((parent.index, wanted.ip), id);
                 continue;
             }
             self.guests.insert((parent.index, wanted.ip));
             match find(parent, wanted.ip) {
-                None => self.add(Stage::Take, id, parent.index, *wanted),
+                None => self.add(Stage::Take, id, parent.index, *wanted, label.clone()),
                 // A real address with another prefix length serves as well, and is not ours to change.
                 Some(there) if !there.is_of(self.owner) => {}
                 Some(there) if there.prefix_len == wanted.prefix_len => {
@@ -206,7 +269,7 @@ impl Planner<'_> {
                         address: address(there.ip, there.prefix_len),
                     };
                     self.step(Stage::Release, Some(id), op);
-                    self.add(Stage::Take, id, parent.index, *wanted);
+                    self.add(Stage::Take, id, parent.index, *wanted, label.clone());
                 }
             }
         }
@@ -244,14 +307,7 @@ impl Planner<'_> {
             return self.step(Stage::Create, Some(id), op);
         };
         if !link.is_of(self.owner) {
-            let sentence = match &link.mark {
-                Some(other) => format!(
-                    "the interface {name} belongs to router {} of another vrrpd ({})",
-                    other.router, other.owner
-                ),
-                None => format!("there is an interface {name} that is not ours"),
-            };
-            return self.obstacle(id, sentence);
+            return self.obstacle(id, in_use(&name, link));
         }
         if link.kind != (Kind::Macvlan { bridge: true }) || link.lower != parent.lower_of_macvlans()
         {
@@ -287,7 +343,7 @@ impl Planner<'_> {
 
     fn originals(&self, parent: &Link) -> ParentConf {
         let known = self.originals.get(&parent.index);
-        let known = known.or_else(|| self.touched.get(&parent.index));
+        let known = known.or_else(|| self.touched.parents.get(&parent.index));
         known.map_or_else(|| ParentConf::of(&parent.ipv4), |it| *it)
     }
 
@@ -490,27 +546,51 @@ impl Planner<'_> {
                 it.ip == wanted.ip && it.prefix_len == wanted.prefix_len && it.is_of(self.owner)
             });
             match there {
-                None => self.add(take, id, link.index, *wanted),
+                None => self.add(take, id, link.index, *wanted, None),
                 Some(there) if there.is_tentative() => self.plan.waiting.push(id),
                 Some(_) => {}
             }
         }
     }
 
-    fn add(&mut self, stage: Stage, id: RouterId, link: u32, address: VirtualAddress) {
+    fn add(
+        &mut self,
+        stage: Stage,
+        id: RouterId,
+        link: u32,
+        address: VirtualAddress,
+        label: Option<String>,
+    ) {
         let op = Op::Add {
             link,
             address,
             metric: self.owner.metric(),
+            label,
         };
         self.step(stage, Some(id), op);
+    }
+
+    /// Addresses on links that are not ours, of routers that do not hold them.
+    fn release(&mut self) {
+        for ((index, ip), router) in std::mem::take(&mut self.released) {
+            let there = self.observed.link(index).and_then(|link| find(link, ip));
+            if let Some(there) = there.filter(|there| there.is_of(self.owner))
+                && !self.guests.contains(&(index, ip))
+            {
+                let op = Op::Remove {
+                    link: index,
+                    address: address(ip, there.prefix_len),
+                };
+                self.step(Stage::Release, Some(router), op);
+            }
+        }
     }
 
     /// What is ours and wanted by nobody.
     fn clean(&mut self) {
         let observed = self.observed;
         let owner = self.owner;
-        let mut leaving: BTreeMap<u32, ParentConf> = self.touched.clone();
+        let mut leaving: BTreeMap<u32, ParentConf> = self.touched.parents.clone();
         for link in observed.links() {
             if !link.is_of(owner) {
                 for stray in link.addresses.iter().filter(|it| it.is_of(owner)) {
@@ -538,6 +618,36 @@ impl Planner<'_> {
         for (index, originals) in leaving {
             self.leave(index, originals);
         }
+        for index in &self.touched.lent {
+            self.take_back(*index);
+        }
+    }
+
+    /// Switches `accept_local` off again, unless somebody still needs it.
+    fn take_back(&mut self, index: u32) {
+        let observed = self.observed;
+        let Some(link) = observed.link(index) else {
+            return;
+        };
+        let marked = |other: &Link| {
+            let mark = other.mark.as_ref();
+            mark.is_some_and(|mark| mark.parent == index && mark.originals.is_some())
+        };
+        // Macvlans put it back when they leave.
+        let needed = self.is_host(link) || observed.links().any(marked);
+        if !needed && link.ipv4.get(Ipv4Key::AcceptLocal) != 0 {
+            let op = Op::Ipv4 {
+                link: index,
+                settings: vec![(Ipv4Key::AcceptLocal, 0)],
+            };
+            self.step(Stage::Restore, None, op);
+        }
+    }
+
+    /// Whether addresses on it, of ours or of another daemon, need `accept_local`.
+    fn is_host(&self, link: &Link) -> bool {
+        let theirs = |there: &Address| there.lent && !there.is_of(self.owner);
+        self.hosts.contains(&link.index) || link.addresses.iter().any(theirs)
     }
 
     fn empty(&mut self, link: &Link) {
@@ -579,7 +689,10 @@ impl Planner<'_> {
         let Some(parent) = self.observed.link(index).filter(|_| !needed) else {
             return;
         };
-        let settings = differing(&parent.ipv4, &originals.settings());
+        let mut settings = differing(&parent.ipv4, &originals.settings());
+        if self.is_host(parent) {
+            settings.retain(|(key, _)| *key != Ipv4Key::AcceptLocal);
+        }
         if !settings.is_empty() {
             let op = Op::Ipv4 {
                 link: index,
@@ -600,6 +713,17 @@ const fn changed(now: ParentConf) -> ParentConf {
         },
         arp_announce: 2,
         accept_local: 1,
+    }
+}
+
+/// Why a macvlan of this name cannot be ours.
+fn in_use(name: &str, link: &Link) -> String {
+    match &link.mark {
+        Some(other) => format!(
+            "the interface {name} belongs to router {} of another vrrpd ({})",
+            other.router, other.owner
+        ),
+        None => format!("there is an interface {name} that is not ours"),
     }
 }
 

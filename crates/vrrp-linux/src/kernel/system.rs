@@ -3,7 +3,9 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use super::fence::{Fence, Guarded, Outcome};
+use vrrp_proto::types::{Family, Vrid};
+
+use super::fence::{Duties, Fence, Outcome};
 use super::netlink::{Drained, Filters, Monitor, Refusal, Requests};
 use super::observed::{Event, Ipv6Key, Observed};
 use super::op::Op;
@@ -36,9 +38,17 @@ pub(super) trait System {
     /// Runs a script of [`filter`].
     fn run_filter(&mut self, script: &str) -> Result<(), String>;
 
-    /// Guards these virtual MAC addresses and, if they are `all`, no others; what is new about which interface.
-    fn fence(&mut self, _wanted: &Guarded, _all: bool) -> Vec<(u32, Option<Outcome>)> {
+    /// Guards and serves what is `wanted` and, if it is `all`, nothing else; what is new about which interface.
+    fn fence(&mut self, _wanted: &Duties, _all: bool) -> Vec<(u32, Option<Outcome>)> {
         Vec::new()
+    }
+
+    /// Whether the gate on this interface does its work for a router without a macvlan.
+    ///
+    /// # Errors
+    /// Why not.
+    fn serves(&self, _index: u32, _router: (Family, Vrid)) -> Result<(), String> {
+        Err("there is no gate".to_owned())
     }
 
     /// Whether a guard may have been taken away since the last call.
@@ -119,11 +129,16 @@ impl System for Live {
         filter::run(script)
     }
 
-    fn fence(&mut self, wanted: &Guarded, all: bool) -> Vec<(u32, Option<Outcome>)> {
+    fn fence(&mut self, wanted: &Duties, all: bool) -> Vec<(u32, Option<Outcome>)> {
         self.fence
             .as_mut()
             .map(|fence| fence.settle(wanted, all))
             .unwrap_or_default()
+    }
+
+    fn serves(&self, index: u32, router: (Family, Vrid)) -> Result<(), String> {
+        let fence = self.fence.as_ref().ok_or("there is no gate")?;
+        fence.serves(index, router)
     }
 
     fn drain_fence(&mut self) -> bool {

@@ -8,6 +8,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::time::{ClockId, clock_gettime};
 use tracing::{debug, warn};
 use vrrp_proto::desired::Desired;
 use vrrp_proto::link::LinkFacts;
@@ -15,13 +16,20 @@ use vrrp_proto::types::RouterId;
 
 use super::guard::FilterGuard;
 use super::netlink::Drained;
-use super::observed::{Effect, Observed, ParentConf};
+use super::observed::{Effect, Observed};
+use super::reconcile::Touched;
 use super::standing::{Patience, Standing};
 use super::system::{Live, System};
 use super::{End, Mailbox, Notice, OwnerId};
 
-/// Settings change without a notification: this often everything is looked at.
+/// Settings change without a notification: this often everything is looked at,
 const AUDIT: Duration = Duration::from_secs(1);
+
+/// and less often where that takes long: after this many times as long,
+const AUDIT_SHARE: u32 = 200;
+
+/// but never less often than this.
+const RAREST_AUDIT: Duration = Duration::from_secs(30);
 
 /// Changes come in groups: after the first, this long is waited for the others.
 const COALESCE: Duration = Duration::from_millis(1);
@@ -49,7 +57,7 @@ pub(super) struct Worker<S> {
     stale: bool,
     routers: BTreeMap<RouterId, Standing>,
     /// Original settings of the parents that were changed.
-    touched: BTreeMap<u32, ParentConf>,
+    touched: Touched,
     /// What was last said about each interface.
     facts: BTreeMap<String, Option<LinkFacts>>,
     /// For steps that belong to no router.
@@ -80,7 +88,7 @@ impl<S: System> Worker<S> {
             observed: Observed::default(),
             stale: true,
             routers: BTreeMap::new(),
-            touched: BTreeMap::new(),
+            touched: Touched::default(),
             facts: BTreeMap::new(),
             patience: Patience::default(),
             started: now,
@@ -152,12 +160,12 @@ impl<S: System> Worker<S> {
 
     /// Whether `published` can be done without a look at the other routers.
     fn is_alone(&self, published: &BTreeSet<RouterId>) -> bool {
-        let has_macvlan = |id| {
+        let has_mac = |id| {
             self.routers
                 .get(id)
                 .is_some_and(|standing| standing.desired.mac.is_some())
         };
-        !published.is_empty() && !self.stale && published.iter().all(has_macvlan)
+        !published.is_empty() && !self.stale && published.iter().all(has_mac)
     }
 
     /// When something that was put off is due.
@@ -241,6 +249,11 @@ impl<S: System> Worker<S> {
     }
 }
 
+/// What this thread has used. Unlike the time that passed, it does not depend on what else the machine does.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
 impl Worker<Live> {
     /// What wakes the thread: orders, and news of the kernel. Unlike poll(2), it asks for no descriptor later on.
     pub(super) fn bells(&self, mailbox: &Mailbox) -> io::Result<Epoll> {
@@ -260,8 +273,18 @@ impl Worker<Live> {
             match orders.end {
                 Some(End::Clean) => return self.clean(),
                 Some(End::Leave) => return Vec::new(),
-                None => self.turn(Instant::now(), orders.desired),
+                None => self.turn_with_economy(orders.desired),
             }
+        }
+    }
+
+    /// A turn, after which the next audit is put off if this was one and had much to look at.
+    fn turn_with_economy(&mut self, orders: BTreeMap<RouterId, Option<Desired>>) {
+        let (now, audit_at, used) = (Instant::now(), self.audit_at, processor_time());
+        self.turn(now, orders);
+        if self.audit_at != audit_at {
+            let used = processor_time().saturating_sub(used);
+            self.audit_at = now + (used * AUDIT_SHARE).clamp(AUDIT, RAREST_AUDIT);
         }
     }
 

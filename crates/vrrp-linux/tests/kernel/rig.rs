@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 use socket2::{Domain, Protocol, Socket, Type};
+use vrrp_gate::Leases;
 use vrrp_linux::kernel::{Kernel, Notice, OwnerId, spawn};
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
 use vrrp_proto::link::LinkFacts;
-use vrrp_proto::plan::VirtualAddress;
+use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
 
 /// A network namespace, removed on drop.
@@ -192,12 +193,21 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(namespace: &Namespace, owner: &str) -> Self {
+        Self::spawn(namespace, owner, false)
+    }
+
+    /// With gates, whose leases the test holds.
+    pub fn fenced(namespace: &Namespace, owner: &str) -> Self {
+        Self::spawn(namespace, owner, true)
+    }
+
+    fn spawn(namespace: &Namespace, owner: &str, fenced: bool) -> Self {
         let (sender, notices): (SyncSender<_>, _) = sync_channel(100_000);
         let owner = OwnerId::of(Path::new(owner));
         let kernel = namespace.enter(move || {
             spawn(
                 owner,
-                false,
+                fenced,
                 Box::new(move |notice| {
                     let _ = sender.try_send((Instant::now(), notice));
                 }),
@@ -313,6 +323,14 @@ impl Rig {
         })
     }
 
+    /// The leases of the next interface that has some.
+    pub fn leases(&self) -> Leases {
+        self.pick(|_, notice| match notice {
+            Notice::Fence { outcome, .. } => outcome?.ok(),
+            Notice::Report { .. } | Notice::Link { .. } | Notice::Upkeep { .. } => None,
+        })
+    }
+
     /// What is said within `time`.
     pub fn said(&self, time: Duration) -> Vec<Notice> {
         let until = Instant::now() + time;
@@ -352,6 +370,7 @@ fn router(family: Family, vrid: u8, addresses: &[&str]) -> Desired {
         family,
         vrid,
         mac: Some(MacAddress::of_router(family, vrid)),
+        plane: DataPlane::Macvlan,
         addresses: addresses.iter().map(|text| virtual_address(text)).collect(),
         active: false,
         accept: true,
@@ -359,7 +378,7 @@ fn router(family: Family, vrid: u8, addresses: &[&str]) -> Desired {
     }
 }
 
-fn virtual_address(text: &str) -> VirtualAddress {
+pub fn virtual_address(text: &str) -> VirtualAddress {
     let (ip, prefix_len) = text.split_once('/').unwrap();
     VirtualAddress {
         ip: ip.parse::<IpAddr>().unwrap(),

@@ -57,6 +57,7 @@ pub(crate) fn plan() -> RouterPlan {
         preempt_delay: Duration::ZERO,
         accept: true,
         virtual_mac: true,
+        data_plane: DataPlane::Macvlan,
         checksum: ChecksumPolicy::default(),
         authentication: None,
         unicast_peers: Vec::new(),

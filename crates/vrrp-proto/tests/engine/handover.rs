@@ -210,3 +210,18 @@ fn what_took_no_part_takes_none_after_that() {
     assert_eq!(successor.status().next().unwrap().role, Role::Initialize);
     assert_eq!(successor.poll_timeout(), None);
 }
+
+/// A program that knew one data plane saved nothing about it.
+#[test]
+fn without_a_data_plane_it_is_a_macvlan() {
+    let bench = Bench::active(plan());
+    let text = serde_json::to_string(&bench.engine.save()).unwrap();
+    let older = text.replace("\"data_plane\":\"Macvlan\",", "");
+    assert_ne!(text, older);
+    let mut successor = Engine::resume(serde_json::from_str(&older).unwrap());
+    let wanted = outputs(&mut successor);
+    let [Output::Desired(_, Some(desired))] = &wanted[..] else {
+        panic!("{wanted:?}");
+    };
+    assert!(desired.active && desired.plane == DataPlane::Macvlan);
+}

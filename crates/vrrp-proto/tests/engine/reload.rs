@@ -93,6 +93,7 @@ const ROWS: &[Row] = &[
     Row { what: "checksum",       change: |p| p.checksum.send = Some(ChecksumForm::Rfc5798),        advertises: true,  publishes: false },
     Row { what: "peers",          change: |p| p.unicast_peers = vec![ip("192.0.2.12")],             advertises: true,  publishes: false },
     Row { what: "virtual MAC",    change: |p| p.virtual_mac = false,                                advertises: true,  publishes: true },
+    Row { what: "data plane",     change: |p| p.data_plane = DataPlane::Ebpf,                       advertises: false, publishes: true },
     Row { what: "accept",         change: |p| p.accept = false,                                     advertises: false, publishes: true },
     Row { what: "preempt",        change: |p| p.preempt = false,                                    advertises: false, publishes: false },
     Row { what: "preempt delay",  change: |p| p.preempt_delay = millis(5),                          advertises: false, publishes: false },

@@ -43,6 +43,7 @@ fn gone(did: &Did) -> usize {
 fn an_active_keeps_its_addresses_until_its_successor_is_heard() {
     for plan in [plan(), plan_v2(), plan_v6()] {
         let mut bench = Bench::active(plan);
+        assert!(!bench.engine.is_stopped());
         let did = bench.shutdown();
         assert_eq!(did.sent(), [0]);
         assert_eq!(did.said(), ["role"]);

@@ -9,9 +9,9 @@ use core::time::Duration;
 
 use vrrp_proto::receive::Envelope;
 use vrrp_proto::{
-    AuthenticationKey, ChecksumForm, ChecksumPolicy, Datagram, Dialect, Engine, Family, Generation,
-    Input, Instant, Interval, KernelReport, LinkFacts, LinkId, MacAddress, Output, Plan, Priority,
-    RouterId, RouterPlan, VirtualAddress, Vrid,
+    AuthenticationKey, ChecksumForm, ChecksumPolicy, DataPlane, Datagram, Dialect, Engine, Family,
+    Generation, Input, Instant, Interval, KernelReport, LinkFacts, LinkId, MacAddress, Output,
+    Plan, Priority, RouterId, RouterPlan, VirtualAddress, Vrid,
 };
 
 use super::machine::{Machine, Role, Sent, Tally, group};
@@ -782,6 +782,7 @@ fn plan(terms: &Terms) -> Plan {
             preempt_delay: Duration::from_nanos(terms.hold_time),
             accept: true,
             virtual_mac: true,
+            data_plane: DataPlane::Macvlan,
             checksum: ChecksumPolicy {
                 send: terms.send_form.map(|form| match form {
                     Form::Message => ChecksumForm::Rfc9568,

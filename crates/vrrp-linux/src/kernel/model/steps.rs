@@ -142,6 +142,7 @@ impl Truth {
                 link,
                 address,
                 metric,
+                ..
             } => self.add(*link, *address, *metric),
             Op::Remove { link, address } => {
                 let index = *link;

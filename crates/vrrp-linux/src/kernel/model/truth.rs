@@ -67,6 +67,7 @@ pub(super) const fn real(ip: IpAddr, prefix_len: u8) -> Address {
         protocol: 2,
         metric: 0,
         flags: 0,
+        lent: false,
     }
 }
 

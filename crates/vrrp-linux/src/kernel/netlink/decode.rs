@@ -10,7 +10,7 @@ use super::Refusal;
 use crate::kernel::observed::{
     Address, Event, Ipv4Conf, Ipv4Key, Ipv6Conf, Ipv6Key, Kind, Link, Lower,
 };
-use crate::kernel::owner::Mark;
+use crate::kernel::owner::{Mark, is_lent};
 
 /// The multicast group for changes of nftables.
 pub(super) const NFNLGRP_NFTABLES: u32 = 7;
@@ -43,6 +43,7 @@ const IFF_LOWER_UP: u32 = 0x1_0000;
 // `linux/if_addr.h`
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const IFA_LABEL: u16 = 3;
 const IFA_FLAGS: u16 = 8;
 const IFA_RT_PRIORITY: u16 = 9;
 const IFA_PROTO: u16 = 11;
@@ -223,11 +224,12 @@ fn address(payload: &[u8]) -> Option<(u32, Address)> {
     let link = u32_of(payload.get(4..)?)?;
     let mut flags = u32::from(flags);
     let (mut local, mut peer) = (None, None);
-    let (mut protocol, mut metric) = (0, 0);
+    let (mut protocol, mut metric, mut lent) = (0, 0, false);
     for (kind, value) in attributes(payload.get(8..)?) {
         match kind {
             IFA_LOCAL => local = ip_of(value),
             IFA_ADDRESS => peer = ip_of(value),
+            IFA_LABEL => lent = is_lent(value),
             IFA_FLAGS => flags = u32_of(value)?,
             IFA_RT_PRIORITY => metric = u32_of(value)?,
             IFA_PROTO => protocol = value.first().copied()?,
@@ -235,13 +237,16 @@ fn address(payload: &[u8]) -> Option<(u32, Address)> {
         }
     }
     // IPv6 has a local address of its own on point-to-point links only.
-    let address = Address {
+    let mut address = Address {
         ip: local.or(peer)?,
         prefix_len,
         protocol,
         metric,
         flags,
+        lent,
     };
+    // Strangers may have the same idea.
+    address.lent &= address.is_virtual();
     Some((link, address))
 }
 

@@ -136,10 +136,16 @@ pub(super) fn requests(ops: &[&Op], requests: &mut Vec<(usize, Request)>) {
                 link,
                 address,
                 metric,
-            } => push(
-                RouteNetlinkMessage::NewAddress(new_address(*link, *address, *metric)),
-                NLM_F_CREATE | NLM_F_EXCL,
-            ),
+                label,
+            } => {
+                let mut message = new_address(*link, *address, *metric);
+                let label = label.clone().map(AddressAttribute::Label);
+                message.attributes.extend(label);
+                push(
+                    RouteNetlinkMessage::NewAddress(message),
+                    NLM_F_CREATE | NLM_F_EXCL,
+                );
+            }
             Op::Remove { link, address } => {
                 push(
                     RouteNetlinkMessage::DelAddress(plain_address(*link, *address)),

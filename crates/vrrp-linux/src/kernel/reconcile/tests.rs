@@ -33,6 +33,7 @@ fn wanted(family: Family, active: bool) -> Desired {
         family,
         vrid,
         mac: Some(MacAddress::of_router(family, vrid)),
+        plane: DataPlane::Macvlan,
         addresses: match family {
             Family::Ipv4 => vec![vip("192.0.2.254/24")],
             Family::Ipv6 => vec![vip("fe80::1/64"), vip("2001:db8::1/64")],
@@ -51,6 +52,7 @@ fn there(text: &str, owner: OwnerId) -> Address {
         protocol: ADDRESS_PROTOCOL,
         metric: owner.metric(),
         flags: 0,
+        lent: false,
     }
 }
 
@@ -150,7 +152,7 @@ fn plan_for(desired: impl IntoIterator<Item = Desired>, observed: &Observed) -> 
         &routers,
         Scope::Everything,
         observed,
-        &BTreeMap::new(),
+        &Touched::default(),
     )
 }
 
@@ -322,14 +324,17 @@ fn the_last_daemon_restores_the_parent() {
         ],
     );
     // Ours was deleted by somebody else: we still know what we changed.
-    let touched = BTreeMap::from([(
-        ETH0,
-        ParentConf {
-            arp_ignore: 0,
-            arp_announce: 1,
-            accept_local: 0,
-        },
-    )]);
+    let touched = Touched {
+        parents: BTreeMap::from([(
+            ETH0,
+            ParentConf {
+                arp_ignore: 0,
+                arp_announce: 1,
+                accept_local: 0,
+            },
+        )]),
+        ..Touched::default()
+    };
     for (links, expected) in [
         (
             vec![used_parent()],
@@ -421,6 +426,141 @@ fn without_a_virtual_mac_address() {
     check([], &with(Some(&ours)), &[remove]);
     // One of two routers with the same address still wants it.
     check([plain(false), plain(true)], &with(Some(&ours)), &[]);
+}
+
+/// A router for which the gate answers has no macvlan, and addresses only while packets to them are accepted.
+#[test]
+fn a_router_that_is_served() {
+    let served = |family, active| Desired {
+        plane: DataPlane::Ebpf,
+        ..wanted(family, active)
+    };
+    let deaf = |active| Desired {
+        accept: false,
+        ..served(Family::Ipv4, active)
+    };
+    let owner = Desired {
+        owner: true,
+        ..served(Family::Ipv4, true)
+    };
+    let with = |addresses: &[&Address]| {
+        observed([Link {
+            addresses: addresses.iter().copied().cloned().collect(),
+            ..parent()
+        }])
+    };
+    let ours = there("192.0.2.254/24", us());
+    let theirs = there("192.0.2.254/24", them());
+    let add = "add the address 192.0.2.254/24 to eth0";
+    let remove = "remove the address 192.0.2.254/24 from eth0";
+    check([served(Family::Ipv4, false)], &with(&[]), &[]);
+    let lend = "set IPv4 accept_local=1 on eth0";
+    check([served(Family::Ipv4, true)], &with(&[]), &[add, lend]);
+    check([served(Family::Ipv4, true)], &with(&[&ours]), &[lend]);
+    check(
+        [served(Family::Ipv6, true)],
+        &with(&[]),
+        &[
+            "add the address fe80::1/64 to eth0",
+            "add the address 2001:db8::1/64 to eth0",
+        ],
+    );
+    for silent in [served(Family::Ipv4, false), deaf(true), deaf(false), owner] {
+        check([silent.clone()], &with(&[]), &[]);
+        check([silent.clone()], &with(&[&theirs]), &[]);
+        check([silent.clone()], &with(&[&ours]), &[remove]);
+        // The same without a look at the others.
+        let one = [(RouterId(1), Arc::new(silent))].into();
+        let alone = |observed: &Observed| {
+            let plan = plan(us(), &one, Scope::Some, observed, &Touched::default());
+            steps(&plan, observed)
+        };
+        assert_eq!(alone(&with(&[&ours])), [remove]);
+        assert_eq!(alone(&with(&[&theirs])), [""; 0]);
+    }
+    // What a macvlan had done is taken away, and one of somebody else is respected.
+    check(
+        [served(Family::Ipv4, false)],
+        &observed([parent(), macvlan(Family::Ipv4, us())]),
+        &["delete the interface vrrp4.2.51"],
+    );
+    let both = observed([parent(), macvlan(Family::Ipv4, them())]);
+    let plan = plan_for([served(Family::Ipv4, true)], &both);
+    assert_eq!((plan.steps.len(), plan.obstacles.len()), (0, 1));
+    let deprived = observed([Link {
+        ipv6: None,
+        ..parent()
+    }]);
+    let plan = plan_for([served(Family::Ipv6, true)], &deprived);
+    assert_eq!(plan.obstacles[0].1, "the kernel has no IPv6 on eth0");
+}
+
+/// With addresses on it, a parent hears what another router says from them; without, it is as it was.
+#[test]
+fn accept_local_is_lent_to_addresses_on_the_parent() {
+    let lent = |owner| Address {
+        lent: true,
+        ..there("192.0.2.254/24", owner)
+    };
+    let with = |accept_local, addresses: &[Address]| {
+        let mut link = Link {
+            addresses: addresses.to_vec(),
+            ..parent()
+        };
+        link.ipv4.set(Ipv4Key::AcceptLocal, accept_local);
+        link
+    };
+    let served = |active| Desired {
+        plane: DataPlane::Ebpf,
+        ..wanted(Family::Ipv4, active)
+    };
+    let touched = |index: Option<u32>| Touched {
+        lent: index.into_iter().collect(),
+        ..Touched::default()
+    };
+    let added = |desired: Desired, observed: &Observed, touched: &Touched| {
+        let routers = [(RouterId(1), Arc::new(desired))].into();
+        plan(us(), &routers, Scope::Everything, observed, touched).steps
+    };
+    // The address itself says that it was off; what was on before stays on.
+    let record = |steps: &[Step]| matches!(steps[0].op, Op::Add { label: Some(_), .. });
+    let off = observed([with(0, &[])]);
+    assert!(record(&added(served(true), &off, &touched(None))));
+    let on = observed([with(1, &[])]);
+    let kept = added(served(true), &on, &touched(None));
+    assert!(matches!(
+        kept[..],
+        [Step {
+            op: Op::Add { label: None, .. },
+            ..
+        }]
+    ));
+    assert!(record(&added(served(true), &on, &touched(Some(ETH0)))));
+    let theirs = observed([with(
+        1,
+        &[Address {
+            ip: "192.0.2.253".parse().unwrap(),
+            ..lent(them())
+        }],
+    )]);
+    assert!(record(&added(served(true), &theirs, &touched(None))));
+
+    let give_back = "set IPv4 accept_local=0 on eth0";
+    let after = |links: Vec<Link>, index| {
+        let observed = observed(links);
+        let steps = added(served(false), &observed, &touched(index));
+        let sentences = steps.iter().map(|step| step.op.attempt(&observed));
+        sentences.collect::<Vec<_>>()
+    };
+    let remove = "remove the address 192.0.2.254/24 from eth0";
+    let ours = with(1, &[lent(us())]);
+    assert_eq!(after(vec![ours.clone()], Some(ETH0)), [remove, give_back]);
+    assert_eq!(after(vec![with(1, &[])], Some(ETH0)), [give_back]);
+    assert_eq!(after(vec![with(1, &[])], None), [""; 0]);
+    assert_eq!(after(vec![with(0, &[])], Some(ETH0)), [""; 0]);
+    assert_eq!(after(vec![with(1, &[lent(them())])], Some(ETH0)), [""; 0]);
+    let macvlan = macvlan(Family::Ipv4, them());
+    assert_eq!(after(vec![with(1, &[]), macvlan], Some(ETH0)), [""; 0]);
 }
 
 #[test]

@@ -10,11 +10,11 @@ use vrrp_proto::types::RouterId;
 
 use super::Worker;
 use crate::kernel::Notice;
-use crate::kernel::fence::Guarded;
+use crate::kernel::fence::Duties;
 use crate::kernel::netlink::Refusal;
-use crate::kernel::observed::{Address, Event, Observed, ParentConf};
+use crate::kernel::observed::{Address, Event, Ipv4Key, Link, Observed, ParentConf};
 use crate::kernel::op::{Op, Step};
-use crate::kernel::reconcile::{self, Scope};
+use crate::kernel::reconcile::{self, Scope, is_served};
 use crate::kernel::system::System;
 
 /// Rounds of planning and doing in one pass. A new router needs two; more mean that somebody interferes, and that can
@@ -40,8 +40,10 @@ impl<S: System> Worker<S> {
         }
         let all = self.desired();
         let Some(scope) = scope else {
-            let outcome = self.settle(now, &all, Scope::Everything);
-            self.fence(true);
+            self.prepare(&all);
+            let mut outcome = self.settle(now, &all, Scope::Everything);
+            self.fence(None);
+            self.note_unserved(&all, &mut outcome);
             self.waiting.clone_from(&outcome.waiting);
             self.tell_facts();
             self.learn();
@@ -55,7 +57,9 @@ impl<S: System> Worker<S> {
             .filter(|(id, _)| scope.contains(id))
             .map(|(id, desired)| (*id, Arc::clone(desired)))
             .collect();
-        let outcome = self.settle(now, &some, Scope::Some);
+        self.prepare(&some);
+        let mut outcome = self.settle(now, &some, Scope::Some);
+        self.note_unserved(&some, &mut outcome);
         self.learn();
         self.waiting.retain(|id| !scope.contains(id));
         self.waiting.extend(outcome.waiting.iter().copied());
@@ -64,35 +68,58 @@ impl<S: System> Worker<S> {
         if self.filter.is_settled(&all, &self.observed) {
             self.report(now, &outcome, scope);
         }
-        self.fence(false);
+        self.fence(Some(&some));
     }
 
-    /// Guards the virtual MAC addresses of all routers that have a macvlan of ours, and if `all` routers have been looked
-    /// after, no others. That of another daemon on this machine is its own to guard.
-    fn fence(&mut self, all: bool) {
+    /// Before a router that has no macvlan gets its addresses, the gate must know that it answers for them.
+    fn prepare(&mut self, routers: &BTreeMap<RouterId, Arc<Desired>>) {
+        if routers.values().any(|desired| is_served(desired)) {
+            self.fence(Some(routers));
+        }
+    }
+
+    /// Guards the virtual MAC addresses of routers that have a macvlan of ours, or none because they are served, and if
+    /// not only of `some` routers, no others. That of another daemon on this machine is its own to guard.
+    fn fence(&mut self, some: Option<&BTreeMap<RouterId, Arc<Desired>>>) {
         let ours: BTreeSet<_> = self
             .observed
             .links()
             .filter(|link| link.is_of(self.owner))
             .filter_map(|link| Some((link.lower.as_ref()?.index, link.mac?)))
             .collect();
-        let mut wanted = Guarded::new();
-        for standing in self.routers.values() {
+        let mut wanted = Duties::new();
+        for (id, standing) in &self.routers {
             let desired = &standing.desired;
             let parent = self.observed.named(&desired.interface);
             if let (Some(parent), Some(mac)) = (parent, desired.mac)
-                && ours.contains(&(parent.index, mac))
+                && some.is_none_or(|some| some.contains_key(id))
+                && (is_served(desired) || ours.contains(&(parent.index, mac)))
             {
-                let guarded = wanted.entry(parent.index).or_default();
-                guarded.insert((desired.family, desired.vrid));
+                wanted.entry(parent.index).or_default().add(desired);
             }
         }
-        for (index, outcome) in self.system.fence(&wanted, all) {
+        for (index, outcome) in self.system.fence(&wanted, some.is_none()) {
             (self.notify)(Notice::Fence {
                 index,
                 interface: self.observed.name(index).to_owned(),
                 outcome,
             });
+        }
+    }
+
+    /// A router that the gate does not serve has nothing that does.
+    fn note_unserved(&self, routers: &BTreeMap<RouterId, Arc<Desired>>, outcome: &mut Outcome) {
+        for (id, desired) in routers.iter().filter(|(_, desired)| is_served(desired)) {
+            // Without an interface, that is what is missing.
+            let Some(parent) = self.observed.named(&desired.interface) else {
+                continue;
+            };
+            let router = (desired.family, desired.vrid);
+            if let Err(why) = self.system.serves(parent.index, router) {
+                let sentence = format!("cannot do without a macvlan on {}: {why}", parent.name);
+                outcome.incomplete.insert(*id);
+                outcome.failures.entry(Some(*id)).or_insert(sentence);
+            }
         }
     }
 
@@ -148,6 +175,7 @@ impl<S: System> Worker<S> {
             } else {
                 self.correct_repairs(&steps);
             }
+            self.note_lent(&steps);
             for (step, refusal) in self.execute(&steps) {
                 self.stale = true;
                 let step = &steps[step];
@@ -285,20 +313,45 @@ impl<S: System> Worker<S> {
         refused
     }
 
-    /// Remembers how the parents of our macvlans were, and forgets parents that are left.
+    /// Remembers parents that are about to get `accept_local`.
+    fn note_lent(&mut self, steps: &[Step]) {
+        for step in steps {
+            if let Op::Ipv4 { link, settings } = &step.op
+                && settings.contains(&(Ipv4Key::AcceptLocal, 1))
+                && self
+                    .observed
+                    .link(*link)
+                    .is_some_and(|it| !it.is_of(self.owner))
+            {
+                self.touched.lent.insert(*link);
+            }
+        }
+    }
+
+    /// Remembers how the parents of our macvlans and addresses were, and forgets parents that are left.
     pub(super) fn learn(&mut self) {
         let mut parents = BTreeSet::new();
         for link in self.observed.links().filter(|link| link.is_of(self.owner)) {
             if let Some((parent, originals)) = link.originals() {
                 parents.insert(parent);
-                self.touched.entry(parent).or_insert(originals);
+                self.touched.parents.entry(parent).or_insert(originals);
             }
         }
         let observed = &self.observed;
-        self.touched.retain(|parent, originals| {
+        self.touched.parents.retain(|parent, originals| {
             observed.link(*parent).is_some_and(|link| {
                 parents.contains(parent) || ParentConf::of(&link.ipv4) != *originals
             })
+        });
+        let lends = |link: &Link| {
+            let mut addresses = link.addresses.iter();
+            addresses.any(|there| there.lent && there.is_of(self.owner))
+        };
+        let lent = observed.links().filter(|link| lends(link));
+        self.touched.lent.extend(lent.map(|link| link.index));
+        self.touched.lent.retain(|index| {
+            let link = observed.link(*index);
+            link.is_some_and(|link| lends(link) || link.ipv4.get(Ipv4Key::AcceptLocal) != 0)
         });
     }
 
@@ -394,6 +447,7 @@ fn note_done(observed: &mut Observed, stale: &mut bool, op: &Op) {
             link,
             address,
             metric,
+            label: _,
         } if address.ip.is_ipv6() => {
             let address = Address::expected(*address, *metric);
             observed.apply(Event::Expected(*link, address));
