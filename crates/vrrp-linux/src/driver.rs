@@ -25,7 +25,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use thiserror::Error;
-use vrrp_gate::Leases;
+use vrrp_gate::{Gate, Leases};
 use vrrp_proto::{
     Announce, Datagram, Engine, Event, Family, Input, Instant, LinkFacts, LinkId, Output, Plan,
     RouterId, Transmit, Wakeup,
@@ -35,8 +35,8 @@ use crate::clock;
 use crate::ears::{Ears, Opened, Source, bury};
 use crate::fences::Fences;
 use crate::frame;
-use crate::heritage::{Heritage, Legacy};
-use crate::kernel::{Kernel, Notice, OwnerId};
+use crate::heritage::{Heritage, Legacy, Vault};
+use crate::kernel::{Estate, Kernel, Notice, OwnerId};
 use crate::lateness::{Lateness, LatenessReport};
 use crate::outbox::{Outbox, Sign};
 use crate::socket::{self, FrameSocket};
@@ -165,9 +165,17 @@ impl Driver {
         plan: &Plan,
         owner: OwnerId,
         news: NewsSink,
-        heritage: Option<Heritage>,
+        mut heritage: Option<Heritage>,
     ) -> Result<Self, StartError> {
-        let frames = FrameSocket::open().map_err(StartError::FrameSocket)?;
+        let now = clock::now();
+        let lateness = Arc::new(Lateness::default());
+        let inherited = heritage.as_mut().and_then(|heritage| heritage.engine(now));
+        let resumed = inherited.is_some();
+        let frames = match &mut heritage {
+            Some(heritage) => heritage.frames(),
+            None => FrameSocket::open(),
+        }
+        .map_err(StartError::FrameSocket)?;
         let (sender, receiver) = sync_channel(MAILBOX);
         let thread_error = |error: nix::errno::Errno| StartError::Thread(error.into());
         let wake = Arc::new(
@@ -178,12 +186,28 @@ impl Driver {
             sender,
             wake: Arc::clone(&wake),
         };
+        let mut fences = Fences::default();
         let notify = mail.clone();
-        let kernel = crate::kernel::spawn(
-            owner,
-            true,
-            Box::new(move |notice| notify.send(Mail::Notice(notice))),
-        )
+        let notify = Box::new(move |notice| notify.send(Mail::Notice(notice)));
+        let kernel = match &mut heritage {
+            Some(heritage) => {
+                let gate = heritage.gate(owner);
+                for index in gate.iter().flat_map(Gate::links) {
+                    let leases = gate.as_ref().and_then(|gate| gate.leases(index));
+                    leases
+                        .into_iter()
+                        .for_each(|leases| fences.inherit(index, leases));
+                }
+                lateness.recount(&heritage.lateness());
+                let estate = Estate {
+                    vault: Vault::new(heritage.store().clone()),
+                    gate,
+                    resumed,
+                };
+                crate::kernel::spawn_with(owner, notify, estate)
+            }
+            None => crate::kernel::spawn(owner, true, notify),
+        }
         .map_err(StartError::Kernel)?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(thread_error)?;
         let timer = TimerFd::new(
@@ -198,11 +222,7 @@ impl Driver {
             .add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, WAKE_TIMER))
             .map_err(thread_error)?;
         let lost = Arc::new(AtomicU64::new(0));
-        let lateness = Arc::new(Lateness::default());
         let protection = Arc::new(Mutex::new(BTreeMap::new()));
-        let now = clock::now();
-        let inherited = heritage.as_ref().and_then(|heritage| heritage.engine(now));
-        let resumed = inherited.is_some();
         let (legacy, heirlooms) = heritage.map(Heritage::settle).unzip();
         let mut turn = Turn {
             engine: inherited.unwrap_or_else(|| Engine::new(plan, now)),
@@ -215,7 +235,7 @@ impl Driver {
             waiting: BTreeMap::new(),
             post: mail.clone(),
             macs: BTreeMap::new(),
-            fences: Fences::default(),
+            fences,
             protection: Arc::clone(&protection),
             failing: BTreeMap::new(),
             news,
@@ -232,7 +252,6 @@ impl Driver {
             reads: [Instant::ZERO, Instant::from_nanos(u64::MAX / 2)],
             packet_id: 0,
         };
-        let memory_locked = syscall::lock_memory();
         if resumed {
             turn.inherit();
         }
@@ -242,7 +261,7 @@ impl Driver {
             .spawn(move || {
                 let _ = told.send(syscall::schedule_engine());
                 // A fault in here must not leave addresses behind: the news ends, the daemon sees that and cleans up.
-                if catch_unwind(AssertUnwindSafe(|| turn.run())).is_err() {
+                if catch_unwind(AssertUnwindSafe(|| turn.run(resumed))).is_err() {
                     tracing::error!("the engine has panicked");
                     if turn.legacy.is_some() {
                         // The next process goes on where this one was; to clean up would only be in its way.
@@ -256,6 +275,7 @@ impl Driver {
             })
             .map_err(StartError::Thread)?;
         let scheduling = scheduling.recv().unwrap_or(Scheduling::Normal);
+        let memory_locked = syscall::lock_memory();
         Ok(Self {
             handle: Handle {
                 mail,
@@ -386,23 +406,24 @@ struct Turn {
 impl Turn {
     /// Takes the place of the process that had this engine: with its sockets, on the interfaces it knew.
     fn inherit(&mut self) {
-        let links: Vec<(LinkId, String)> = self
-            .engine
-            .links()
-            .map(|(id, name)| (id, name.to_owned()))
-            .collect();
-        for (link, name) in links {
+        let links: Vec<LinkId> = self.engine.links().map(|(id, _)| id).collect();
+        for link in links {
             if let Some(facts) = self.engine.link(link) {
                 self.macs.insert(link, (facts.index, facts.mac));
-                let index = facts.index;
-                self.ears.inherit(link, &name, index, &self.epoll);
+                self.ears.inherit(link, facts.index, &self.epoll);
             }
         }
+        self.ears.disclaim();
         self.heed();
     }
 
     /// Runs until told to stop. The kernel backend has then not been told anything about the end yet.
-    fn run(&mut self) {
+    fn run(&mut self, resumed: bool) {
+        if resumed {
+            // Before anything else happens, it must be known who is too late, and what is due must leave.
+            self.drain();
+            self.run_timers();
+        }
         self.drain();
         let mut events = [EpollEvent::empty(); 64];
         loop {
@@ -443,20 +464,19 @@ impl Turn {
                 return;
             }
             if let Some(legacy) = &mut self.legacy {
-                legacy.save(clock::now(), &self.engine);
+                legacy.keep(clock::now(), &self.engine, &self.lateness);
             }
         }
     }
 
     /// How long to wait when neither sockets nor mail nor timers have anything to do.
     fn patience(&self) -> EpollTimeout {
-        let save = self.legacy.as_ref().and_then(Legacy::due);
-        // A timer of milliseconds is rounded up.
-        let save = save.map(|due| due.saturating_since(clock::now()) + Duration::from_millis(1));
+        if self.legacy.as_ref().is_some_and(Legacy::is_behind) {
+            return EpollTimeout::ZERO;
+        }
         let retry = self.deaf.then_some(RETRY);
-        let patience = save.into_iter().chain(retry).min();
-        patience.map_or(EpollTimeout::NONE, |patience| {
-            patience.try_into().unwrap_or(EpollTimeout::NONE)
+        retry.map_or(EpollTimeout::NONE, |retry| {
+            retry.try_into().unwrap_or(EpollTimeout::NONE)
         })
     }
 
@@ -557,6 +577,7 @@ impl Turn {
                     generation,
                     report,
                 }) => {
+                    self.note_change(Some(router));
                     self.engine.handle(
                         now,
                         Input::Kernel {
@@ -573,6 +594,7 @@ impl Turn {
                     outcome,
                 }) => self.fence_notice(now, index, interface, outcome),
                 Mail::Notice(Notice::Upkeep { router, upkeep }) => {
+                    self.note_change(Some(router));
                     self.engine.handle(
                         now,
                         Input::Upkeep {
@@ -585,11 +607,13 @@ impl Turn {
                 Mail::Opened(opened) => self.opened(opened),
                 Mail::Inspect(inspect) => inspect(&mut self.engine, now),
                 Mail::Reload(plan) => {
+                    self.note_change(None);
                     self.engine.handle(now, Input::Reload(&plan));
                     self.drain();
                     self.heed();
                 }
                 Mail::Shutdown => {
+                    self.note_changes();
                     self.engine.handle(now, Input::Shutdown);
                     if self.engine.is_stopped() {
                         // The kernel is told once, by the stop that follows, and removes everything in one go.
@@ -677,9 +701,12 @@ impl Turn {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Transmit(transmit) => self.transmit(&transmit),
-                Output::Announce(announce) => self.announce(&announce),
+                Output::Announce(announce) => {
+                    self.note_change(Some(announce.router));
+                    self.announce(&announce);
+                }
                 Output::Desired(router, desired) => {
-                    self.note_change();
+                    self.note_change(Some(router));
                     if !desired.as_ref().is_some_and(|desired| desired.active) {
                         // What a router said before it gave up must still pass.
                         self.send();
@@ -690,7 +717,7 @@ impl Turn {
                     }
                 }
                 Output::Event(event) => {
-                    self.note_change();
+                    self.note_change(event.router);
                     if !(self.news)(News {
                         at: SystemTime::now(),
                         event,
@@ -702,10 +729,17 @@ impl Turn {
         }
     }
 
-    /// A successor would have to know.
-    const fn note_change(&mut self) {
+    /// A successor would have to know of this router; or of something else.
+    fn note_change(&mut self, router: Option<RouterId>) {
         if let Some(legacy) = &mut self.legacy {
-            legacy.note();
+            legacy.note(router);
+        }
+    }
+
+    /// A successor would have to know of everything anew.
+    const fn note_changes(&mut self) {
+        if let Some(legacy) = &mut self.legacy {
+            legacy.note_all();
         }
     }
 
@@ -860,6 +894,7 @@ impl Turn {
             bury(opened);
             return;
         }
+        self.note_changes();
         for (family, failure) in self.ears.install(opened, &self.epoll) {
             let failure = failure.as_deref();
             self.engine.handle(
@@ -879,6 +914,7 @@ impl Turn {
     }
 
     fn tell_link(&mut self, link: LinkId, facts: Option<LinkFacts>) {
+        self.note_changes();
         if let Some(facts) = &facts {
             self.macs.insert(link, (facts.index, facts.mac));
         }

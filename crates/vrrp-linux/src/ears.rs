@@ -94,22 +94,26 @@ impl Ears {
         }
     }
 
-    /// Goes on with the sockets that another process had on this interface; those it did not have are opened here and now.
-    pub(crate) fn inherit(&mut self, link: LinkId, interface: &str, index: u32, epoll: &Epoll) {
-        let results = [Family::Ipv4, Family::Ipv6].map(|family| {
-            let found = self
-                .heirlooms
-                .as_mut()
-                .and_then(|sockets| sockets.find(index, family));
-            let ear = found.map_or_else(|| Ear::open(interface, index, family), Ok);
-            (family, ear)
-        });
-        let opened = Opened {
-            link,
-            index,
-            results: results.into(),
-        };
-        self.install(opened, epoll);
+    /// Goes on with the sockets that another process had on this interface, number `index`. What is missing is deaf, to be
+    /// opened again.
+    pub(crate) fn inherit(&mut self, link: LinkId, index: u32, epoll: &Epoll) {
+        self.opened.insert(link, index);
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let heirlooms = self.heirlooms.as_mut();
+            let found = heirlooms.and_then(|sockets| sockets.find(index, family));
+            let missing = || io::Error::from(io::ErrorKind::NotFound);
+            let result = found.ok_or_else(missing);
+            if let Err(error) = result.and_then(|ear| self.hear((link, family), ear, epoll)) {
+                self.deaf.insert((link, family), error.to_string());
+            }
+        }
+    }
+
+    /// What was left for interfaces that nobody asks for any more is closed, here and everywhere.
+    pub(crate) fn disclaim(&mut self) {
+        if let Some(heirlooms) = &mut self.heirlooms {
+            bury(heirlooms.clear());
+        }
     }
 
     /// Opens sockets somewhere else; `deliver` is called there. Without a thread to do it, none could be opened: that is
@@ -189,6 +193,13 @@ impl Ears {
     }
 
     fn listen(&mut self, key: (LinkId, Family), ear: Ear, epoll: &Epoll) -> io::Result<()> {
+        if let (Some(heirlooms), Some(&index)) = (&self.heirlooms, self.opened.get(&key.0)) {
+            heirlooms.leave(index, key.1, &ear);
+        }
+        self.hear(key, ear, epoll)
+    }
+
+    fn hear(&mut self, key: (LinkId, Family), ear: Ear, epoll: &Epoll) -> io::Result<()> {
         let token = self.next_token;
         epoll.add(
             ear.protocol.as_fd(),
@@ -201,9 +212,6 @@ impl Ears {
             )?;
         }
         self.next_token += TOKENS;
-        if let (Some(heirlooms), Some(&index)) = (&self.heirlooms, self.opened.get(&key.0)) {
-            heirlooms.leave(index, key.1, &ear);
-        }
         self.sources.insert(token, Source::Protocol(key.0, key.1));
         self.sources.insert(token + 1, Source::Claims(key.0, key.1));
         if let Some(old) = self.ears.insert(key, (ear, token)) {

@@ -33,6 +33,11 @@ pub(crate) struct Lease {
 }
 
 impl Fences {
+    /// The leases of this interface were a process's before us, and are as that left them.
+    pub(crate) fn inherit(&mut self, index: u32, leases: Leases) {
+        self.links.insert(index, leases);
+    }
+
     /// This interface has leases now, or has none any more. Whoever is Active goes on.
     pub(crate) fn changed(
         &mut self,

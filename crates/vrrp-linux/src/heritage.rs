@@ -1,20 +1,24 @@
-//! What a worker leaves to the one that replaces it when it dies: its state, the time of each router's last advertisement,
-//! and its sockets.
+//! What a worker leaves to the one that replaces it when it dies: its state, what moves with every packet, its sockets, and
+//! the gates of its interfaces.
 //!
-//! The state is a file in memory, written anew and put into the [`Store`] after each change of role: a successor finds the
-//! last whole one. What happened since is not in it, and [`Handover::revive`] allows for that.
+//! Everything is in the [`Store`] from the moment it exists. The state is a [`Journal`], the rest of what decides is in the
+//! [`Pulse`]; [`Handover::revive`] makes one of both.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use thiserror::Error;
-use vrrp_proto::{Engine, Family, Handover, Input, Instant, Output};
+use vrrp_gate::{Gate, Parts};
+use vrrp_proto::{Engine, Family, Handover, Input, Instant, Output, RouterId};
 
 use crate::clock;
 use crate::ears::Ear;
 use crate::frame;
+use crate::journal::{self, Journal};
+use crate::kernel::OwnerId;
+use crate::lateness::{Lateness, LatenessReport};
 use crate::outbox::Outbox;
 use crate::pulse::Pulse;
 use crate::socket::FrameSocket;
@@ -22,10 +26,17 @@ use crate::store::{Descriptors, Store};
 
 const STATE: &str = "state";
 const PULSE: &str = "pulse";
+const FRAMES: &str = "frames";
+const EARS: [&str; 2] = ["advertisements", "claims"];
 
-/// First line of a state that this program understands.
-fn title() -> String {
-    format!("vrrpd {} {}\n", env!("CARGO_PKG_VERSION"), Handover::VERSION)
+/// How the parts of an interface's gate are called in the store.
+fn gate_name(index: u32, part: &str) -> String {
+    format!("gate {index} {part}")
+}
+
+/// How the sockets of an interface are called in the store.
+fn ear_names(index: u32, family: Family) -> [String; 2] {
+    EARS.map(|what| format!("{what} {index} {family}"))
 }
 
 /// What was found, and where to leave one's own.
@@ -34,7 +45,7 @@ pub struct Heritage {
     store: Store,
     state: Option<Handover>,
     pulse: Pulse,
-    sockets: Descriptors,
+    rest: Descriptors,
 }
 
 /// Why nothing can be inherited.
@@ -54,9 +65,9 @@ impl Heritage {
     /// # Errors
     /// When there is nobody to leave anything to, or no memory.
     pub fn find(store: Store) -> Result<Self, HeritageError> {
-        let mut sockets = store.take().map_err(HeritageError::Keeper)?;
-        let state = sockets.remove(STATE).map(read_state);
-        let pulse = sockets.remove(PULSE).map(Pulse::of);
+        let mut rest = store.take().map_err(HeritageError::Keeper)?;
+        let state = rest.remove(STATE).map(journal::read);
+        let pulse = rest.remove(PULSE).map(Pulse::of);
         let (state, pulse) = match (state, pulse) {
             (Some(Ok(state)), Some(Ok(pulse))) => (Some(state), pulse),
             (state, pulse) => {
@@ -64,18 +75,18 @@ impl Heritage {
                 for error in errors.iter().flatten() {
                     tracing::warn!(%error, "what the last process left is of no use; starting cold");
                 }
-                sockets.clear();
-                (None, Pulse::new().map_err(HeritageError::Memory)?)
+                let pulse = Pulse::new().map_err(HeritageError::Memory)?;
+                store
+                    .put(PULSE, pulse.as_fd())
+                    .map_err(HeritageError::Keeper)?;
+                (None, pulse)
             }
         };
-        store
-            .put(PULSE, pulse.as_fd())
-            .map_err(HeritageError::Keeper)?;
         Ok(Self {
             store,
             state,
             pulse,
-            sockets,
+            rest,
         })
     }
 
@@ -85,12 +96,61 @@ impl Heritage {
         self.state.is_some()
     }
 
-    /// The engine that goes on where the last one died; `None` for the first of its line.
+    /// Where one's own is left.
     #[must_use]
-    pub fn engine(&self, now: Instant) -> Option<Engine> {
-        let mut state = self.state.clone()?;
-        state.revive(now, |router| self.pulse.last(router));
-        Some(Engine::resume(state))
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What the last process left under this name, of which this crate knows nothing.
+    pub fn take(&mut self, name: &str) -> Option<OwnedFd> {
+        self.rest.remove(name)
+    }
+
+    /// The engine that goes on where the last one died; `None` for the first of its line.
+    pub(crate) fn engine(&mut self, now: Instant) -> Option<Engine> {
+        let state = self.state.take()?;
+        Some(revived(state, &self.pulse, now))
+    }
+
+    /// How late the engine ran until now.
+    pub(crate) fn lateness(&self) -> LatenessReport {
+        self.pulse.totals().1
+    }
+
+    /// The socket that sends.
+    pub(crate) fn frames(&mut self) -> io::Result<FrameSocket> {
+        if let Some(socket) = self.rest.remove(FRAMES) {
+            return Ok(FrameSocket::inherited(socket));
+        }
+        let frames = FrameSocket::open()?;
+        // Without it, a successor opens its own a little later.
+        let _ = self.store.put(FRAMES, frames.as_fd());
+        Ok(frames)
+    }
+
+    /// The gates of the interfaces, as they stand; `None` if there are none, or none that can be used.
+    pub(crate) fn gate(&mut self, owner: OwnerId) -> Option<Gate> {
+        let indices: BTreeSet<u32> = self
+            .rest
+            .keys()
+            .filter_map(|name| name.strip_prefix("gate ")?.split(' ').next()?.parse().ok())
+            .collect();
+        let found = indices.into_iter().filter_map(|index| {
+            let parts = Parts::collect(|part| self.rest.remove(&gate_name(index, part)))?;
+            Some((index, parts))
+        });
+        let found: Vec<_> = found.collect();
+        if found.is_empty() {
+            return None;
+        }
+        match Gate::adopt(&owner.to_string(), found) {
+            Ok(gate) => Some(gate),
+            Err(error) => {
+                tracing::warn!(%error, "loading a new gate instead");
+                None
+            }
+        }
     }
 
     /// Parts with what is not needed once the engine runs.
@@ -98,32 +158,54 @@ impl Heritage {
         let legacy = Legacy {
             store: self.store.clone(),
             pulse: self.pulse,
-            dirty: false,
-            saved: Instant::ZERO,
+            journal: None,
+            changed: BTreeSet::new(),
+            surroundings: false,
+            all: true,
+            retry_at: None,
         };
+        let mut found = self.rest;
+        found.retain(|name, _| EARS.iter().any(|ear| name.starts_with(ear)));
         let sockets = Sockets {
             store: self.store,
-            found: self.sockets,
+            found,
         };
         (legacy, sockets)
     }
 }
 
+fn revived(mut state: Handover, pulse: &Pulse, now: Instant) -> Engine {
+    state.revive(now, |router| pulse.trace(router));
+    state.recount(pulse.totals().0);
+    Engine::resume(state)
+}
+
 /// Gives up in the name of a worker that cannot be replaced: releases what it was Active for, so that Backups need to wait
-/// for their skew time only (RFC 9568 §6.4.3), and returns for how many routers that could be said. Its leases keep what
-/// it leaves in the kernel off the wire.
-///
-/// # Errors
-/// When what it left is of no use.
-pub fn release(left: &Descriptors) -> io::Result<usize> {
+/// for their skew time only (RFC 9568 §6.4.3), and removes everything it had in the kernel. Returns for how many routers
+/// that could be said, or why for none, and what could not be removed.
+#[must_use]
+pub fn release(left: &Descriptors, owner: OwnerId) -> (io::Result<usize>, Vec<String>) {
+    let released = say_release(left);
+    let mut complaints = match crate::kernel::spawn(owner, false, Box::new(drop)) {
+        Ok(kernel) => kernel.stop(),
+        Err(error) => vec![format!("cannot talk to the kernel: {error}")],
+    };
+    // Last: without the addresses there is nothing to guard.
+    let gates = vrrp_gate::remove(&owner.to_string())
+        .err()
+        .unwrap_or_default();
+    complaints.extend(gates.iter().map(ToString::to_string));
+    (released, complaints)
+}
+
+fn say_release(left: &Descriptors) -> io::Result<usize> {
     let find = |name: &str| {
         let fd = left.get(name).ok_or(io::ErrorKind::NotFound)?;
         fd.try_clone()
     };
-    let (mut state, pulse) = (read_state(find(STATE)?)?, Pulse::of(find(PULSE)?)?);
+    let (state, pulse) = (journal::read(find(STATE)?)?, Pulse::of(find(PULSE)?)?);
     let now = clock::now();
-    state.revive(now, |router| pulse.last(router));
-    let mut engine = Engine::resume(state);
+    let mut engine = revived(state, &pulse, now);
     while engine.poll_output().is_some() {}
     engine.handle(now, Input::Shutdown);
     let mut outbox = Outbox::new(FrameSocket::open()?);
@@ -136,7 +218,14 @@ pub fn release(left: &Descriptors) -> io::Result<usize> {
         };
         let (mac, source) = (transmit.mac.unwrap_or(facts.mac), transmit.source);
         outbox.put(transmit.link, facts.index, None, |frame| {
-            frame::advertisement(frame, mac, source, transmit.destination, &transmit.message, 0)
+            frame::advertisement(
+                frame,
+                mac,
+                source,
+                transmit.destination,
+                &transmit.message,
+                0,
+            )
         });
     }
     let mut released = 0;
@@ -144,59 +233,95 @@ pub fn release(left: &Descriptors) -> io::Result<usize> {
     Ok(released)
 }
 
-fn read_state(file: OwnedFd) -> io::Result<Handover> {
-    let mut file = File::from(file);
-    file.rewind()?;
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    let body = text
-        .strip_prefix(&title())
-        .ok_or_else(|| io::Error::other("it is of another version"))?;
-    Ok(serde_json::from_str(body)?)
-}
-
 /// What this worker leaves in its turn.
 #[derive(Debug)]
 pub(crate) struct Legacy {
     store: Store,
     pub(crate) pulse: Pulse,
-    /// Whether the state in the store is no longer the one of now.
-    dirty: bool,
-    saved: Instant,
+    /// Without one, everything is to be written down anew.
+    journal: Option<Journal>,
+    /// Routers that are no longer as they are in the journal.
+    changed: BTreeSet<RouterId>,
+    /// Whether something else is not,
+    surroundings: bool,
+    /// or perhaps anything.
+    all: bool,
+    /// When to try again after a failure.
+    retry_at: Option<Instant>,
 }
 
 impl Legacy {
-    /// A state is written at most this often: many routers change in a moment, and each writing concerns all of them.
-    pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+    /// Routers that are written down in one go: a takeover of a thousand must not keep the engine from its timers.
+    const PORTION: usize = 64;
 
-    /// Something happened that a successor must know.
-    pub(crate) const fn note(&mut self) {
-        self.dirty = true;
-    }
+    /// A failure is said this often.
+    const RETRY: Duration = Duration::from_secs(1);
 
-    /// When there is something to be written.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        self.dirty.then(|| self.saved + Self::PAUSE)
-    }
-
-    /// Writes the state, if that is due.
-    pub(crate) fn save(&mut self, now: Instant, engine: &Engine) {
-        if self.due().is_none_or(|due| now < due) {
-            return;
+    /// A successor must know what happened to this router; or to something else.
+    pub(crate) fn note(&mut self, router: Option<RouterId>) {
+        match router {
+            Some(router) => {
+                self.changed.insert(router);
+            }
+            None => self.surroundings = true,
         }
-        self.dirty = false;
-        self.saved = now;
-        if let Err(error) = self.write(&engine.save()) {
+    }
+
+    /// A successor must know of everything anew.
+    pub(crate) const fn note_all(&mut self) {
+        self.all = true;
+    }
+
+    /// Whether there is still something to be written down.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.retry_at.is_none() && (self.all || self.surroundings || !self.changed.is_empty())
+    }
+
+    /// Writes down what happened. Not all of it if that is much.
+    pub(crate) fn keep(&mut self, now: Instant, engine: &Engine, lateness: &Lateness) {
+        self.pulse.copy(now, engine, lateness);
+        self.retry_at = self.retry_at.filter(|at| *at > now);
+        if self.is_behind()
+            && let Err(error) = self.write(engine)
+        {
+            self.journal = None;
+            self.all = true;
+            self.retry_at = Some(now + Self::RETRY);
             tracing::warn!(%error, "if this process dies now, the next one starts cold");
         }
     }
 
-    fn write(&self, state: &Handover) -> io::Result<()> {
-        let mut file = File::from(memfd_create("vrrpd-state", MFdFlags::MFD_CLOEXEC)?);
-        let mut text = title().into_bytes();
-        serde_json::to_writer(&mut text, state)?;
-        file.write_all(&text)?;
-        self.store.put(STATE, file.as_fd())
+    fn write(&mut self, engine: &Engine) -> io::Result<()> {
+        let fresh = self.journal.is_none();
+        let journal = match &mut self.journal {
+            Some(journal) => journal,
+            none => none.insert(Journal::new()?),
+        };
+        if fresh || self.all {
+            self.changed.extend(engine.status().map(|router| router.id));
+        }
+        // A router that came with others must not be the only one that is known.
+        let whole = fresh || self.all || self.surroundings;
+        let portion = if whole {
+            self.changed.len()
+        } else {
+            Self::PORTION
+        };
+        let later = match self.changed.iter().nth(portion).copied() {
+            Some(first) => self.changed.split_off(&first),
+            None => BTreeSet::new(),
+        };
+        let routers = std::mem::replace(&mut self.changed, later);
+        let surroundings = whole.then(|| (None, engine.save_surroundings()));
+        let routers = routers
+            .into_iter()
+            .map(|id| (Some(id), engine.save_router(id)));
+        let moved = journal.enter(surroundings.into_iter().chain(routers))?;
+        (self.all, self.surroundings) = (false, false);
+        if fresh || moved {
+            self.store.put(STATE, journal.as_fd())?;
+        }
+        Ok(())
     }
 }
 
@@ -207,15 +332,10 @@ pub(crate) struct Sockets {
     found: Descriptors,
 }
 
-/// How the sockets of an interface are called in the store.
-fn names(index: u32, family: Family) -> [String; 2] {
-    ["advertisements", "claims"].map(|what| format!("{what} {index} {family}"))
-}
-
 impl Sockets {
     /// The sockets that a process before us had on this interface.
     pub(crate) fn find(&mut self, index: u32, family: Family) -> Option<Ear> {
-        let [advertisements, claims] = names(index, family);
+        let [advertisements, claims] = ear_names(index, family);
         let advertisements = self.found.remove(&advertisements)?;
         let claims = self.found.remove(&claims);
         Some(Ear::inherited(advertisements, claims, index, family))
@@ -223,17 +343,61 @@ impl Sockets {
 
     /// Leaves them to a process after us. If that fails, it opens its own, a little later.
     pub(crate) fn leave(&self, index: u32, family: Family, ear: &Ear) {
-        let [advertisements, claims] = names(index, family);
+        let [advertisements, claims] = ear_names(index, family);
         let _ = self.store.put(&advertisements, ear.protocol.as_fd());
         if let Some(socket) = &ear.claims {
             let _ = self.store.put(&claims, socket.as_fd());
         }
     }
 
+    /// Takes away what nobody has looked for.
+    pub(crate) fn clear(&mut self) -> Descriptors {
+        let found = std::mem::take(&mut self.found);
+        for name in found.keys() {
+            let _ = self.store.remove(name);
+        }
+        found
+    }
+
     /// They are not used any more, and must be closed everywhere to be gone.
     pub(crate) fn withdraw(&self, index: u32, family: Family) {
-        for name in names(index, family) {
+        for name in ear_names(index, family) {
             let _ = self.store.remove(&name);
         }
+    }
+}
+
+/// Where the kernel thread leaves what is to outlive it.
+#[derive(Clone, Debug)]
+pub(crate) struct Vault(Store);
+
+impl Vault {
+    pub(crate) const fn new(store: Store) -> Self {
+        Self(store)
+    }
+
+    /// The gate of an interface. Without all of its parts, a successor loads its own.
+    pub(crate) fn leave_gate(&self, index: u32, parts: &Parts) {
+        for (name, part) in parts.iter() {
+            let _ = self.0.put(&gate_name(index, name), part);
+        }
+    }
+
+    /// It is gone.
+    pub(crate) fn withdraw_gate(&self, index: u32) {
+        for name in Parts::NAMES {
+            let _ = self.0.remove(&gate_name(index, name));
+        }
+    }
+
+    /// A socket because of which an interface lets something in, which is so until nobody holds it. Another one of this name
+    /// is closed.
+    pub(crate) fn leave_entrance(&self, index: u32, name: &str, socket: BorrowedFd<'_>) {
+        let _ = self.0.put(&format!("entrance {index} {name}"), socket);
+    }
+
+    /// It is not used any more.
+    pub(crate) fn withdraw_entrance(&self, index: u32, name: &str) {
+        let _ = self.0.remove(&format!("entrance {index} {name}"));
     }
 }

@@ -5,7 +5,8 @@
 //! | [`driver`] | the engine's thread: what it waits for and in which order it works |
 //! | [`socket`], [`frame`] | packets in and out |
 //! | `ears`, `claim` | sockets of each interface, opened and closed off the engine's thread; claims of our addresses |
-//! | [`store`], `heritage`, `pulse` | what outlives a process: descriptors, state, the last sign of life |
+//! | [`store`], `heritage` | what outlives a process, and how another one goes on with it |
+//! | `journal`, `pulse` | its state, change by change; what moves with every packet |
 //! | [`kernel`] | macvlans, addresses, sysctls and filters, reconciled with what the engine wants |
 //! | `outbox` | frames that leave together |
 //! | `fences` | leases of virtual MAC addresses, which end when the engine falls silent |
@@ -20,6 +21,7 @@ mod fences;
 pub mod frame;
 pub mod fuzz;
 mod heritage;
+mod journal;
 pub mod kernel;
 pub mod lateness;
 mod outbox;
@@ -28,12 +30,22 @@ pub mod socket;
 pub mod store;
 mod syscall;
 
-pub use heritage::{Heritage, HeritageError, release};
 pub use driver::{Driver, Handle, News, NewsSink, Protection, StartError};
+pub use heritage::{Heritage, HeritageError, release};
 pub use syscall::{Batch, Scheduling};
 
 /// Gives the calling thread the best scheduling that the engine's thread may have, and a little more: what replaces a
 /// worker that died must not wait for it.
 pub fn come_first() {
     let _ = syscall::schedule_first(syscall::ENGINE_PRIORITY + 1);
+}
+
+/// Keeps what this process uses in memory, where it is allowed to.
+pub fn stay_in_memory() {
+    let _ = syscall::lock_memory();
+}
+
+/// The calling thread has done what could not wait.
+pub fn fall_back() {
+    syscall::schedule_normally();
 }

@@ -147,7 +147,9 @@ mod tests {
                 None
             });
             let mut outcomes = Vec::new();
-            outbox.send(None, |LinkId(link), result| outcomes.push((link, result.is_ok())));
+            outbox.send(None, |LinkId(link), result| {
+                outcomes.push((link, result.is_ok()))
+            });
             outbox.send(None, |LinkId(link), _| outcomes.push((link, false)));
             outcomes
         });

@@ -170,6 +170,13 @@ impl FrameSocket {
         Ok(Self { socket })
     }
 
+    /// A socket that another process opened.
+    pub(crate) fn inherited(socket: OwnedFd) -> Self {
+        Self {
+            socket: socket.into(),
+        }
+    }
+
     /// Sends frames, each on the interface with its number, until one cannot be sent, and returns how many were. More than
     /// [`Self::BATCH`] are not looked at.
     ///
@@ -181,6 +188,12 @@ impl FrameSocket {
 
     /// Frames that one call takes.
     pub const BATCH: usize = syscall::BATCH;
+}
+
+impl AsFd for FrameSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 /// A source of IPv6 control data, for [`Batch`].

@@ -11,20 +11,25 @@
 //!   keeper: "NAME" and a descriptor, for each; then ""
 //! ```
 
-#![expect(unsafe_code, reason = "a received descriptor is a number")]
-
 use std::collections::BTreeMap;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
-    sendmsg, socketpair,
+    sendmsg, setsockopt, socketpair, sockopt,
 };
+
+use crate::syscall;
 
 /// Longest name.
 const NAME: usize = 128;
+
+/// Room for what a worker puts in one go, as it does for each of its interfaces: the keeper reads it a moment later.
+const ROOM: usize = 4 << 20;
 
 /// Descriptors by name.
 pub type Descriptors = BTreeMap<String, OwnedFd>;
@@ -42,12 +47,15 @@ pub struct Keep {
 
 /// Two ends, of which the first is for a worker.
 fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(socketpair(
+    let (worker, keeper) = socketpair(
         AddressFamily::Unix,
         SockType::SeqPacket,
         None,
         SockFlag::SOCK_CLOEXEC,
-    )?)
+    )?;
+    // Without the right to it the limit of the system holds, which is enough for some fifty interfaces.
+    let _ = setsockopt(&worker, sockopt::SndBufForce, &ROOM);
+    Ok((worker, keeper))
 }
 
 impl Store {
@@ -62,7 +70,20 @@ impl Store {
     /// # Errors
     /// When the keeper is gone, or has not read for long.
     pub fn put(&self, name: &str, fd: BorrowedFd<'_>) -> io::Result<()> {
-        send(&self.0, &format!("+{name}"), Some(fd), MsgFlags::MSG_DONTWAIT)
+        send(
+            &self.0,
+            &format!("+{name}"),
+            Some(fd),
+            MsgFlags::MSG_DONTWAIT,
+        )
+    }
+
+    /// Leaves a text, instead of what has that name already.
+    ///
+    /// # Errors
+    /// As for [`Self::put`], or when there is no memory left.
+    pub fn put_text(&self, name: &str, text: &str) -> io::Result<()> {
+        self.put(name, text_file(text)?.as_fd())
     }
 
     /// Takes the descriptor of that name away.
@@ -108,6 +129,16 @@ impl Keep {
         Ok(worker)
     }
 
+    /// Keeps a descriptor for the workers to come, as if one of them had left it.
+    pub fn leave(&mut self, name: &str, fd: OwnedFd) {
+        self.kept.insert(name.to_owned(), fd);
+    }
+
+    /// Gives away what is kept under this name.
+    pub fn take(&mut self, name: &str) -> Option<OwnedFd> {
+        self.kept.remove(name)
+    }
+
     /// Reads what was said, and answers. Does not wait.
     ///
     /// # Errors
@@ -150,13 +181,39 @@ impl Keep {
     }
 }
 
+/// A text as a file in memory.
+///
+/// # Errors
+/// When there is no memory left.
+pub fn text_file(text: &str) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create("vrrpd-text", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    Ok(file.into())
+}
+
+/// The text in a file.
+///
+/// # Errors
+/// When it cannot be read, or is not UTF-8.
+pub fn read_text(file: OwnedFd) -> io::Result<String> {
+    let (mut file, mut text) = (File::from(file), String::new());
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
 impl AsFd for Keep {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-fn send(socket: &OwnedFd, text: &str, fd: Option<BorrowedFd<'_>>, flags: MsgFlags) -> io::Result<()> {
+fn send(
+    socket: &OwnedFd,
+    text: &str,
+    fd: Option<BorrowedFd<'_>>,
+    flags: MsgFlags,
+) -> io::Result<()> {
     // A message of no bytes would be taken for the end of the connection.
     let text = format!("{text}\n");
     let fds = fd.map(|fd| [fd.as_raw_fd()]);
@@ -192,8 +249,7 @@ fn receive(socket: &OwnedFd, flags: MsgFlags) -> io::Result<Option<(String, Opti
         });
         (message.bytes, fd)
     };
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
-    let fd = fd.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    let fd = fd.map(syscall::received);
     let Some((b'\n', text)) = text[..length].split_last() else {
         return Ok(None);
     };
@@ -203,27 +259,16 @@ fn receive(socket: &OwnedFd, flags: MsgFlags) -> io::Result<Option<(String, Opti
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-    use std::io::{Read, Seek, Write};
-
-    use nix::sys::memfd::{MFdFlags, memfd_create};
-
     use super::*;
 
-    fn file(text: &str) -> File {
-        let mut file = File::from(memfd_create("test", MFdFlags::MFD_CLOEXEC).unwrap());
-        file.write_all(text.as_bytes()).unwrap();
-        file
+    fn file(text: &str) -> OwnedFd {
+        text_file(text).unwrap()
     }
 
     fn texts(all: Descriptors) -> Vec<(String, String)> {
-        let read = |fd: OwnedFd| {
-            let (mut file, mut text) = (File::from(fd), String::new());
-            file.rewind().unwrap();
-            file.read_to_string(&mut text).unwrap();
-            text
-        };
-        all.into_iter().map(|(name, fd)| (name, read(fd))).collect()
+        all.into_iter()
+            .map(|(name, fd)| (name, read_text(fd).unwrap()))
+            .collect()
     }
 
     /// Takes while the keeper serves.
@@ -247,11 +292,17 @@ mod tests {
         store.put("socket b", file("b").as_fd()).unwrap();
         store.put("state", file("new").as_fd()).unwrap();
         store.remove("socket a").unwrap();
+        store.put_text("text", "t").unwrap();
         drop(store);
         keep.serve().unwrap();
+        keep.leave("text", file("from the keeper"));
         let store = Store::new(keep.renew().unwrap());
         let found = taken(&mut keep, &store);
-        let expected = [("socket b", "b"), ("state", "new")];
+        let expected = [
+            ("socket b", "b"),
+            ("state", "new"),
+            ("text", "from the keeper"),
+        ];
         assert_eq!(
             found,
             expected.map(|(name, text)| (name.to_owned(), text.to_owned()))

@@ -1,27 +1,32 @@
 //! The daemon's life: start, signals, reload, stop.
 
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use nix::sys::prctl::set_pdeathsig;
+use nix::sys::prctl::{set_name, set_pdeathsig};
 use nix::sys::signal::{SigSet, Signal};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use vrrp_control::{Daemon, GlobalCounters, StatusReport};
+use vrrp_control::{Daemon, GlobalCounters, Restart, StatusReport};
 use vrrp_linux::kernel::OwnerId;
-use vrrp_linux::store::Store;
+use vrrp_linux::store::{Store, read_text, text_file};
 use vrrp_linux::{Driver, Handle, Heritage, HeritageError, News, StartError};
 use vrrp_proto::Plan;
 
 use crate::check::{self, LoadError};
+use crate::chronicle;
 use crate::cli::Arguments;
 use crate::control::{self, StatusSource};
+use crate::keeper::LOCK;
 use crate::office::{Office, timestamp};
 use crate::report::{self, Times};
+use crate::restarts::{self, Restarts};
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
 
 /// News on its way from the engine to the office. When it is full, news is lost and counted: the engine must not wait.
@@ -64,33 +69,94 @@ impl RunError {
     }
 }
 
-/// When which configuration was loaded.
-#[derive(Debug)]
-struct Loaded {
-    at: SystemTime,
+/// What this daemon remembers of itself, whichever process it is.
+#[derive(Clone, Debug)]
+struct Life {
+    /// Running since.
+    since: String,
+    /// When which configuration was loaded.
+    loaded: String,
+    /// What was wrong with it at the last reload.
     error: Option<String>,
+}
+
+impl Life {
+    /// Where it is in the store.
+    const NAME: &'static str = "life";
+
+    fn new() -> Self {
+        let now = timestamp(SystemTime::now());
+        Self {
+            since: now.clone(),
+            loaded: now,
+            error: None,
+        }
+    }
+
+    /// Three lines, of which the last is empty if nothing was wrong.
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.splitn(3, '\n').map(str::to_owned);
+        Some(Self {
+            since: lines.next().filter(|since| !since.is_empty())?,
+            loaded: lines.next()?,
+            error: lines.next().filter(|error| !error.is_empty()),
+        })
+    }
+
+    /// Leaves it to a successor, which makes up its own if that fails.
+    fn leave(&self, store: &Store) {
+        let error = self.error.as_deref().unwrap_or_default();
+        let _ = store.put_text(
+            Self::NAME,
+            &format!("{}\n{}\n{error}", self.since, self.loaded),
+        );
+    }
 }
 
 /// Runs as the worker of a keeper until a signal ends it. When the keeper dies, it is asked to stop as well: nobody would
 /// replace it.
 pub(crate) fn run(arguments: &Arguments, keeper: u32) -> Result<ExitCode, RunError> {
-    // The keeper reads its signals, and its children begin with them blocked.
-    SigSet::all()
-        .thread_unblock()
-        .and_then(|()| set_pdeathsig(Signal::SIGTERM))
-        .map_err(|error| RunError::Keep(error.into()))?;
+    let heritage = inherit(keeper)?;
+    let resumed = heritage.is_resumption();
+    match work(arguments, keeper, heritage) {
+        // Nothing was given up yet, and another attempt may have more luck.
+        Err(error @ (RunError::Start(_) | RunError::RuntimeDir(_))) if resumed => {
+            tracing::error!("{}", crate::log::chain(&error));
+            Ok(ExitCode::from(crate::keeper::DIED))
+        }
+        outcome => outcome,
+    }
+}
+
+/// Finds what a worker before this one left, before anything else, and ahead of everybody else.
+fn inherit(keeper: u32) -> Result<Heritage, RunError> {
+    vrrp_linux::come_first();
+    set_pdeathsig(Signal::SIGTERM).map_err(|error| RunError::Keep(error.into()))?;
     if nix::unistd::getppid().as_raw().cast_unsigned() != keeper {
         // It died before we could ask to be told.
         return Err(RunError::Keep(std::io::ErrorKind::NotConnected.into()));
     }
+    // Otherwise it is called by the name under which the keeper started it, which says nothing.
+    let _ = set_name(c"vrrpd");
     let store = std::io::stdin().as_fd().try_clone_to_owned();
     let heritage = Heritage::find(Store::new(store.map_err(RunError::Keep)?))?;
-    let config = arguments.config().to_owned();
-    let mut refused = None;
-    let plan = match check::load(&config) {
+    if !heritage.is_resumption() {
+        vrrp_linux::fall_back();
+    }
+    Ok(heritage)
+}
+
+/// What is to be run. For whoever goes on where another process died, the plan is part of what that left.
+fn begin(arguments: &Arguments, heritage: &mut Heritage) -> Result<(RuntimeDir, Plan), RunError> {
+    let runtime_dir = RuntimeDir::of_keeper(&arguments.runtime_dir, heritage.take(LOCK))?;
+    if heritage.is_resumption() {
+        return Ok((runtime_dir, Plan::default()));
+    }
+    let config = arguments.config();
+    match check::load(config) {
         Ok((loaded, text)) => {
-            warn(&loaded.findings, &config, &text);
-            loaded.plan
+            warn(&loaded.findings, config, &text);
+            Ok((runtime_dir, loaded.plan))
         }
         Err(error) => {
             if let LoadError::Wrong(wrong) = &error {
@@ -99,58 +165,73 @@ pub(crate) fn run(arguments: &Arguments, keeper: u32) -> Result<ExitCode, RunErr
                     .iter()
                     .for_each(|line| tracing::error!("{line}"));
             }
-            if !heritage.is_resumption() {
-                return Err(error.into());
-            }
-            // The plan that runs is part of what was left.
-            refused = Some(crate::log::chain(&error));
-            Plan::default()
+            Err(error.into())
         }
-    };
-    let runtime_dir = RuntimeDir::of_keeper(&arguments.runtime_dir)?;
-    let serve_error = |error| RunError::Serve(runtime_dir.socket(), error);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(serve_error)?;
-    let office = Office::new();
-    let (sender, news) = mpsc::channel::<News>(NEWS);
+    }
+}
+
+fn work(
+    arguments: &Arguments,
+    keeper: u32,
+    mut heritage: Heritage,
+) -> Result<ExitCode, RunError> {
+    let (runtime_dir, plan) = begin(arguments, &mut heritage)?;
     let resumed = heritage.is_resumption();
+    let store = heritage.store().clone();
+    let text = |file: Option<OwnedFd>| {
+        file.and_then(|file| read_text(file).ok())
+            .unwrap_or_default()
+    };
+    let life = Life::parse(&text(heritage.take(Life::NAME)));
+    let restarts = Restarts::parse(&text(heritage.take(restarts::NAME)));
+    let history = heritage.take(chronicle::NAME);
+    leave_last_words(&store);
+    let (sender, news) = mpsc::channel::<News>(NEWS);
     let driver = {
         let sink = Box::new(move |news| sender.try_send(news).is_ok());
         let owner = OwnerId::of(runtime_dir.path());
         Driver::start(&plan, owner, sink, Some(heritage))?
     };
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        config = %config.display(),
-        routers = plan.routers.len(),
-        scheduling = driver.handle().scheduling().name(),
-        resumed,
-        "started"
+    // The engine runs; the rest can wait its turn.
+    vrrp_linux::fall_back();
+    let config = arguments.config();
+    let serve_error = |error| RunError::Serve(runtime_dir.socket(), error);
+    let office = Office::new(
+        history.map(chronicle::read).unwrap_or_default(),
+        store.clone(),
     );
-    office.note_daemon(
-        "start",
-        format!(
-            "vrrpd {} {} {}",
-            env!("CARGO_PKG_VERSION"),
-            if resumed {
-                "went on where its last process died, with"
-            } else {
-                "started with"
-            },
-            config.display()
-        ),
+    let life = life.unwrap_or_else(|| {
+        let life = Life::new();
+        life.leave(&store);
+        life
+    });
+    tell_start(
+        &office,
+        config,
+        &driver.handle(),
+        &plan,
+        resumed.then_some(&restarts),
     );
     let running = Running {
-        config: &config,
+        config,
         keeper,
-        refused,
+        restarts,
+        store,
+        life: Arc::new(Mutex::new(life)),
     };
-    let outcome = runtime.block_on(live(running, &runtime_dir, &office, &driver.handle(), news));
-    // Also when serving has failed: whatever happens, nobody may keep answering for the addresses.
-    office.note_daemon("stop", "stopping");
-    let left = runtime.block_on(stop(driver));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let (outcome, left) = match runtime {
+        Ok(runtime) => {
+            let engine = driver.handle();
+            let outcome = runtime.block_on(live(running, &runtime_dir, &office, &engine, news));
+            // Also when serving has failed: whatever happens, nobody may keep answering for the addresses.
+            office.note_daemon("stop", "stopping");
+            (outcome, runtime.block_on(stop(driver)))
+        }
+        Err(error) => (Err(error), driver.stop()),
+    };
     left.iter()
         .for_each(|what| tracing::error!("could not clean up: {what}"));
     let _ = std::fs::remove_file(runtime_dir.socket());
@@ -163,13 +244,64 @@ pub(crate) fn run(arguments: &Arguments, keeper: u32) -> Result<ExitCode, RunErr
     })
 }
 
+/// A panic says why to the keeper, too.
+fn leave_last_words(store: &Store) {
+    let Ok(file) = text_file("") else {
+        return;
+    };
+    let _ = store.put(restarts::LAST_WORDS, file.as_fd());
+    let file = Mutex::new(File::from(file));
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = panic.location().map(ToString::to_string);
+        let words = panic.payload_as_str().unwrap_or("no message");
+        // The last one counts.
+        let _ = file.set_len(0).and_then(|()| file.rewind());
+        let _ = write!(file, "panic: {words}, {}", place.unwrap_or_default());
+    }));
+}
+
+fn tell_start(
+    office: &Office,
+    config: &Path,
+    engine: &Handle,
+    plan: &Plan,
+    restarts: Option<&Restarts>,
+) {
+    let scheduling = engine.scheduling().name();
+    if let Some(restarts) = restarts {
+        let why = restarts
+            .last()
+            .map_or("for no known reason", |last| &last.reason);
+        let text = format!("the worker died ({why}), and another one went on in its place");
+        tracing::warn!(scheduling, "{text}");
+        office.note_daemon("restart", text);
+        return;
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = %config.display(),
+        routers = plan.routers.len(),
+        scheduling,
+        "started"
+    );
+    let version = env!("CARGO_PKG_VERSION");
+    office.note_daemon(
+        "start",
+        format!("vrrpd {version} started with {}", config.display()),
+    );
+}
+
 /// What is run.
 struct Running<'a> {
     config: &'a Path,
     /// The process that keeps us running, and is the daemon to everybody else.
     keeper: u32,
-    /// Why the configuration file cannot be used, when what runs was inherited.
-    refused: Option<String>,
+    restarts: Restarts,
+    store: Store,
+    life: Arc<Mutex<Life>>,
 }
 
 /// Serves until a signal comes; `true` when the engine has died instead.
@@ -183,12 +315,9 @@ async fn live(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let loaded = Arc::new(Mutex::new(Loaded {
-        at: SystemTime::now(),
-        error: running.refused,
-    }));
-    let config = running.config;
-    let status = status_source(config, running.keeper, engine.clone(), Arc::clone(&loaded));
+    // The keeper reads its signals, and its children begin with them blocked: what came since then comes now.
+    SigSet::all().thread_unblock()?;
+    let status = status_source(&running, engine.clone());
     let server = tokio::spawn(control::serve(
         control::bind(&runtime_dir.socket())?,
         office.clone(),
@@ -204,7 +333,7 @@ async fn live(
             },
             _ = terminate.recv() => break false,
             _ = interrupt.recv() => break false,
-            _ = hangup.recv() => reload(config, office, engine, &loaded),
+            _ = hangup.recv() => reload(&running, office, engine),
         }
     };
     server.abort();
@@ -247,8 +376,9 @@ async fn stop(driver: Driver) -> Vec<String> {
 }
 
 /// Loads the file again. With any error in it nothing changes, and status and events say so.
-fn reload(config: &Path, office: &Office, engine: &Handle, loaded: &Mutex<Loaded>) {
-    let mut state = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+fn reload(running: &Running<'_>, office: &Office, engine: &Handle) {
+    let config = running.config;
+    let mut life = running.life.lock().unwrap_or_else(PoisonError::into_inner);
     match check::load(config) {
         Ok((new, text)) => {
             warn(&new.findings, config, &text);
@@ -260,10 +390,8 @@ fn reload(config: &Path, office: &Office, engine: &Handle, loaded: &Mutex<Loaded
             tracing::info!("{text}");
             office.note_daemon("reload", text);
             engine.reload(Arc::new(new.plan));
-            *state = Loaded {
-                at: SystemTime::now(),
-                error: None,
-            };
+            life.loaded = timestamp(SystemTime::now());
+            life.error = None;
         }
         Err(error) => {
             match &error {
@@ -281,18 +409,25 @@ fn reload(config: &Path, office: &Office, engine: &Handle, loaded: &Mutex<Loaded
                 config.display()
             );
             office.note_daemon("reload-refused", format!("nothing changed: {text}"));
-            state.error = Some(text);
+            life.error = Some(text);
         }
     }
+    life.leave(&running.store);
 }
 
-fn status_source(config: &Path, pid: u32, engine: Handle, loaded: Arc<Mutex<Loaded>>) -> StatusSource {
-    let config = config
+fn status_source(running: &Running<'_>, engine: Handle) -> StatusSource {
+    let config = running
+        .config
         .canonicalize()
-        .unwrap_or_else(|_| config.to_owned())
+        .unwrap_or_else(|_| running.config.to_owned())
         .display()
         .to_string();
-    let since = timestamp(SystemTime::now());
+    let (pid, life) = (running.keeper, Arc::clone(&running.life));
+    let restarts = running.restarts.count();
+    let last_restart = running.restarts.last().map(|last| Restart {
+        time: timestamp(last.at),
+        reason: last.reason.clone(),
+    });
     let times = Arc::new(Mutex::new(Times::default()));
     Arc::new(move || {
         let times = Arc::clone(&times);
@@ -303,14 +438,17 @@ fn status_source(config: &Path, pid: u32, engine: Handle, loaded: Arc<Mutex<Load
                 GlobalCounters::from(engine.statistics()),
             )
         })?;
-        let loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let life = life.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let daemon = Daemon {
             version: env!("CARGO_PKG_VERSION").into(),
             pid,
-            since: since.clone(),
+            worker_pid: std::process::id(),
+            restarts,
+            last_restart: last_restart.clone(),
+            since: life.since,
             config: config.clone(),
-            config_loaded: timestamp(loaded.at),
-            reload_error: loaded.error.clone(),
+            config_loaded: life.loaded,
+            reload_error: life.error,
             scheduling: engine.scheduling().name().into(),
             memory_locked: engine.memory_locked(),
             unprotected: engine

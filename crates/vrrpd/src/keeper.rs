@@ -1,23 +1,26 @@
 //! The process that outlives a worker which dies, and replaces it.
 //!
-//! It holds the lock of the runtime directory and, in its [`Keep`], the worker's sockets and state; it decides nothing.
+//! It holds the lock of the runtime directory and, in its [`Keep`], the worker's sockets, state and gates; it decides nothing.
 //! A worker that dies by a signal or a panic is replaced at once, and its successor goes on where it was. One that dies
 //! again and again is not: the keeper then gives up in its name.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
-use vrrp_linux::store::Keep;
+use vrrp_linux::kernel::OwnerId;
+use vrrp_linux::store::{Keep, read_text, text_file};
 
 use crate::cli::Arguments;
 use crate::daemon::RunError;
+use crate::restarts::{self, Restarts};
 use crate::runtime_dir::RuntimeDir;
 
 /// A worker that dies this often within [`PERIOD`] has a fault that a new one will have as well.
@@ -26,8 +29,12 @@ const DEATHS: usize = 5;
 /// See [`DEATHS`].
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// What a panic ends a process with, if it is not stopped by a signal.
-const PANIC: i32 = 101;
+/// What a panic ends a process with, if it is not stopped by a signal; and a worker that could not take another one's
+/// place.
+pub(crate) const DIED: u8 = 101;
+
+/// The lock of the runtime directory, which is held until the last of both processes has ended.
+pub(crate) const LOCK: &str = "lock";
 
 /// Keeps a worker running until it ends by itself.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, RunError> {
@@ -35,40 +42,66 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, RunError> {
     let failed = |error| RunError::Keep(error);
     let mut signals = Signals::catch().map_err(failed)?;
     let (mut keep, mut end) = Keep::new().map_err(failed)?;
+    if let Some(lock) = runtime_dir.lock_file().map_err(failed)? {
+        keep.leave(LOCK, lock);
+    }
+    make_room();
     vrrp_linux::come_first();
+    vrrp_linux::stay_in_memory();
     let mut deaths = VecDeque::new();
+    let mut restarts = Restarts::default();
     loop {
         let mut worker = spawn(end).map_err(failed)?;
         let status = watch(&mut worker, &mut signals, &mut keep).map_err(failed)?;
-        // What it said before it died.
-        let _ = keep.serve();
-        if let Some(code) = status.code().filter(|code| *code != PANIC) {
+        if let Some(code) = status.code().filter(|code| *code != i32::from(DIED)) {
             return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
         }
-        let _ = std::fs::remove_file(runtime_dir.socket());
         let now = Instant::now();
         deaths.push_back(now);
         deaths.retain(|death| now.duration_since(*death) < PERIOD);
+        restarts.note(SystemTime::now(), reason(status, &mut keep));
         if signals.stopping || deaths.len() >= DEATHS {
-            give_up(&keep, status, deaths.len());
+            give_up(&keep, &runtime_dir, &restarts, deaths.len());
             return Ok(ExitCode::FAILURE);
         }
-        tracing::error!("the worker has died: {status}; another one takes its place");
         end = keep.renew().map_err(failed)?;
+        // The successor says what happened, and does without if there is no memory for it.
+        if let Ok(text) = text_file(&restarts.to_string()) {
+            keep.leave(restarts::NAME, text);
+        }
     }
 }
 
 /// This program again, with its end of the store as its standard input.
 fn spawn(end: OwnedFd) -> std::io::Result<Child> {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
     Command::new("/proc/self/exe")
-        .args(std::env::args_os().skip(1))
+        .arg0(name)
+        .args(arguments)
         .arg(format!("--worker={}", std::process::id()))
         .stdin(Stdio::from(end))
+        // What a terminal sends to all of us is to come once.
+        .process_group(0)
         .spawn()
 }
 
+/// Some descriptors for each interface.
+fn make_room() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // Within the old limit there is room for a hundred interfaces.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
 /// Serves the worker and passes signals on to it, until it is dead.
-fn watch(worker: &mut Child, signals: &mut Signals, keep: &mut Keep) -> std::io::Result<ExitStatus> {
+fn watch(
+    worker: &mut Child,
+    signals: &mut Signals,
+    keep: &mut Keep,
+) -> std::io::Result<ExitStatus> {
     let pid = Pid::from_raw(i32::try_from(worker.id()).unwrap_or(0));
     let mut talks = true;
     loop {
@@ -77,7 +110,11 @@ fn watch(worker: &mut Child, signals: &mut Signals, keep: &mut Keep) -> std::io:
             PollFd::new(keep.as_fd(), PollFlags::POLLIN),
         ];
         // A worker whose end is closed has nothing more to say, and its death comes as a signal.
-        let watched = if talks { &mut ready[..] } else { &mut ready[..1] };
+        let watched = if talks {
+            &mut ready[..]
+        } else {
+            &mut ready[..1]
+        };
         match poll(watched, PollTimeout::NONE) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
@@ -87,10 +124,12 @@ fn watch(worker: &mut Child, signals: &mut Signals, keep: &mut Keep) -> std::io:
             events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR)
         };
         talks &= !hung_up(&ready[1]);
-        keep.serve()?;
+        // What it said before it died counts as well.
+        talks &= keep.serve().is_ok();
         for signal in signals.read()? {
             if signal == Signal::SIGCHLD {
                 if let Some(status) = worker.try_wait()? {
+                    let _ = keep.serve();
                     return Ok(status);
                 }
             } else {
@@ -101,23 +140,40 @@ fn watch(worker: &mut Child, signals: &mut Signals, keep: &mut Keep) -> std::io:
     }
 }
 
-/// Says in the worker's name that it is gone.
-fn give_up(keep: &Keep, status: ExitStatus, deaths: usize) {
-    let by = status
-        .signal()
-        .map_or_else(|| "a panic".to_owned(), |signal| format!("signal {signal}"));
-    match std::panic::catch_unwind(|| vrrp_linux::release(keep.kept())) {
-        Ok(Ok(count)) => tracing::error!(
-            "the worker died of {by}, {deaths} times in a short while; {count} advertisements of priority 0 were sent for it"
+/// Why it died, as the end of a sentence.
+fn reason(status: ExitStatus, keep: &mut Keep) -> String {
+    let words = keep.take(restarts::LAST_WORDS);
+    let words = words.and_then(|file| read_text(file).ok());
+    if let Some(words) = words.filter(|words| !words.is_empty()) {
+        return words;
+    }
+    match status.signal().map(Signal::try_from) {
+        Some(Ok(signal)) => format!("killed by {signal}"),
+        Some(Err(_)) | None => status.to_string(),
+    }
+}
+
+/// Says in the worker's name that it is gone, and takes away what it made.
+fn give_up(keep: &Keep, runtime_dir: &RuntimeDir, restarts: &Restarts, deaths: usize) {
+    let why = restarts.last().map_or("", |last| last.reason.as_str());
+    let owner = OwnerId::of(runtime_dir.path());
+    let outcome = std::panic::catch_unwind(|| vrrp_linux::release(keep.kept(), owner));
+    let _ = std::fs::remove_file(runtime_dir.socket());
+    let Ok((released, left)) = outcome else {
+        tracing::error!("the worker has died ({why}), and what it left is broken");
+        return;
+    };
+    match released {
+        Ok(count) => tracing::error!(
+            "the worker has died {deaths} times in a short while ({why}); {count} advertisements of priority 0 were sent for it"
         ),
-        Ok(Err(error)) => tracing::error!(
+        Err(error) => tracing::error!(
             %error,
-            "the worker died of {by}, {deaths} times in a short while, and nothing could be said for it"
-        ),
-        Err(_) => tracing::error!(
-            "the worker died of {by}, {deaths} times in a short while, and what it left is broken"
+            "the worker has died {deaths} times in a short while ({why}), and nothing could be said for it"
         ),
     }
+    left.iter()
+        .for_each(|what| tracing::error!("could not clean up: {what}"));
 }
 
 /// The signals that concern a daemon.

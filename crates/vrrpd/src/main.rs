@@ -5,14 +5,17 @@
 //! | `cli` | the command line |
 //! | `check` | `--check`: reading a configuration file and saying what is wrong with it |
 //! | `keeper` | the process that replaces a worker which died |
+//! | `restarts` | how often it did, and why |
 //! | `runtime_dir` | the directory that belongs to one daemon, and the lock that keeps others out |
 //! | `daemon` | start, signals, reload, stop |
 //! | `office` | where events become log lines, history and news for subscribers |
+//! | `chronicle` | the history, for the process that comes after this one |
 //! | `control` | the control socket |
 //! | `report` | the engine's state in the words of the control socket |
 #![forbid(unsafe_code)]
 
 mod check;
+mod chronicle;
 mod cli;
 mod control;
 mod daemon;
@@ -20,6 +23,7 @@ mod keeper;
 mod log;
 mod office;
 mod report;
+mod restarts;
 mod runtime_dir;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -29,8 +30,16 @@ pub(crate) enum RuntimeDirError {
 #[derive(Debug)]
 pub(crate) struct RuntimeDir {
     path: PathBuf,
-    /// Of the keeper.
-    _lock: Option<Flock<File>>,
+    held: Held,
+}
+
+/// The lock.
+#[derive(Debug)]
+enum Held {
+    /// Ours.
+    Own(Flock<File>),
+    /// The keeper's, if it gave us a hand on it.
+    Shared(#[expect(dead_code, reason = "it is held")] Option<OwnedFd>),
 }
 
 impl RuntimeDir {
@@ -72,16 +81,24 @@ impl RuntimeDir {
         }
         Ok(Self {
             path: path.canonicalize().map_err(io_error)?,
-            _lock: Some(lock),
+            held: Held::Own(lock),
         })
     }
 
-    /// The directory that our keeper has locked.
-    pub(crate) fn of_keeper(path: &Path) -> Result<Self, RuntimeDirError> {
+    /// The lock for one more process: it is there until both have let it go.
+    pub(crate) fn lock_file(&self) -> io::Result<Option<OwnedFd>> {
+        match &self.held {
+            Held::Own(lock) => lock.as_fd().try_clone_to_owned().map(Some),
+            Held::Shared(_) => Ok(None),
+        }
+    }
+
+    /// The directory that our keeper has locked. With its `lock`, nobody else gets it before this process has ended, too.
+    pub(crate) fn of_keeper(path: &Path, lock: Option<OwnedFd>) -> Result<Self, RuntimeDirError> {
         let io_error = |error| RuntimeDirError::Io(path.to_owned(), error);
         Ok(Self {
             path: path.canonicalize().map_err(io_error)?,
-            _lock: None,
+            held: Held::Shared(lock),
         })
     }
 

@@ -35,16 +35,19 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use vrrp_gate::Leases;
+use vrrp_gate::{Gate, Leases};
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
 use vrrp_proto::link::LinkFacts;
 use vrrp_proto::types::RouterId;
 
+use crate::heritage::Vault;
 use crate::syscall::{KERNEL_PRIORITY, schedule_first};
 
 pub(crate) use fuzz::fuzz;
@@ -96,6 +99,16 @@ pub struct Kernel {
     thread: Option<JoinHandle<Vec<String>>>,
 }
 
+/// What a thread begins with that is not the first of its owner, and where it leaves what is to outlive it.
+#[derive(Debug)]
+pub(crate) struct Estate {
+    pub(crate) vault: Vault,
+    /// The gates that stand.
+    pub(crate) gate: Option<Gate>,
+    /// Whether another process was here before this one: nobody waits then for this thread to begin.
+    pub(crate) resumed: bool,
+}
+
 /// Starts the thread, in the network namespace of the caller.
 ///
 /// Nothing is changed before the first [`Kernel::publish`]. What an earlier life of `owner` left behind and nobody
@@ -111,22 +124,68 @@ pub fn spawn(
     fenced: bool,
     notify: Box<dyn Fn(Notice) + Send>,
 ) -> io::Result<Kernel> {
+    begin(owner, fenced, notify, None)
+}
+
+/// As [`spawn`], fenced, for a process that is replaced when it dies: a panic of the thread ends it.
+pub(crate) fn spawn_with(
+    owner: OwnerId,
+    notify: Box<dyn Fn(Notice) + Send>,
+    estate: Estate,
+) -> io::Result<Kernel> {
+    begin(owner, true, notify, Some(estate))
+}
+
+fn begin(
+    owner: OwnerId,
+    fenced: bool,
+    notify: Box<dyn Fn(Notice) + Send>,
+    estate: Option<Estate>,
+) -> io::Result<Kernel> {
     let mailbox = Arc::new(Mailbox::new()?);
-    let live = system::Live::open(owner, fenced)?;
-    let worker = worker::Worker::new(owner, notify, live, Instant::now())?;
     let orders = Arc::clone(&mailbox);
-    let bells = worker.bells(&mailbox)?;
+    let replaceable = estate.is_some();
+    let waits = estate.as_ref().is_none_or(|estate| !estate.resumed);
+    let (told, begun) = sync_channel(1);
+    let work = move || {
+        let scheduling = schedule_first(KERNEL_PRIORITY);
+        tracing::debug!(scheduling = scheduling.name(), "the kernel thread runs");
+        let opened = system::Live::open(owner, fenced, estate).and_then(|live| {
+            let worker = worker::Worker::new(owner, notify, live, Instant::now())?;
+            let bells = worker.bells(&orders)?;
+            Ok((worker, bells))
+        });
+        match opened {
+            Ok((worker, bells)) => {
+                let _ = told.send(Ok(()));
+                worker.run(&orders, &bells)
+            }
+            Err(error) if waits => {
+                let _ = told.send(Err(error));
+                Vec::new()
+            }
+            // Nobody waits to hear it.
+            Err(error) => panic!("cannot talk to the kernel's routing tables: {error}"),
+        }
+    };
     let thread = thread::Builder::new()
         .name("kernel".to_owned())
         .spawn(move || {
-            let scheduling = schedule_first(KERNEL_PRIORITY);
-            tracing::debug!(scheduling = scheduling.name(), "the kernel thread runs");
-            worker.run(&orders, &bells)
+            if !replaceable {
+                return work();
+            }
+            catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| std::process::abort())
         })?;
-    Ok(Kernel {
+    let kernel = Kernel {
         mailbox,
         thread: Some(thread),
-    })
+    };
+    if waits {
+        begun
+            .recv()
+            .unwrap_or_else(|_| Err(io::Error::other("the kernel thread has ended")))?;
+    }
+    Ok(kernel)
 }
 
 impl Kernel {

@@ -9,7 +9,7 @@ use super::fence::{Duties, Fence, Outcome};
 use super::netlink::{Drained, Filters, Monitor, Refusal, Requests};
 use super::observed::{Event, Ipv6Key, Observed};
 use super::op::Op;
-use super::{OwnerId, filter, sysctl};
+use super::{Estate, OwnerId, filter, sysctl};
 
 /// A kernel.
 pub(super) trait System {
@@ -76,14 +76,14 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn open(owner: OwnerId, fenced: bool) -> io::Result<Self> {
+    pub(super) fn open(owner: OwnerId, fenced: bool, estate: Option<Estate>) -> io::Result<Self> {
         // Listening begins before the first look, so that nothing is missed between them.
         let monitor = Monitor::open()?;
         Ok(Self {
             requests: Requests::open()?,
             monitor,
             filters: Filters::open().ok(),
-            fence: fenced.then(|| Fence::open(owner)),
+            fence: fenced.then(|| Fence::open(owner, estate)),
         })
     }
 
