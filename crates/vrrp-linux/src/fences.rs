@@ -50,6 +50,10 @@ impl Fences {
             self.links.remove(&index);
             return;
         };
+        if self.links.insert(index, leases.clone()).is_some() {
+            // They run on.
+            return;
+        }
         for status in engine.status() {
             let here = engine
                 .links()
@@ -64,7 +68,11 @@ impl Fences {
                 leases.extend(family, vrid, until.as_nanos());
             }
         }
-        self.links.insert(index, leases);
+    }
+
+    /// Whether interface `index` has leases.
+    pub(crate) fn has(&self, index: u32) -> bool {
+        self.links.contains_key(&index)
     }
 
     /// The engine wants this for a router from now on. Without addresses nothing may pass.

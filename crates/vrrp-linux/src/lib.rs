@@ -20,6 +20,7 @@ mod ears;
 mod fences;
 pub mod frame;
 pub mod fuzz;
+mod held;
 mod heritage;
 mod journal;
 pub mod kernel;

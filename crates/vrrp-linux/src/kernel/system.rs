@@ -51,6 +51,11 @@ pub(super) trait System {
         Err("there is no gate".to_owned())
     }
 
+    /// Whether the gate on this interface keeps a router that has no lease silent.
+    fn guards(&self, _index: u32, _router: (Family, Vrid)) -> bool {
+        false
+    }
+
     /// Whether a guard may have been taken away since the last call.
     fn drain_fence(&mut self) -> bool {
         false
@@ -139,6 +144,11 @@ impl System for Live {
     fn serves(&self, index: u32, router: (Family, Vrid)) -> Result<(), String> {
         let fence = self.fence.as_ref().ok_or("there is no gate")?;
         fence.serves(index, router)
+    }
+
+    fn guards(&self, index: u32, router: (Family, Vrid)) -> bool {
+        let fence = self.fence.as_ref();
+        fence.is_some_and(|fence| fence.guards(index, router))
     }
 
     fn drain_fence(&mut self) -> bool {
