@@ -207,6 +207,7 @@ impl Driver {
                 let estate = Estate {
                     vault: Vault::new(heritage.store().clone()),
                     gate,
+                    table: heritage.table(),
                     resumed,
                 };
                 crate::kernel::spawn_with(owner, notify, estate)

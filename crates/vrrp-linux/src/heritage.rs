@@ -22,11 +22,12 @@ use crate::lateness::{Lateness, LatenessReport};
 use crate::outbox::Outbox;
 use crate::pulse::Pulse;
 use crate::socket::FrameSocket;
-use crate::store::{Descriptors, Store};
+use crate::store::{Descriptors, Store, read_text};
 
 const STATE: &str = "state";
 const PULSE: &str = "pulse";
 const FRAMES: &str = "frames";
+const TABLE: &str = "table";
 const EARS: [&str; 2] = ["advertisements", "claims"];
 
 /// How the parts of an interface's gate are called in the store.
@@ -151,6 +152,13 @@ impl Heritage {
                 None
             }
         }
+    }
+
+    /// The script of the filter, and the chains and sets it made.
+    pub(crate) fn table(&mut self) -> Option<(String, u32)> {
+        let text = read_text(self.rest.remove(TABLE)?).ok()?;
+        let (uses, script) = text.split_once('\n')?;
+        Some((script.to_owned(), uses.parse().ok()?))
     }
 
     /// Parts with what is not needed once the engine runs.
@@ -390,6 +398,11 @@ impl Vault {
         }
     }
 
+    /// How the table of the packet filter was made, and what was in it then.
+    pub(crate) fn leave_table(&self, script: &str, uses: u32) {
+        let _ = self.0.put_text(TABLE, &format!("{uses}\n{script}"));
+    }
+
     /// A socket because of which an interface lets something in, which is so until nobody holds it. Another one of this name
     /// is closed.
     pub(crate) fn leave_entrance(&self, index: u32, name: &str, socket: BorrowedFd<'_>) {
@@ -399,5 +412,152 @@ impl Vault {
     /// It is not used any more.
     pub(crate) fn withdraw_entrance(&self, index: u32, name: &str) {
         let _ = self.0.remove(&format!("entrance {index} {name}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use vrrp_proto::{
+        ChecksumPolicy, DataPlane, Dialect, Interval, LinkFacts, MacAddress, Plan, Priority, Role,
+        RouterPlan, VirtualAddress, Vrid,
+    };
+
+    use super::*;
+    use crate::store::{Keep, text_file};
+
+    fn plan(routers: u8) -> Plan {
+        let router = |vrid: u8| RouterPlan {
+            name: format!("r{vrid}"),
+            interface: "eth0".into(),
+            vrid: Vrid::new(vrid).unwrap(),
+            dialect: Dialect::Vrrp3,
+            family: Family::Ipv4,
+            priority: Priority::new(255),
+            interval: Interval::DEFAULT,
+            addresses: vec![VirtualAddress {
+                ip: Ipv4Addr::new(192, 0, 2, vrid).into(),
+                prefix_len: 24,
+            }],
+            preempt: true,
+            preempt_delay: Duration::ZERO,
+            accept: true,
+            virtual_mac: true,
+            data_plane: DataPlane::Macvlan,
+            checksum: ChecksumPolicy::default(),
+            authentication: None,
+            unicast_peers: Vec::new(),
+            announce_refresh: None,
+        };
+        Plan {
+            routers: (1..=routers).map(router).collect(),
+        }
+    }
+
+    fn drain(engine: &mut Engine) {
+        while engine.poll_output().is_some() {}
+    }
+
+    /// The plan at work: owners are Active as soon as there is an interface.
+    fn engine(plan: &Plan, now: Instant) -> Engine {
+        let mut engine = Engine::new(plan, now);
+        drain(&mut engine);
+        let facts = LinkFacts {
+            index: 2,
+            up: true,
+            carrier: true,
+            mtu: 1500,
+            mac: MacAddress([2, 0, 0, 0, 0, 1]),
+            ipv4: (1..=250)
+                .map(|n| (Ipv4Addr::new(192, 0, 2, n), 24))
+                .collect(),
+            link_local: Vec::new(),
+        };
+        let input = Input::Link {
+            interface: "eth0",
+            facts: Some(&facts),
+        };
+        engine.handle(now, input);
+        drain(&mut engine);
+        engine
+    }
+
+    /// What a worker finds whose predecessor is dead.
+    fn find(keep: &mut Keep) -> Heritage {
+        let _ = keep.serve();
+        let store = Store::new(keep.renew().unwrap());
+        let finder = std::thread::spawn(move || Heritage::find(store).unwrap());
+        while !finder.is_finished() {
+            keep.serve().unwrap();
+            std::thread::yield_now();
+        }
+        finder.join().unwrap()
+    }
+
+    #[test]
+    fn nothing_is_inherited_from_nobody() {
+        let (mut keep, _end) = Keep::new().unwrap();
+        let mut first = find(&mut keep);
+        assert!(!first.is_resumption());
+        assert!(first.engine(Instant::ZERO).is_none());
+        // One that died before it had written anything down leaves nothing.
+        let (legacy, _) = first.settle();
+        drop(legacy);
+        assert!(!find(&mut keep).is_resumption());
+        keep.leave(STATE, text_file("something else\n").unwrap());
+        assert!(!find(&mut keep).is_resumption());
+    }
+
+    #[test]
+    fn a_successor_goes_on_where_a_worker_died() {
+        let (mut keep, _end) = Keep::new().unwrap();
+        let now = Instant::from_nanos(1_000_000_000_000);
+        let mut running = engine(&plan(200), now);
+        let (mut legacy, _) = find(&mut keep).settle();
+        let lateness = Lateness::default();
+        legacy.keep(now, &running, &lateness);
+        assert!(!legacy.is_behind(), "at first, everything at once");
+
+        // A change of many is written down in portions, and one cannot see which came first.
+        let later = now + Duration::from_secs(1);
+        for id in 0..200 {
+            legacy.pulse.beat(RouterId(id), later);
+            legacy.note(Some(RouterId(id)));
+        }
+        while running
+            .poll_timeout()
+            .is_some_and(|wakeup| wakeup.at <= later)
+        {
+            running.handle_timeout(later);
+            drain(&mut running);
+        }
+        let mut turns = 0;
+        while legacy.is_behind() {
+            legacy.keep(later, &running, &lateness);
+            turns += 1;
+        }
+        assert_eq!(turns, 200_usize.div_ceil(Legacy::PORTION));
+        drop(legacy);
+
+        let mut second = find(&mut keep);
+        assert!(second.is_resumption());
+        let died = later + Duration::from_millis(30);
+        let mut successor = second.engine(died).unwrap();
+        drain(&mut successor);
+        assert_eq!(successor.status().count(), 200);
+        for (one, other) in running.status().zip(successor.status()) {
+            assert_eq!(
+                (one.id, one.role, one.since),
+                (other.id, other.role, other.since)
+            );
+            assert_eq!(other.role, Role::Active);
+            assert_eq!(one.statistics, other.statistics);
+        }
+        let next = successor.poll_timeout().unwrap();
+        assert_eq!(next.at, later + Duration::from_secs(1));
+        // Also one of whom nothing was heard before it died in its turn.
+        drop(second.settle());
+        assert!(find(&mut keep).is_resumption());
     }
 }

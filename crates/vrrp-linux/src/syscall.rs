@@ -100,7 +100,7 @@ impl Batch {
                     self.headers.as_mut_ptr(),
                     BATCH as libc::c_uint,
                     libc::MSG_DONTWAIT,
-                    std::ptr::null_mut(),
+                    ptr::null_mut(),
                 )
             };
             if let Ok(count) = usize::try_from(count) {

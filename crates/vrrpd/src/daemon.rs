@@ -170,11 +170,7 @@ fn begin(arguments: &Arguments, heritage: &mut Heritage) -> Result<(RuntimeDir, 
     }
 }
 
-fn work(
-    arguments: &Arguments,
-    keeper: u32,
-    mut heritage: Heritage,
-) -> Result<ExitCode, RunError> {
+fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<ExitCode, RunError> {
     let (runtime_dir, plan) = begin(arguments, &mut heritage)?;
     let resumed = heritage.is_resumption();
     let store = heritage.store().clone();
@@ -185,6 +181,7 @@ fn work(
     let life = Life::parse(&text(heritage.take(Life::NAME)));
     let restarts = Restarts::parse(&text(heritage.take(restarts::NAME)));
     let history = heritage.take(chronicle::NAME);
+    let socket = heritage.take(control::NAME);
     leave_last_words(&store);
     let (sender, news) = mpsc::channel::<News>(NEWS);
     let driver = {
@@ -215,6 +212,7 @@ fn work(
     let running = Running {
         config,
         keeper,
+        socket,
         restarts,
         store,
         life: Arc::new(Mutex::new(life)),
@@ -256,7 +254,10 @@ fn leave_last_words(store: &Store) {
         usual(panic);
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         let place = panic.location().map(ToString::to_string);
-        let words = panic.payload_as_str().unwrap_or("no message");
+        let payload = panic.payload();
+        let words = payload.downcast_ref::<&str>().copied();
+        let words = words.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let words = words.unwrap_or("no message");
         // The last one counts.
         let _ = file.set_len(0).and_then(|()| file.rewind());
         let _ = write!(file, "panic: {words}, {}", place.unwrap_or_default());
@@ -299,6 +300,8 @@ struct Running<'a> {
     config: &'a Path,
     /// The process that keeps us running, and is the daemon to everybody else.
     keeper: u32,
+    /// The control socket, if another process had one.
+    socket: Option<OwnedFd>,
     restarts: Restarts,
     store: Store,
     life: Arc<Mutex<Life>>,
@@ -306,7 +309,7 @@ struct Running<'a> {
 
 /// Serves until a signal comes; `true` when the engine has died instead.
 async fn live(
-    running: Running<'_>,
+    mut running: Running<'_>,
     runtime_dir: &RuntimeDir,
     office: &Office,
     engine: &Handle,
@@ -318,11 +321,11 @@ async fn live(
     // The keeper reads its signals, and its children begin with them blocked: what came since then comes now.
     SigSet::all().thread_unblock()?;
     let status = status_source(&running, engine.clone());
-    let server = tokio::spawn(control::serve(
-        control::bind(&runtime_dir.socket())?,
-        office.clone(),
-        status,
-    ));
+    let listener = match running.socket.take().map(control::inherit) {
+        Some(Ok(listener)) => listener,
+        Some(Err(_)) | None => control::bind(&runtime_dir.socket(), &running.store)?,
+    };
+    let server = tokio::spawn(control::serve(listener, office.clone(), status));
     let died = loop {
         tokio::select! {
             // In this order: events that precede a signal are logged before what the signal does.

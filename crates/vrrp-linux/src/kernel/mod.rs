@@ -105,6 +105,8 @@ pub(crate) struct Estate {
     pub(crate) vault: Vault,
     /// The gates that stand.
     pub(crate) gate: Option<Gate>,
+    /// The script of the table that stands, and the chains and sets in it.
+    pub(crate) table: Option<(String, u32)>,
     /// Whether another process was here before this one: nobody waits then for this thread to begin.
     pub(crate) resumed: bool,
 }
