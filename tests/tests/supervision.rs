@@ -52,8 +52,8 @@ impl World {
         active.wait_state(NAME, "active", ms(8000));
         let backup = start(1, LOWER);
         backup.wait_state(NAME, "backup", ms(3000));
-        // Its announcements are over.
-        std::thread::sleep(ms(1500));
+        // Both bursts of its announcements are over, if it lasts as long as that.
+        std::thread::sleep(ms(1500) + interval * 6);
         Self {
             active,
             backup,
@@ -121,6 +121,11 @@ fn nobody_notices(signal: Signal, profile: Profile, interval: Duration, plane: &
     for round in 0..3_u32 {
         let worker = world.active.worker();
         world.active.signal_worker(signal);
+        if signal == Signal::SIGSEGV {
+            // The first one, which no access to memory has caused, only takes a handler away.
+            std::thread::sleep(ms(2));
+            let _ = kill(Pid::from_raw(worker), signal);
+        }
         world.await_successor(worker);
         std::thread::sleep(ms(300) + interval.mul_f64(f64::from(round) * 0.3));
     }

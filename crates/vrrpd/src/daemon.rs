@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use nix::sys::prctl::{set_name, set_pdeathsig};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -132,6 +133,11 @@ pub(crate) fn run(arguments: &Arguments, keeper: u32) -> Result<ExitCode, RunErr
 fn inherit(keeper: u32) -> Result<Heritage, RunError> {
     vrrp_linux::come_first();
     set_pdeathsig(Signal::SIGTERM).map_err(|error| RunError::Keep(error.into()))?;
+    // A dead process is not replaced before its core is written. One byte is the limit that also those who catch cores
+    // understand as none (core(5)).
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_CORE) {
+        let _ = setrlimit(Resource::RLIMIT_CORE, hard.min(1), hard);
+    }
     if nix::unistd::getppid().as_raw().cast_unsigned() != keeper {
         // It died before we could ask to be told.
         return Err(RunError::Keep(std::io::ErrorKind::NotConnected.into()));
