@@ -14,12 +14,17 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use vrrp_proto::{Change, Handover, RouterId};
 
 /// A file shorter than this is not worth copying.
 const SHORT: usize = 64 << 10;
+
+/// So much is written by one system call, or little more: a buffer for the state of a thousand routers would be kept by the
+/// allocator.
+const PIECE: usize = 16 << 10;
 
 /// First line of a state that this program understands.
 fn title() -> String {
@@ -76,29 +81,39 @@ impl Journal {
             if let Some(old) = self.holds.insert(subject, place) {
                 self.held -= old.len();
             }
+            if text.len() >= PIECE {
+                self.append(&mut text)?;
+            }
         }
-        self.file.write_all(&text)?;
-        self.length += text.len();
+        self.append(&mut text)?;
         if self.length < SHORT.max(2 * self.held) {
             return Ok(false);
         }
         self.copy().map(|()| true)
     }
 
+    fn append(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
+        self.file.write_all(text)?;
+        self.length += text.len();
+        text.clear();
+        Ok(())
+    }
+
     fn copy(&mut self) -> io::Result<()> {
-        let mut old = Vec::with_capacity(self.length);
-        self.file.rewind()?;
-        self.file.read_to_end(&mut old)?;
         let mut new = Self::new()?;
-        let mut text = Vec::with_capacity(self.held);
+        let (mut text, mut line) = (Vec::new(), Vec::new());
         for (subject, place) in &self.holds {
+            line.resize(place.len(), 0);
+            self.file.read_exact_at(&mut line, place.start as u64)?;
             let start = new.length + text.len();
-            text.extend_from_slice(old.get(place.clone()).unwrap_or_default());
+            text.extend_from_slice(&line);
             new.holds.insert(*subject, start..new.length + text.len());
+            new.held += line.len();
+            if text.len() >= PIECE {
+                new.append(&mut text)?;
+            }
         }
-        new.file.write_all(&text)?;
-        new.length += text.len();
-        new.held = text.len();
+        new.append(&mut text)?;
         *self = new;
         Ok(())
     }

@@ -35,10 +35,10 @@ pub use driver::{Driver, Handle, News, NewsSink, Protection, StartError};
 pub use heritage::{Heritage, HeritageError, release};
 pub use syscall::{Batch, Scheduling};
 
-/// Gives the calling thread the best scheduling that the engine's thread may have, and a little more: what replaces a
-/// worker that died must not wait for it.
+/// Gives the calling thread, and the processes that it starts, the best scheduling that the engine's thread may have, and a
+/// little more: what replaces a worker that died must not wait for it, nor for anybody else.
 pub fn come_first() {
-    let _ = syscall::schedule_first(syscall::ENGINE_PRIORITY + 1);
+    let _ = syscall::schedule_family_first(syscall::ENGINE_PRIORITY + 1);
 }
 
 /// Keeps what this process uses in memory, where it is allowed to.
@@ -46,7 +46,7 @@ pub fn stay_in_memory() {
     let _ = syscall::lock_memory();
 }
 
-/// The calling thread has done what could not wait.
+/// The calling thread has done what could not wait, and has the scheduling of everybody from now on.
 pub fn fall_back() {
     syscall::schedule_normally();
 }

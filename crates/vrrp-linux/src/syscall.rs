@@ -543,17 +543,20 @@ pub(crate) fn schedule_engine() -> Scheduling {
 /// Gives the calling thread the best scheduling with this priority it is allowed to have. Children do not inherit it.
 #[must_use]
 pub(crate) fn schedule_first(priority: libc::c_int) -> Scheduling {
+    schedule(priority, libc::SCHED_RESET_ON_FORK)
+}
+
+/// The same; children do inherit it.
+pub(crate) fn schedule_family_first(priority: libc::c_int) -> Scheduling {
+    schedule(priority, 0)
+}
+
+fn schedule(priority: libc::c_int, flags: libc::c_int) -> Scheduling {
     let parameters = libc::sched_param {
         sched_priority: priority,
     };
     // SAFETY: `parameters` is valid for the call, which concerns the calling thread only.
-    if unsafe {
-        libc::sched_setscheduler(
-            0,
-            libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK,
-            &raw const parameters,
-        )
-    } == 0
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | flags, &raw const parameters) } == 0
     {
         return Scheduling::Fifo;
     }

@@ -129,9 +129,9 @@ pub(crate) fn run(arguments: &Arguments, keeper: u32) -> Result<ExitCode, RunErr
     }
 }
 
-/// Finds what a worker before this one left, before anything else, and ahead of everybody else.
+/// Finds what a worker before this one left, before anything else. The keeper lent us its place ahead of everybody else, which
+/// who comes first of all does not need.
 fn inherit(keeper: u32) -> Result<Heritage, RunError> {
-    vrrp_linux::come_first();
     set_pdeathsig(Signal::SIGTERM).map_err(|error| RunError::Keep(error.into()))?;
     // A dead process is not replaced before its core is written. One byte is the limit that also those who catch cores
     // understand as none (core(5)).

@@ -36,11 +36,11 @@ mod worker;
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use nix::sys::epoll::Epoll;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use vrrp_gate::{Gate, Leases};
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
@@ -147,47 +147,41 @@ fn begin(
     let mailbox = Arc::new(Mailbox::new()?);
     let orders = Arc::clone(&mailbox);
     let replaceable = estate.is_some();
-    let waits = estate.as_ref().is_none_or(|estate| !estate.resumed);
-    let (told, begun) = sync_channel(1);
-    let work = move || {
-        let scheduling = schedule_first(KERNEL_PRIORITY);
-        tracing::debug!(scheduling = scheduling.name(), "the kernel thread runs");
-        let opened = system::Live::open(owner, fenced, estate).and_then(|live| {
-            let worker = worker::Worker::new(owner, notify, live, Instant::now())?;
-            let bells = worker.bells(&orders)?;
-            Ok((worker, bells))
-        });
-        match opened {
-            Ok((worker, bells)) => {
-                let _ = told.send(Ok(()));
-                worker.run(&orders, &bells)
-            }
-            Err(error) if waits => {
-                let _ = told.send(Err(error));
-                Vec::new()
-            }
-            // Nobody waits to hear it.
-            Err(error) => panic!("cannot talk to the kernel's routing tables: {error}"),
-        }
+    let later = estate.as_ref().is_some_and(|estate| estate.resumed);
+    let look = move || -> io::Result<Ready> {
+        let live = system::Live::open(owner, fenced, estate)?;
+        let worker = worker::Worker::new(owner, notify, live, Instant::now())?;
+        let bells = worker.bells(&orders)?;
+        Ok((worker, bells, orders))
     };
-    let thread = thread::Builder::new()
-        .name("kernel".to_owned())
-        .spawn(move || {
-            if !replaceable {
-                return work();
-            }
-            catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| std::process::abort())
-        })?;
-    let kernel = Kernel {
+    let work = |looked: io::Result<Ready>| match looked {
+        Ok((worker, bells, orders)) => worker.run(&orders, &bells),
+        // Nobody waits to hear it.
+        Err(error) => panic!("cannot talk to the kernel's routing tables: {error}"),
+    };
+    let thread = thread::Builder::new().name("kernel".to_owned());
+    let thread = if later {
+        thread.spawn(move || begin_thread(replaceable, move || work(look())))
+    } else {
+        let looked = look()?;
+        thread.spawn(move || begin_thread(replaceable, move || work(Ok(looked))))
+    };
+    Ok(Kernel {
         mailbox,
-        thread: Some(thread),
-    };
-    if waits {
-        begun
-            .recv()
-            .unwrap_or_else(|_| Err(io::Error::other("the kernel thread has ended")))?;
+        thread: Some(thread?),
+    })
+}
+
+/// Who works, what wakes it, and where its orders are.
+type Ready = (worker::Worker<system::Live>, Epoll, Arc<Mailbox>);
+
+fn begin_thread(replaceable: bool, work: impl FnOnce() -> Vec<String>) -> Vec<String> {
+    let scheduling = schedule_first(KERNEL_PRIORITY);
+    tracing::debug!(scheduling = scheduling.name(), "the kernel thread runs");
+    if !replaceable {
+        return work();
     }
-    Ok(kernel)
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| std::process::abort())
 }
 
 impl Kernel {
