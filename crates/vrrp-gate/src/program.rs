@@ -135,11 +135,11 @@ type Typed = (MapData, PerCpuArray<MapData, [u64; 4]>, Tables);
 
 impl Maps {
     fn parts(&self, ingress: &Loaded, egress: &Loaded) -> Option<Parts> {
-        let map = |map: &Map| match map {
-            Map::Array(data) | Map::PerCpuArray(data) | Map::HashMap(data) => {
-                data.fd().as_fd().try_clone_to_owned().ok()
-            }
-            _ => None,
+        let map = |map: &Map| {
+            let (Map::Array(data) | Map::PerCpuArray(data) | Map::HashMap(data)) = map else {
+                return None;
+            };
+            data.fd().as_fd().try_clone_to_owned().ok()
         };
         Some(Parts::new([
             ingress.fd.try_clone().ok()?,

@@ -191,7 +191,6 @@ fn revived(mut state: Handover, pulse: &Pulse, now: Instant) -> Engine {
 /// Gives up in the name of a worker that cannot be replaced: releases what it was Active for, so that Backups need to wait
 /// for their skew time only (RFC 9568 §6.4.3), and removes everything it had in the kernel. Returns for how many routers
 /// that could be said, or why for none, and what could not be removed.
-#[must_use]
 pub fn release(left: &Descriptors, owner: OwnerId) -> (io::Result<usize>, Vec<String>) {
     let released = say_release(left);
     let mut complaints = match crate::kernel::spawn(owner, false, Box::new(drop)) {

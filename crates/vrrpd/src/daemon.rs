@@ -24,11 +24,13 @@ use crate::check::{self, LoadError};
 use crate::chronicle;
 use crate::cli::Arguments;
 use crate::control::{self, StatusSource};
-use crate::keeper::LOCK;
 use crate::office::{Office, timestamp};
 use crate::report::{self, Times};
 use crate::restarts::{self, Restarts};
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
+
+/// Where the lock of the runtime directory is in the store.
+const LOCK: &str = "lock";
 
 /// News on its way from the engine to the office. When it is full, news is lost and counted: the engine must not wait.
 const NEWS: usize = 4096;
@@ -153,8 +155,19 @@ fn inherit(keeper: u32) -> Result<Heritage, RunError> {
 }
 
 /// What is to be run. For whoever goes on where another process died, the plan is part of what that left.
-fn begin(arguments: &Arguments, heritage: &mut Heritage) -> Result<(RuntimeDir, Plan), RunError> {
-    let runtime_dir = RuntimeDir::of_keeper(&arguments.runtime_dir, heritage.take(LOCK))?;
+fn begin(
+    arguments: &Arguments,
+    keeper: u32,
+    heritage: &mut Heritage,
+) -> Result<(RuntimeDir, Plan), RunError> {
+    let path = &arguments.runtime_dir;
+    let runtime_dir = match heritage.take(LOCK) {
+        Some(lock) => RuntimeDir::of_another_with(path, lock)?,
+        None => RuntimeDir::lock(path, keeper)?,
+    };
+    if let Some(lock) = runtime_dir.lock_file() {
+        heritage.store().put(LOCK, lock).map_err(RunError::Keep)?;
+    }
     if heritage.is_resumption() {
         return Ok((runtime_dir, Plan::default()));
     }
@@ -177,7 +190,7 @@ fn begin(arguments: &Arguments, heritage: &mut Heritage) -> Result<(RuntimeDir, 
 }
 
 fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<ExitCode, RunError> {
-    let (runtime_dir, plan) = begin(arguments, &mut heritage)?;
+    let (runtime_dir, plan) = begin(arguments, keeper, &mut heritage)?;
     let resumed = heritage.is_resumption();
     let store = heritage.store().clone();
     let text = |file: Option<OwnedFd>| {

@@ -1,15 +1,18 @@
 //! The process that outlives a worker which dies, and replaces it.
 //!
-//! It holds the lock of the runtime directory and, in its [`Keep`], the worker's sockets, state and gates; it decides nothing.
+//! It holds the worker's lock, sockets, state and gates in its [`Keep`]; it decides nothing, and it is small: it reads neither
+//! the command line nor the configuration, and does not log until it gives up.
 //! A worker that dies by a signal or a panic is replaced at once, and its successor goes on where it was. One that dies
 //! again and again is not: the keeper then gives up in its name.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use clap::Parser;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -33,18 +36,24 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// place.
 pub(crate) const DIED: u8 = 101;
 
-/// The lock of the runtime directory, which is held until the last of both processes has ended.
-pub(crate) const LOCK: &str = "lock";
+/// Options with which nothing is to be kept.
+const OTHERS: [&str; 6] = ["--worker", "--check", "--help", "--version", "-h", "-V"];
+
+/// Whether the command line, as far as one can see without understanding it, asks for a keeper.
+pub(crate) fn is_asked_for(arguments: impl IntoIterator<Item = OsString>) -> bool {
+    let other = |argument: OsString| {
+        let argument = argument.to_string_lossy().into_owned();
+        let option = argument.split('=').next();
+        option.is_some_and(|option| OTHERS.contains(&option))
+    };
+    !arguments.into_iter().any(other)
+}
 
 /// Keeps a worker running until it ends by itself.
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, RunError> {
-    let runtime_dir = RuntimeDir::lock(&arguments.runtime_dir)?;
+pub(crate) fn run() -> Result<ExitCode, RunError> {
     let failed = |error| RunError::Keep(error);
     let mut signals = Signals::catch().map_err(failed)?;
     let (mut keep, mut end) = Keep::new().map_err(failed)?;
-    if let Some(lock) = runtime_dir.lock_file().map_err(failed)? {
-        keep.leave(LOCK, lock);
-    }
     make_room();
     vrrp_linux::come_first();
     vrrp_linux::stay_in_memory();
@@ -61,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, RunError> {
         deaths.retain(|death| now.duration_since(*death) < PERIOD);
         restarts.note(SystemTime::now(), reason(status, &mut keep));
         if signals.stopping || deaths.len() >= DEATHS {
-            give_up(&keep, &runtime_dir, &restarts, deaths.len());
+            give_up(&keep, &restarts, deaths.len());
             return Ok(ExitCode::FAILURE);
         }
         end = keep.renew().map_err(failed)?;
@@ -154,8 +163,18 @@ fn reason(status: ExitStatus, keep: &mut Keep) -> String {
 }
 
 /// Says in the worker's name that it is gone, and takes away what it made.
-fn give_up(keep: &Keep, runtime_dir: &RuntimeDir, restarts: &Restarts, deaths: usize) {
+fn give_up(keep: &Keep, restarts: &Restarts, deaths: usize) {
+    let arguments = Arguments::parse();
+    crate::log::start(arguments.log_format);
     let why = restarts.last().map_or("", |last| last.reason.as_str());
+    let runtime_dir = match RuntimeDir::of_another(&arguments.runtime_dir) {
+        Ok(runtime_dir) => runtime_dir,
+        // It did not come as far as that.
+        Err(error) => {
+            tracing::error!("the worker has died ({why}): {error}");
+            return;
+        }
+    };
     let owner = OwnerId::of(runtime_dir.path());
     let outcome = std::panic::catch_unwind(|| vrrp_linux::release(keep.kept(), owner));
     let _ = std::fs::remove_file(runtime_dir.socket());
@@ -213,5 +232,26 @@ impl Signals {
             }
         }
         Ok(came)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_options_ask_for_something_else() {
+        let asked = |words: &str| is_asked_for(words.split(' ').map(OsString::from));
+        for words in ["vrrpd", "vrrpd -c a.toml", "vrrpd --config=--check"] {
+            assert!(asked(words), "{words}");
+        }
+        for words in [
+            "vrrpd --check",
+            "vrrpd --check=a",
+            "vrrpd -V",
+            "vrrpd --worker=7",
+        ] {
+            assert!(!asked(words), "{words}");
+        }
     }
 }

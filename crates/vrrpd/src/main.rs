@@ -31,20 +31,28 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if keeper::is_asked_for(std::env::args_os()) {
+        return keep();
+    }
     let arguments = cli::Arguments::parse();
     if let Some(file) = arguments.file_to_check() {
         return check::run(&file);
     }
-    log::start(arguments.log_format);
-    let outcome = match arguments.worker {
-        Some(keeper) => daemon::run(&arguments, keeper),
-        None => keeper::run(&arguments),
+    let Some(keeper) = arguments.worker else {
+        return keep();
     };
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            tracing::error!("{}", log::chain(&error));
-            ExitCode::from(error.exit_code())
-        }
-    }
+    log::start(arguments.log_format);
+    daemon::run(&arguments, keeper).unwrap_or_else(|error| fail(&error))
+}
+
+fn keep() -> ExitCode {
+    keeper::run().unwrap_or_else(|error| {
+        log::start(cli::Arguments::parse().log_format);
+        fail(&error)
+    })
+}
+
+fn fail(error: &daemon::RunError) -> ExitCode {
+    tracing::error!("{}", log::chain(error));
+    ExitCode::from(error.exit_code())
 }

@@ -4,7 +4,6 @@ use crate::row::{DIRECT, DOWN, Limit, PLAIN, Row, Setup};
 use crate::scene::{INTERVAL, Scene, count, millis};
 use Limit::{Least, Most, Within};
 use nix::sys::signal::Signal;
-use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::Duration;
 use vrrp_lab::clock::{Stamp, ms};
