@@ -151,7 +151,7 @@ fn only_the_first_advertisement_in_place_of_a_living_active_can_wait() {
         did.iter()
             .filter_map(|output| match output {
                 Output::Transmit(transmit) => Some(transmit.unhurried),
-                _ => None,
+                Output::Announce(_) | Output::Desired(..) | Output::Event(_) => None,
             })
             .collect()
     };
