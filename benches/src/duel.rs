@@ -237,8 +237,8 @@ impl Duel {
         }
     }
 
-    /// Kills the process that does the work on router 1, and no other, at a random phase, and looks on until router 1 is Active
-    /// again or, if it did not stop being so, has had the time for it.
+    /// Kills the process that does the work on router 1, and no other, at a random phase, and looks on for two and a half seconds
+    /// or two Active_Down_Intervals.
     pub(crate) fn maim(&mut self) -> Maimed {
         self.drift();
         let workers = usage::workers(&usage::pids(&self.lan.routers[0]));
@@ -250,7 +250,6 @@ impl Duel {
         // A daemon that dies too often is given up: not more than four times in ten seconds.
         let patience = (self.down() * 2).max(ms(2600));
         (struck + patience).sleep_until();
-        self.expect_elected(0);
         let until = Stamp::now();
         std::thread::sleep(ms(50));
         Maimed {

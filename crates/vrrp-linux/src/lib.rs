@@ -41,6 +41,12 @@ pub fn come_first() {
     let _ = syscall::schedule_family_first(syscall::ENGINE_PRIORITY + 1);
 }
 
+/// Returns memory to the system that was needed for a while only. Whoever allocates meanwhile waits, for some hundred
+/// microseconds.
+pub fn give_back() {
+    syscall::give_back();
+}
+
 /// Keeps what this process uses in memory, where it is allowed to.
 pub fn stay_in_memory() {
     let _ = syscall::lock_memory();

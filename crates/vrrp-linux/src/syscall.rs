@@ -567,6 +567,14 @@ fn schedule(priority: libc::c_int, flags: libc::c_int) -> Scheduling {
     Scheduling::Normal
 }
 
+/// Does something with the scheduling of everybody, on a thread that has this priority.
+pub(crate) fn as_everybody<T>(priority: libc::c_int, work: impl FnOnce() -> T) -> T {
+    schedule_normally();
+    let done = work();
+    let _ = schedule_first(priority);
+    done
+}
+
 /// Gives the calling thread the scheduling that everybody has.
 pub(crate) fn schedule_normally() {
     let parameters = libc::sched_param { sched_priority: 0 };
@@ -574,6 +582,15 @@ pub(crate) fn schedule_normally() {
     unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };
     // SAFETY: no pointers. On Linux a process identifier of 0 means the calling thread here.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 0) };
+}
+
+/// Returns to the system what was allocated for a while and is free now, where the allocator would keep it.
+pub(crate) fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no pointers; the allocator locks itself.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Keeps what this process uses in memory from being paged out: a machine that is short of memory must not make the

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::prctl::{set_name, set_pdeathsig};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -28,6 +28,9 @@ use crate::office::{Office, timestamp};
 use crate::report::{self, Times};
 use crate::restarts::{self, Restarts};
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
+
+/// By then everything has been read, looked at and made that a start needs memory for.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// Where the lock of the runtime directory is in the store.
 const LOCK: &str = "lock";
@@ -345,6 +348,9 @@ async fn live(
         Some(Err(_)) | None => control::bind(&runtime_dir.socket(), &running.store)?,
     };
     let server = tokio::spawn(control::serve(listener, office.clone(), status));
+    let settled = tokio::time::sleep(SETTLED);
+    tokio::pin!(settled);
+    let mut given_back = false;
     let died = loop {
         tokio::select! {
             // In this order: events that precede a signal are logged before what the signal does.
@@ -356,6 +362,10 @@ async fn live(
             _ = terminate.recv() => break false,
             _ = interrupt.recv() => break false,
             _ = hangup.recv() => reload(&running, office, engine),
+            () = &mut settled, if !given_back => {
+                vrrp_linux::give_back();
+                given_back = true;
+            }
         }
     };
     server.abort();

@@ -11,6 +11,7 @@ use super::observed::{Event, Ipv6Key, Observed};
 use super::op::Op;
 use super::{Estate, OwnerId, filter, sysctl};
 use crate::heritage::Vault;
+use crate::syscall::{self, KERNEL_PRIORITY};
 
 /// A kernel.
 pub(super) trait System {
@@ -134,7 +135,9 @@ impl System for Live {
     }
 
     fn set_ipv6(&mut self, link: &str, key: Ipv6Key, value: i32) -> io::Result<()> {
-        sysctl::set_ipv6(link, key, value)
+        // The kernel tries again and again while somebody else has its routing lock: with a real-time priority it would keep
+        // the processor from that one.
+        syscall::as_everybody(KERNEL_PRIORITY, || sysctl::set_ipv6(link, key, value))
     }
 
     fn drain_filters(&mut self, owner: OwnerId) -> bool {
