@@ -52,7 +52,9 @@ pub fn stay_in_memory() {
     let _ = syscall::lock_memory();
 }
 
-/// The calling thread has done what could not wait, and has the scheduling of everybody from now on.
+/// The calling thread has done what could not wait, and has no real-time priority from now on. It keeps some precedence: on
+/// a busy machine, a process is not dead before the last of its threads had a processor to end on, and not replaced before it
+/// is dead.
 pub fn fall_back() {
-    syscall::schedule_normally();
+    syscall::schedule_normally(-10);
 }

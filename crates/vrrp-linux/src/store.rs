@@ -23,6 +23,7 @@ use nix::sys::socket::{
     sendmsg, setsockopt, socketpair, sockopt,
 };
 
+use crate::ears::bury;
 use crate::syscall;
 
 /// Longest name.
@@ -156,11 +157,12 @@ impl Keep {
 
     fn obey(&mut self, text: &str, fd: Option<OwnedFd>) -> io::Result<()> {
         match (text.split_at_checked(1), fd) {
+            // Closing sockets waits for the kernel, and a worker may die meanwhile.
             (Some(("+", name)), Some(fd)) => {
-                self.kept.insert(name.to_owned(), fd);
+                self.kept.insert(name.to_owned(), fd).map(bury);
             }
             (Some(("-", name)), None) => {
-                self.kept.remove(name);
+                self.kept.remove(name).map(bury);
             }
             (Some(("?", "")), None) => {
                 for (name, fd) in &self.kept {

@@ -569,19 +569,19 @@ fn schedule(priority: libc::c_int, flags: libc::c_int) -> Scheduling {
 
 /// Does something with the scheduling of everybody, on a thread that has this priority.
 pub(crate) fn as_everybody<T>(priority: libc::c_int, work: impl FnOnce() -> T) -> T {
-    schedule_normally();
+    schedule_normally(0);
     let done = work();
     let _ = schedule_first(priority);
     done
 }
 
-/// Gives the calling thread the scheduling that everybody has.
-pub(crate) fn schedule_normally() {
+/// Gives the calling thread, and those that it starts, the scheduling that everybody has, with this nice value if it may.
+pub(crate) fn schedule_normally(nice: libc::c_int) {
     let parameters = libc::sched_param { sched_priority: 0 };
     // SAFETY: `parameters` is valid for the call, which concerns the calling thread only.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };
     // SAFETY: no pointers. On Linux a process identifier of 0 means the calling thread here.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 0) };
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
 }
 
 /// Returns to the system what was allocated for a while and is free now, where the allocator would keep it.
