@@ -51,6 +51,15 @@ pub(crate) struct HandOver {
     pub(crate) stalled: bool,
 }
 
+/// The process that does the work died, and its daemon went on or did not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Maimed {
+    pub(crate) fate: Fate,
+    /// How often router 2 took over.
+    pub(crate) takeovers: usize,
+    pub(crate) stalled: bool,
+}
+
 /// What a router without a daemon went on doing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Zombie {
@@ -225,6 +234,28 @@ impl Duel {
             last: last.millis_since(struck),
             still: until.since(last) < ms(50),
             stalled: witness::stalled(struck, last),
+        }
+    }
+
+    /// Kills the process that does the work on router 1, and no other, at a random phase, and looks on for two and a half seconds
+    /// or two Active_Down_Intervals.
+    pub(crate) fn maim(&mut self) -> Maimed {
+        self.drift();
+        let workers = usage::workers(&usage::pids(&self.lan.routers[0]));
+        let struck = Stamp::now();
+        for pid in &workers {
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        assert_eq!(workers.len(), 1, "{}: workers", self.maker.word());
+        // A daemon that dies too often is given up: not more than four times in ten seconds.
+        let patience = (self.down() * 2).max(ms(2600));
+        (struck + patience).sleep_until();
+        let until = Stamp::now();
+        std::thread::sleep(ms(50));
+        Maimed {
+            fate: self.stream.fate(struck - ms(5), until),
+            takeovers: self.takeovers(struck, until),
+            stalled: witness::stalled(struck, until),
         }
     }
 

@@ -26,6 +26,17 @@ pub(crate) fn pids_of(namespace: &str) -> Vec<i32> {
         .collect()
 }
 
+/// Of these processes those that another one of them started: the workers of a daemon.
+pub(crate) fn workers(pids: &[i32]) -> Vec<i32> {
+    let parent = |pid: &i32| -> Option<i32> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        line.trim().parse().ok()
+    };
+    let started = |pid: &&i32| parent(pid).is_some_and(|parent| pids.contains(&parent));
+    pids.iter().filter(started).copied().collect()
+}
+
 /// The time that the threads of these processes had a processor, by the name of the thread: the scheduler's own account in
 /// nanoseconds. It includes the softirqs that ran in their time: for a sender, the way through the cable into the receiver's
 /// socket.

@@ -4,7 +4,8 @@ use crate::clock::{Stamp, ms, wait_for};
 use crate::netns::Namespace;
 use crate::process::Process;
 use crate::scratch::Scratch;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
@@ -118,20 +119,62 @@ impl Daemon {
             .unwrap_or_else(|| panic!("the daemon still runs after {limit:?}"))
     }
 
-    /// Sends SIGKILL; returns when.
+    /// Sends SIGKILL to all its processes; returns when.
     pub fn kill(&mut self) -> Stamp {
-        self.process.kill()
+        // The one that was started would replace the other.
+        self.process.signal(Signal::SIGSTOP);
+        let at = Stamp::now();
+        for worker in self.process.children() {
+            // One that is already gone needs no signal.
+            let _ = kill(worker, Signal::SIGKILL);
+        }
+        self.process.kill();
+        at
     }
 
-    /// Sends any signal; returns when.
+    /// Sends any signal; returns when. Those that end or stop a process at once go to all of them, and others to the one that
+    /// was started, whose business they are.
     pub fn signal(&self, signal: Signal) -> Stamp {
-        self.process.signal(signal)
+        let at = self.process.signal(signal);
+        if matches!(signal, Signal::SIGSTOP | Signal::SIGCONT | Signal::SIGKILL) {
+            for worker in self.process.children() {
+                // As above.
+                let _ = kill(worker, signal);
+            }
+        }
+        at
     }
 
-    /// Its process id.
+    /// The id of the process that was started.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.process.pid().as_raw()
+    }
+
+    /// The id of the process that does the work.
+    ///
+    /// # Panics
+    /// If there is none within 1 s.
+    #[must_use]
+    pub fn worker(&self) -> i32 {
+        let worker = wait_for(ms(1000), || self.process.children().first().copied());
+        worker.expect("the daemon has a worker").as_raw()
+    }
+
+    /// All its processes.
+    #[must_use]
+    pub fn pids(&self) -> Vec<i32> {
+        let workers = self.process.children();
+        let all = [self.process.pid()].into_iter().chain(workers);
+        all.map(Pid::as_raw).collect()
+    }
+
+    /// Sends a signal to the process that does the work; returns when.
+    pub fn signal_worker(&self, signal: Signal) -> Stamp {
+        let worker = Pid::from_raw(self.worker());
+        let at = Stamp::now();
+        let _ = kill(worker, signal);
+        at
     }
 
     /// Whether it still runs.
@@ -146,26 +189,31 @@ impl Daemon {
         self.process.output()
     }
 
-    /// Resident memory in KiB.
+    /// Resident memory of all its processes in KiB.
     #[must_use]
     pub fn resident_kib(&self) -> u64 {
-        self.process.resident_kib().unwrap_or(0)
+        let of = |pid: i32| -> Option<u64> {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("VmRSS:"))?;
+            line.trim().strip_suffix(" kB")?.trim().parse().ok()
+        };
+        self.pids().into_iter().filter_map(of).sum()
     }
 
     /// Where in the kernel each of its threads waits: the evidence when it is stuck.
     #[must_use]
     pub fn waits_in(&self) -> String {
-        let tasks = format!("/proc/{}/task", self.process.pid());
-        let Ok(tasks) = std::fs::read_dir(tasks) else {
-            return "no process".to_owned();
-        };
         let of = |path: PathBuf| {
             std::fs::read_to_string(path)
                 .unwrap_or_default()
                 .trim()
                 .replace('\n', " < ")
         };
-        let threads = tasks.flatten().map(|task| {
+        let tasks = |pid: i32| std::fs::read_dir(format!("/proc/{pid}/task")).into_iter();
+        let tasks = self.pids().into_iter().flat_map(tasks).flatten().flatten();
+        let threads = tasks.map(|task| {
             format!(
                 "{}: {}",
                 of(task.path().join("comm")),

@@ -58,6 +58,15 @@ impl Process {
         Pid::from_raw(i32::try_from(self.child.id()).expect("pids are small"))
     }
 
+    /// The processes that it started and that still run.
+    #[must_use]
+    pub fn children(&self) -> Vec<Pid> {
+        let path = format!("/proc/{0}/task/{0}/children", self.pid());
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let numbers = text.split_whitespace().filter_map(|pid| pid.parse().ok());
+        numbers.map(Pid::from_raw).collect()
+    }
+
     /// Sends a signal; returns when.
     pub fn signal(&self, signal: Signal) -> Stamp {
         let at = Stamp::now();
@@ -92,20 +101,6 @@ impl Process {
             |_| String::new(),
             |bytes| String::from_utf8_lossy(&bytes).into_owned(),
         )
-    }
-
-    /// Resident memory in KiB.
-    #[must_use]
-    pub fn resident_kib(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))?
-            .trim()
-            .strip_suffix(" kB")?
-            .trim()
-            .parse()
-            .ok()
     }
 }
 

@@ -441,7 +441,7 @@ fn without_file_descriptors_a_router_stays_out() {
     let mut bench = Bench::new(profile);
     let router = Router::new(NAME, profile).set("interface", "\"eth9\"");
     bench.start_file(&file(&[router]));
-    let pid = bench.daemon().status()["daemon"]["pid"].as_u64().unwrap();
+    let pid = bench.daemon().worker();
     // Those that are open stay open; the sockets of a new interface are too many.
     bench
         .dut

@@ -15,6 +15,7 @@ mod size;
 mod start;
 mod stop;
 mod takeover;
+mod worker_killed;
 
 use crate::duel::Duel;
 use crate::effort::Effort;
@@ -49,6 +50,7 @@ pub fn rows() -> Vec<Row> {
         crash_gap::ROW,
         false_failovers::ROW,
         fenced::ROW,
+        worker_killed::ROW,
         lateness::ROW,
         rtnl::ROW,
         flood::ROW,

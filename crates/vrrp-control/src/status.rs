@@ -25,9 +25,18 @@ pub struct StatusReport {
 pub struct Daemon {
     /// Its version.
     pub version: String,
-    /// Its process.
+    /// Its process: the one that takes signals, and keeps the other running.
     pub pid: u32,
-    /// Running since, as RFC 3339 in UTC.
+    /// The process that does the work; 0 if this is not known.
+    #[serde(default)]
+    pub worker_pid: u32,
+    /// How often that has died and was replaced.
+    #[serde(default)]
+    pub restarts: u64,
+    /// When and why it died for the last time; absent if it did not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_restart: Option<Restart>,
+    /// Running since, whichever process does the work, as RFC 3339 in UTC.
     pub since: String,
     /// The configuration file.
     pub config: String,
@@ -47,6 +56,16 @@ pub struct Daemon {
     /// How late its timers have run since it started.
     #[serde(default)]
     pub lateness: Lateness,
+}
+
+/// A worker died, and another one took its place.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Restart {
+    /// When, as RFC 3339 in UTC.
+    pub time: String,
+    /// What it died of, e.g. `killed by SIGSEGV` or `panic: …`.
+    pub reason: String,
 }
 
 /// How late the timers of the engine have run: what a machine that is too busy does to advertisements.

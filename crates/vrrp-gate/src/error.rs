@@ -21,6 +21,9 @@ pub enum GateError {
     /// The kernel does not take the program.
     #[error("the gate cannot be loaded")]
     Load(#[source] Box<aya::EbpfError>),
+    /// What another process left of its gate cannot be used.
+    #[error("the gate that was left cannot be taken over")]
+    Adoption(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The leases cannot be mapped into memory.
     #[error("the leases of the gate cannot be mapped")]
     Mapping(#[source] io::Error),

@@ -8,6 +8,7 @@ use vrrp_proto::types::{Family, Vrid};
 
 use crate::GateError;
 use crate::leases::Leases;
+use crate::parts::Parts;
 use crate::program::Program;
 use crate::serving::Serving;
 use crate::tc::{Direction, Filter, Tc, first_priority};
@@ -59,6 +60,33 @@ impl Gate {
             links: BTreeMap::new(),
             spare: Some(spare),
         })
+    }
+
+    /// The gates that another process of the same owner left, by the number of their interface: they stand as they are, leases,
+    /// counters and all, and are this process's from now on. Interfaces without are [attached](Self::attach) as ever.
+    ///
+    /// # Errors
+    /// `Adoption`, if any of them cannot be used, `Mapping`, or `Owner`.
+    pub fn adopt(
+        owner: &str,
+        parts: impl IntoIterator<Item = (u32, Parts)>,
+    ) -> Result<Self, GateError> {
+        let owner = Owner::new(owner)?;
+        let links = parts
+            .into_iter()
+            .map(|(ifindex, parts)| Ok((ifindex, Program::adopt(parts)?)));
+        Ok(Self {
+            owner,
+            links: links.collect::<Result<_, GateError>>()?,
+            tc: open()?,
+            spare: None,
+        })
+    }
+
+    /// What a successor needs to [adopt](Self::adopt) the gate of this interface. Given once: whoever takes it keeps it, and a
+    /// gate that was adopted has none.
+    pub fn take_parts(&mut self, ifindex: u32) -> Option<Parts> {
+        self.links.get_mut(&ifindex)?.take_parts()
     }
 
     /// Puts a gate on this interface, with these virtual MAC addresses guarded and closed, and takes that of a predecessor

@@ -109,6 +109,18 @@ impl Leases {
         }
     }
 
+    /// All that are guarded.
+    pub fn guarded(&self) -> impl Iterator<Item = (Family, Vrid)> {
+        [Family::Ipv4, Family::Ipv6]
+            .into_iter()
+            .flat_map(|family| {
+                (1..=u8::MAX)
+                    .filter_map(Vrid::new)
+                    .map(move |vrid| (family, vrid))
+            })
+            .filter(|(family, vrid)| self.deadline(*family, *vrid).is_some())
+    }
+
     /// What the gate counted for this address since the link was first attached. A system call.
     ///
     /// # Errors

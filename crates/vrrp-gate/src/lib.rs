@@ -70,6 +70,9 @@
 //! passes in between. Filters of others stay, and get every frame that the gate passes. clsact itself is removed only if the
 //! owner made it, which the name says too, and nothing else is on it.
 //!
+//! What the leases say is in memory that belongs to nobody: a successor that is given the [`Parts`] of a gate goes on with the
+//! programs that stand, and not one frame sees another one.
+//!
 //! # Example
 //!
 //! ```no_run
@@ -93,6 +96,7 @@ mod leases;
 mod mapping;
 mod memory;
 mod netlink;
+mod parts;
 mod program;
 mod serving;
 mod tc;
@@ -101,4 +105,5 @@ pub use error::GateError;
 pub use gate::{Gate, Standing, remove};
 pub use leases::{Counters, Leases};
 pub use netlink::Watch;
+pub use parts::Parts;
 pub use serving::{Served, Serving};

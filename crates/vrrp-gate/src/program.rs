@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
-use aya::programs::{ProgramError, ProgramFd, SchedClassifier};
+use aya::programs::{ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 
 use crate::GateError;
 use crate::leases::Leases;
 use crate::memory;
+use crate::parts::{Parts, program_id};
 use crate::serving::Tables;
 use crate::tc::Direction;
 
@@ -30,11 +31,13 @@ pub(crate) struct Program {
     egress: Loaded,
     pub(crate) leases: Leases,
     pub(crate) tables: Tables,
+    /// For a successor, until they were asked for.
+    parts: Option<Parts>,
 }
 
 #[derive(Debug)]
 struct Loaded {
-    fd: ProgramFd,
+    fd: OwnedFd,
     id: u32,
 }
 
@@ -55,18 +58,50 @@ impl Program {
             let absent = || MapError::InvalidName { name: name.into() };
             loaded.take_map(name).ok_or_else(absent)
         };
-        let Map::Array(leases) = take("LEASES")? else {
-            return Err(MapError::InvalidMapType { map_type: 0 }.into());
+        let maps = Maps {
+            leases: take("LEASES")?,
+            counters: take("COUNTERS")?,
+            addresses: take("ADDRESSES")?,
+            routers: take("SERVED")?,
         };
-        let counters: PerCpuArray<MapData, [u64; 4]> = take("COUNTERS")?.try_into()?;
-        let addresses: HashMap<MapData, [u8; 16], u32> = take("ADDRESSES")?.try_into()?;
-        let routers: Array<MapData, u32> = take("SERVED")?.try_into()?;
+        // Without them a successor loads its own.
+        let parts = maps.parts(&ingress, &egress);
+        let (leases, counters, tables) = maps.typed()?;
         Ok(Leases::new(&leases, counters).map(|leases| Self {
             ingress,
             egress,
             leases,
-            tables: Tables::new(addresses, routers),
+            tables,
+            parts,
         }))
+    }
+
+    /// Goes on with what another process loaded.
+    pub(crate) fn adopt(parts: Parts) -> Result<Self, GateError> {
+        let [ingress, egress, leases, counters, addresses, routers] = parts.into_inner();
+        let unusable = |error: MapError| GateError::Adoption(error.into());
+        let array = |fd| Ok(Map::Array(MapData::from_fd(fd)?));
+        let maps = Maps {
+            leases: array(leases).map_err(unusable)?,
+            counters: Map::PerCpuArray(MapData::from_fd(counters).map_err(unusable)?),
+            addresses: Map::HashMap(MapData::from_fd(addresses).map_err(unusable)?),
+            routers: array(routers).map_err(unusable)?,
+        };
+        let (leases, counters, mut tables) = maps.typed().map_err(unusable)?;
+        tables.read()?;
+        Ok(Self {
+            ingress: Loaded::adopt(ingress)?,
+            egress: Loaded::adopt(egress)?,
+            leases: Leases::new(&leases, counters)?,
+            tables,
+            // Whoever had them for us has them still.
+            parts: None,
+        })
+    }
+
+    /// What a successor needs; once.
+    pub(crate) const fn take_parts(&mut self) -> Option<Parts> {
+        self.parts.take()
     }
 
     /// Number of the program of this direction, by which the kernel tells what a filter runs.
@@ -84,6 +119,46 @@ impl Program {
             Direction::Ingress => &self.ingress,
             Direction::Egress => &self.egress,
         }
+    }
+}
+
+/// The maps of one object, as yet without the types of what is in them.
+struct Maps {
+    leases: Map,
+    counters: Map,
+    addresses: Map,
+    routers: Map,
+}
+
+/// Leases, counters and what is served.
+type Typed = (MapData, PerCpuArray<MapData, [u64; 4]>, Tables);
+
+impl Maps {
+    fn parts(&self, ingress: &Loaded, egress: &Loaded) -> Option<Parts> {
+        let map = |map: &Map| {
+            let (Map::Array(data) | Map::PerCpuArray(data) | Map::HashMap(data)) = map else {
+                return None;
+            };
+            data.fd().as_fd().try_clone_to_owned().ok()
+        };
+        Some(Parts::new([
+            ingress.fd.try_clone().ok()?,
+            egress.fd.try_clone().ok()?,
+            map(&self.leases)?,
+            map(&self.counters)?,
+            map(&self.addresses)?,
+            map(&self.routers)?,
+        ]))
+    }
+
+    fn typed(self) -> Result<Typed, MapError> {
+        let Map::Array(leases) = self.leases else {
+            return Err(MapError::InvalidMapType { map_type: 0 });
+        };
+        let addresses: HashMap<MapData, [u8; 16], u32> = self.addresses.try_into()?;
+        let routers: Array<MapData, u32> = self.routers.try_into()?;
+        let tables = Tables::new(addresses, routers);
+        Ok((leases, self.counters.try_into()?, tables))
     }
 }
 
@@ -107,8 +182,17 @@ impl Loaded {
         program.load()?;
         Ok(Self {
             id: program.info()?.id(),
-            fd: program.fd()?.try_clone().map_err(ProgramError::IOError)?,
+            fd: program
+                .fd()?
+                .as_fd()
+                .try_clone_to_owned()
+                .map_err(ProgramError::IOError)?,
         })
+    }
+
+    fn adopt(fd: OwnedFd) -> Result<Self, GateError> {
+        let id = program_id(&fd).map_err(|error| GateError::Adoption(error.into()))?;
+        Ok(Self { fd, id })
     }
 }
 

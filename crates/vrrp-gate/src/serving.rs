@@ -52,6 +52,23 @@ impl Tables {
         }
     }
 
+    /// Learns what they hold, as another process left it.
+    pub(crate) fn read(&mut self) -> Result<(), GateError> {
+        self.look()
+            .map_err(|error| GateError::Adoption(error.into()))
+    }
+
+    fn look(&mut self) -> Result<(), MapError> {
+        self.entries = self.addresses.iter().collect::<Result<_, _>>()?;
+        self.marked.clear();
+        for router in 0..self.routers.len() {
+            if self.routers.get(&router, 0)? != 0 {
+                self.marked.extend(usize::try_from(router));
+            }
+        }
+        Ok(())
+    }
+
     /// Makes them hold `wanted` and nothing else. What is in both is not touched, and what is new comes before what is old
     /// goes.
     pub(crate) fn hold(&mut self, wanted: &Serving) -> Result<(), GateError> {

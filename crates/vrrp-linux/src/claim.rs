@@ -9,7 +9,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use vrrp_proto::{Family, MacAddress};
@@ -55,6 +55,15 @@ impl ClaimSocket {
             family,
             watched: Vec::new(),
         })
+    }
+
+    /// A socket that another process opened. What it watches for is not known.
+    pub(crate) fn inherited(socket: OwnedFd, family: Family) -> Self {
+        Self {
+            socket: socket.into(),
+            family,
+            watched: Vec::new(),
+        }
     }
 
     /// Hears claims of these addresses from now on.

@@ -25,7 +25,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use thiserror::Error;
-use vrrp_gate::Leases;
+use vrrp_gate::{Gate, Leases};
 use vrrp_proto::engine::Timer;
 use vrrp_proto::{
     Announce, Datagram, Engine, Event, Family, Input, Instant, LinkFacts, LinkId, Output, Plan,
@@ -37,9 +37,10 @@ use crate::ears::{Ears, Opened, Source, bury};
 use crate::fences::Fences;
 use crate::frame;
 use crate::held::Held;
-use crate::kernel::{Kernel, Notice, OwnerId};
+use crate::heritage::{Heritage, Legacy, Vault};
+use crate::kernel::{Estate, Kernel, Notice, OwnerId};
 use crate::lateness::{Lateness, LatenessReport};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Sign};
 use crate::socket::{self, FrameSocket};
 use crate::syscall::{self, Batch, Scheduling};
 
@@ -160,12 +161,26 @@ impl std::fmt::Debug for Mail {
 }
 
 impl Driver {
-    /// Runs `plan` in the calling thread's network namespace.
+    /// Runs `plan` in the calling thread's network namespace. With a `heritage` that is a resumption, `plan` is not looked
+    /// at: what the last process ran goes on where that died.
     ///
     /// # Errors
     /// When a privilege or resource is missing. Interfaces that do not exist are no error: they may come.
-    pub fn start(plan: &Plan, owner: OwnerId, news: NewsSink) -> Result<Self, StartError> {
-        let frames = FrameSocket::open().map_err(StartError::FrameSocket)?;
+    pub fn start(
+        plan: &Plan,
+        owner: OwnerId,
+        news: NewsSink,
+        mut heritage: Option<Heritage>,
+    ) -> Result<Self, StartError> {
+        let now = clock::now();
+        let lateness = Arc::new(Lateness::default());
+        let inherited = heritage.as_mut().and_then(|heritage| heritage.engine(now));
+        let resumed = inherited.is_some();
+        let frames = match &mut heritage {
+            Some(heritage) => heritage.frames(),
+            None => FrameSocket::open(),
+        }
+        .map_err(StartError::FrameSocket)?;
         let (sender, receiver) = sync_channel(MAILBOX);
         let thread_error = |error: nix::errno::Errno| StartError::Thread(error.into());
         let wake = Arc::new(
@@ -176,12 +191,29 @@ impl Driver {
             sender,
             wake: Arc::clone(&wake),
         };
+        let mut fences = Fences::default();
         let notify = mail.clone();
-        let kernel = crate::kernel::spawn(
-            owner,
-            true,
-            Box::new(move |notice| notify.send(Mail::Notice(notice))),
-        )
+        let notify = Box::new(move |notice| notify.send(Mail::Notice(notice)));
+        let kernel = match &mut heritage {
+            Some(heritage) => {
+                let gate = heritage.gate(owner);
+                for index in gate.iter().flat_map(Gate::links) {
+                    let leases = gate.as_ref().and_then(|gate| gate.leases(index));
+                    leases
+                        .into_iter()
+                        .for_each(|leases| fences.inherit(index, leases));
+                }
+                lateness.recount(&heritage.lateness());
+                let estate = Estate {
+                    vault: Vault::new(heritage.store().clone()),
+                    gate,
+                    table: heritage.table(),
+                    resumed,
+                };
+                crate::kernel::spawn_with(owner, notify, estate)
+            }
+            None => crate::kernel::spawn(owner, true, notify),
+        }
         .map_err(StartError::Kernel)?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(thread_error)?;
         let timer = TimerFd::new(
@@ -196,20 +228,21 @@ impl Driver {
             .add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, WAKE_TIMER))
             .map_err(thread_error)?;
         let lost = Arc::new(AtomicU64::new(0));
-        let lateness = Arc::new(Lateness::default());
         let protection = Arc::new(Mutex::new(BTreeMap::new()));
+        let (legacy, heirlooms) = heritage.map(Heritage::settle).unzip();
         let mut turn = Turn {
-            engine: Engine::new(plan, clock::now()),
+            engine: inherited.unwrap_or_else(|| Engine::new(plan, now)),
             kernel: Some(kernel),
             outbox: Outbox::new(frames),
             held: Held::default(),
-            ears: Ears::new(WAKE_SOCKETS),
+            ears: Ears::new(WAKE_SOCKETS, heirlooms),
+            legacy,
             deaf: false,
             retry_at: Instant::ZERO,
             waiting: BTreeMap::new(),
             post: mail.clone(),
             macs: BTreeMap::new(),
-            fences: Fences::default(),
+            fences,
             protection: Arc::clone(&protection),
             failing: BTreeMap::new(),
             news,
@@ -226,15 +259,21 @@ impl Driver {
             reads: [Instant::ZERO, Instant::from_nanos(u64::MAX / 2)],
             packet_id: 0,
         };
-        let memory_locked = syscall::lock_memory();
+        if resumed {
+            turn.inherit();
+        }
         let (told, scheduling) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("engine".into())
             .spawn(move || {
                 let _ = told.send(syscall::schedule_engine());
                 // A fault in here must not leave addresses behind: the news ends, the daemon sees that and cleans up.
-                if catch_unwind(AssertUnwindSafe(|| turn.run())).is_err() {
+                if catch_unwind(AssertUnwindSafe(|| turn.run(resumed))).is_err() {
                     tracing::error!("the engine has panicked");
+                    if turn.legacy.is_some() {
+                        // The next process goes on where this one was; to clean up would only be in its way.
+                        std::process::abort();
+                    }
                 }
                 let kernel = turn.kernel.take();
                 // Closing sockets waits for the kernel, and the clean-up that comes next need not wait for that.
@@ -243,6 +282,7 @@ impl Driver {
             })
             .map_err(StartError::Thread)?;
         let scheduling = scheduling.recv().unwrap_or(Scheduling::Normal);
+        let memory_locked = syscall::lock_memory();
         Ok(Self {
             handle: Handle {
                 mail,
@@ -340,6 +380,8 @@ struct Turn {
     outbox: Outbox,
     held: Held,
     ears: Ears,
+    /// What is left to a successor, if there will be one.
+    legacy: Option<Legacy>,
     /// Whether something that a router needs to hear cannot be heard, and when to try again.
     deaf: bool,
     retry_at: Instant,
@@ -370,18 +412,32 @@ struct Turn {
 }
 
 impl Turn {
+    /// Takes the place of the process that had this engine: with its sockets, on the interfaces it knew.
+    fn inherit(&mut self) {
+        let links: Vec<LinkId> = self.engine.links().map(|(id, _)| id).collect();
+        for link in links {
+            if let Some(facts) = self.engine.link(link) {
+                self.macs.insert(link, (facts.index, facts.mac));
+                self.ears.inherit(link, facts.index, &self.epoll);
+            }
+        }
+        self.ears.disclaim();
+        self.heed();
+    }
+
     /// Runs until told to stop. The kernel backend has then not been told anything about the end yet.
-    fn run(&mut self) {
+    fn run(&mut self, resumed: bool) {
+        if resumed {
+            // Before anything else happens, it must be known who is too late, and what is due must leave.
+            self.drain();
+            self.run_timers();
+        }
         self.drain();
         let mut events = [EpollEvent::empty(); 64];
         loop {
             self.breathe();
             self.arm();
-            let patience = if self.deaf {
-                RETRY.try_into().unwrap_or(EpollTimeout::NONE)
-            } else {
-                EpollTimeout::NONE
-            };
+            let patience = self.patience();
             let count = match self.epoll.wait(&mut events, patience) {
                 Ok(count) => count,
                 Err(nix::errno::Errno::EINTR) => 0,
@@ -415,7 +471,21 @@ impl Turn {
             if self.engine.is_stopped() {
                 return;
             }
+            if let Some(legacy) = &mut self.legacy {
+                legacy.keep(clock::now(), &self.engine, &self.lateness);
+            }
         }
+    }
+
+    /// How long to wait when neither sockets nor mail nor timers have anything to do.
+    fn patience(&self) -> EpollTimeout {
+        if self.legacy.as_ref().is_some_and(Legacy::is_behind) {
+            return EpollTimeout::ZERO;
+        }
+        let retry = self.deaf.then_some(RETRY);
+        retry.map_or(EpollTimeout::NONE, |retry| {
+            retry.try_into().unwrap_or(EpollTimeout::NONE)
+        })
     }
 
     /// Waits a little where packets come faster than they should be looked at.
@@ -515,6 +585,7 @@ impl Turn {
                     generation,
                     report,
                 }) => {
+                    self.note_change(Some(router));
                     self.send_held(router);
                     self.engine.handle(
                         now,
@@ -532,6 +603,7 @@ impl Turn {
                     outcome,
                 }) => self.fence_notice(now, index, interface, outcome),
                 Mail::Notice(Notice::Upkeep { router, upkeep }) => {
+                    self.note_change(Some(router));
                     self.engine.handle(
                         now,
                         Input::Upkeep {
@@ -544,11 +616,13 @@ impl Turn {
                 Mail::Opened(opened) => self.opened(opened),
                 Mail::Inspect(inspect) => inspect(&mut self.engine, now),
                 Mail::Reload(plan) => {
+                    self.note_change(None);
                     self.engine.handle(now, Input::Reload(&plan));
                     self.drain();
                     self.heed();
                 }
                 Mail::Shutdown => {
+                    self.note_changes();
                     self.engine.handle(now, Input::Shutdown);
                     if self.engine.is_stopped() {
                         // The kernel is told once, by the stop that follows, and removes everything in one go.
@@ -637,8 +711,12 @@ impl Turn {
                     self.send_held(transmit.router);
                     self.transmit(&transmit);
                 }
-                Output::Announce(announce) => self.announce(&announce),
+                Output::Announce(announce) => {
+                    self.note_change(Some(announce.router));
+                    self.announce(&announce);
+                }
                 Output::Desired(router, desired) => {
+                    self.note_change(Some(router));
                     if !desired.as_ref().is_some_and(|desired| desired.active) {
                         // What a router said before it gave up must still pass; what it did not say yet is void.
                         self.send();
@@ -650,6 +728,7 @@ impl Turn {
                     }
                 }
                 Output::Event(event) => {
+                    self.note_change(event.router);
                     if !(self.news)(News {
                         at: SystemTime::now(),
                         event,
@@ -658,6 +737,20 @@ impl Turn {
                     }
                 }
             }
+        }
+    }
+
+    /// A successor would have to know of this router; or of something else.
+    fn note_change(&mut self, router: Option<RouterId>) {
+        if let Some(legacy) = &mut self.legacy {
+            legacy.note(router);
+        }
+    }
+
+    /// A successor would have to know of everything anew.
+    const fn note_changes(&mut self) {
+        if let Some(legacy) = &mut self.legacy {
+            legacy.note_all();
         }
     }
 
@@ -684,12 +777,17 @@ impl Turn {
         let lease = self
             .fences
             .sending(now, transmit.router, index, &transmit.message);
+        let sign = Sign {
+            router: transmit.router,
+            at: now,
+            lease,
+        };
         if transmit.destination.is_multicast() {
             self.packet_id = self.packet_id.wrapping_add(1);
             let id = self.packet_id;
             let mac = transmit.mac.unwrap_or(own_mac);
             let (source, destination) = (transmit.source, transmit.destination);
-            self.outbox.put(transmit.link, index, lease, |frame| {
+            self.outbox.put(transmit.link, index, Some(sign), |frame| {
                 frame::advertisement(frame, mac, source, destination, &transmit.message, id)
             });
             self.send_full();
@@ -700,9 +798,8 @@ impl Turn {
             ear.protocol
                 .send_to(transmit.source, transmit.destination, &transmit.message)
         });
-        if let Some(lease) = lease {
-            lease.sent(result.is_ok());
-        }
+        let pulse = self.legacy.as_ref().map(|legacy| &legacy.pulse);
+        sign.sent(result.is_ok(), pulse);
         note_sending(&self.engine, &mut self.failing, transmit.link, result);
     }
 
@@ -712,9 +809,13 @@ impl Turn {
             outbox,
             engine,
             failing,
+            legacy,
             ..
         } = self;
-        outbox.send(|link, result| note_sending(engine, failing, link, result));
+        let pulse = legacy.as_ref().map(|legacy| &legacy.pulse);
+        outbox.send(pulse, |link, result| {
+            note_sending(engine, failing, link, result);
+        });
     }
 
     /// No more waits than one system call takes.
@@ -819,6 +920,7 @@ impl Turn {
             bury(opened);
             return;
         }
+        self.note_changes();
         for (family, failure) in self.ears.install(opened, &self.epoll) {
             let failure = failure.as_deref();
             self.engine.handle(
@@ -838,6 +940,7 @@ impl Turn {
     }
 
     fn tell_link(&mut self, link: LinkId, facts: Option<LinkFacts>) {
+        self.note_changes();
         if let Some(facts) = &facts {
             self.macs.insert(link, (facts.index, facts.mac));
         }

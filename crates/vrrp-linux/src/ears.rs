@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use vrrp_proto::{Family, LinkId};
 
 use crate::claim::ClaimSocket;
+use crate::heritage::Sockets;
 use crate::socket::ProtocolSocket;
 
 /// The sockets of one interface and family.
@@ -36,6 +37,19 @@ impl Ear {
             protocol,
             claims: claims.ok(),
         })
+    }
+
+    /// What another process opened on interface number `index`.
+    pub(crate) fn inherited(
+        advertisements: OwnedFd,
+        claims: Option<OwnedFd>,
+        index: u32,
+        family: Family,
+    ) -> Self {
+        Self {
+            protocol: ProtocolSocket::inherited(advertisements, index),
+            claims: claims.map(|claims| ClaimSocket::inherited(claims, family)),
+        }
     }
 }
 
@@ -63,6 +77,8 @@ pub(crate) struct Ears {
     sources: BTreeMap<u64, Source>,
     deaf: BTreeMap<(LinkId, Family), String>,
     next_token: u64,
+    /// Where sockets are left to a successor, if there will be one.
+    heirlooms: Option<Sockets>,
 }
 
 /// Tokens of an ear: the first is for advertisements, the second for claims.
@@ -70,10 +86,33 @@ const TOKENS: u64 = 2;
 
 impl Ears {
     /// Sockets wake the engine with tokens from `first_token` on.
-    pub(crate) fn new(first_token: u64) -> Self {
+    pub(crate) fn new(first_token: u64, heirlooms: Option<Sockets>) -> Self {
         Self {
             next_token: first_token,
+            heirlooms,
             ..Self::default()
+        }
+    }
+
+    /// Goes on with the sockets that another process had on this interface, number `index`. What is missing is deaf, to be
+    /// opened again.
+    pub(crate) fn inherit(&mut self, link: LinkId, index: u32, epoll: &Epoll) {
+        self.opened.insert(link, index);
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let heirlooms = self.heirlooms.as_mut();
+            let found = heirlooms.and_then(|sockets| sockets.find(index, family));
+            let missing = || io::Error::from(io::ErrorKind::NotFound);
+            let result = found.ok_or_else(missing);
+            if let Err(error) = result.and_then(|ear| self.hear((link, family), ear, epoll)) {
+                self.deaf.insert((link, family), error.to_string());
+            }
+        }
+    }
+
+    /// What was left for interfaces that nobody asks for any more is closed, here and everywhere.
+    pub(crate) fn disclaim(&mut self) {
+        if let Some(heirlooms) = &mut self.heirlooms {
+            bury(heirlooms.clear());
         }
     }
 
@@ -154,6 +193,13 @@ impl Ears {
     }
 
     fn listen(&mut self, key: (LinkId, Family), ear: Ear, epoll: &Epoll) -> io::Result<()> {
+        if let (Some(heirlooms), Some(&index)) = (&self.heirlooms, self.opened.get(&key.0)) {
+            heirlooms.leave(index, key.1, &ear);
+        }
+        self.hear(key, ear, epoll)
+    }
+
+    fn hear(&mut self, key: (LinkId, Family), ear: Ear, epoll: &Epoll) -> io::Result<()> {
         let token = self.next_token;
         epoll.add(
             ear.protocol.as_fd(),
@@ -176,9 +222,12 @@ impl Ears {
 
     /// The interface is gone. What it was deaf to is forgotten, and reported as mended by the next opening.
     pub(crate) fn close(&mut self, link: LinkId, epoll: &Epoll) {
-        self.opened.remove(&link);
+        let index = self.opened.remove(&link);
         for family in [Family::Ipv4, Family::Ipv6] {
             if let Some(ear) = self.ears.remove(&(link, family)) {
+                if let (Some(heirlooms), Some(index)) = (&self.heirlooms, index) {
+                    heirlooms.withdraw(index, family);
+                }
                 self.forget(ear, epoll);
             }
         }

@@ -33,6 +33,11 @@ pub(crate) struct Lease {
 }
 
 impl Fences {
+    /// The leases of this interface were a process's before us, and are as that left them.
+    pub(crate) fn inherit(&mut self, index: u32, leases: Leases) {
+        self.links.insert(index, leases);
+    }
+
     /// This interface has leases now, or has none any more. Whoever is Active goes on.
     pub(crate) fn changed(
         &mut self,
@@ -45,6 +50,10 @@ impl Fences {
             self.links.remove(&index);
             return;
         };
+        if self.links.insert(index, leases.clone()).is_some() {
+            // They run on.
+            return;
+        }
         for status in engine.status() {
             let here = engine
                 .links()
@@ -59,7 +68,6 @@ impl Fences {
                 leases.extend(family, vrid, until.as_nanos());
             }
         }
-        self.links.insert(index, leases);
     }
 
     /// Whether interface `index` has leases.

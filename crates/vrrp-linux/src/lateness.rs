@@ -39,12 +39,46 @@ impl Lateness {
         self.beyond.fetch_add(beyond.into(), Ordering::Relaxed);
     }
 
+    /// Goes on from what another process counted.
+    pub(crate) fn recount(&self, before: &LatenessReport) {
+        for (class, count) in self.classes.iter().zip(before.classes) {
+            class.fetch_add(count, Ordering::Relaxed);
+        }
+        let worst = u64::try_from(before.worst.as_micros()).unwrap_or(u64::MAX);
+        self.worst.fetch_max(worst, Ordering::Relaxed);
+        self.beyond
+            .fetch_add(before.beyond_interval, Ordering::Relaxed);
+    }
+
     pub(crate) fn report(&self) -> LatenessReport {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         LatenessReport {
             classes: std::array::from_fn(|class| of(&self.classes[class])),
             worst: Duration::from_micros(of(&self.worst)),
             beyond_interval: of(&self.beyond),
+        }
+    }
+}
+
+impl LatenessReport {
+    /// How many numbers it is.
+    pub(crate) const COUNT: usize = BOUNDS.len() + 3;
+
+    /// All of it, in a fixed order.
+    pub(crate) fn numbers(&self) -> [u64; Self::COUNT] {
+        let worst = u64::try_from(self.worst.as_micros()).unwrap_or(u64::MAX);
+        let mut numbers = [0; Self::COUNT];
+        numbers[..=BOUNDS.len()].copy_from_slice(&self.classes);
+        numbers[BOUNDS.len() + 1..].copy_from_slice(&[worst, self.beyond_interval]);
+        numbers
+    }
+
+    /// From [`Self::numbers`].
+    pub(crate) fn of_numbers(numbers: [u64; Self::COUNT]) -> Self {
+        Self {
+            classes: std::array::from_fn(|class| numbers[class]),
+            worst: Duration::from_micros(numbers[BOUNDS.len() + 1]),
+            beyond_interval: numbers[BOUNDS.len() + 2],
         }
     }
 }
@@ -63,5 +97,10 @@ mod tests {
         assert_eq!(report.classes, [2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
         assert_eq!(report.worst, Duration::from_micros(1_000_001));
         assert_eq!(report.beyond_interval, 1);
+        assert_eq!(LatenessReport::of_numbers(report.numbers()), report);
+        lateness.recount(&report);
+        let doubled = lateness.report();
+        assert_eq!(doubled.classes, report.classes.map(|count| count * 2));
+        assert_eq!((doubled.worst, doubled.beyond_interval), (report.worst, 2));
     }
 }

@@ -2,9 +2,10 @@
 
 use std::io;
 
-use vrrp_proto::LinkId;
+use vrrp_proto::{Instant, LinkId, RouterId};
 
 use crate::fences::Lease;
+use crate::pulse::Pulse;
 use crate::socket::FrameSocket;
 
 /// What waits to be sent. In steady state its memory is that of the longest turn.
@@ -22,8 +23,29 @@ struct Waiting {
     index: u32,
     /// Where its frame ends in `bytes`.
     end: usize,
-    /// What it extends when it has left.
-    lease: Option<Lease>,
+    /// Of an advertisement.
+    sign: Option<Sign>,
+}
+
+/// A router's sign of life, which counts when it has left.
+#[derive(Debug)]
+pub(crate) struct Sign {
+    pub(crate) router: RouterId,
+    /// When it was decided.
+    pub(crate) at: Instant,
+    pub(crate) lease: Option<Lease>,
+}
+
+impl Sign {
+    /// Whether it really left.
+    pub(crate) fn sent(self, left: bool, pulse: Option<&Pulse>) {
+        if left && let Some(pulse) = pulse {
+            pulse.beat(self.router, self.at);
+        }
+        if let Some(lease) = self.lease {
+            lease.sent(left);
+        }
+    }
 }
 
 impl Outbox {
@@ -40,7 +62,7 @@ impl Outbox {
         &mut self,
         link: LinkId,
         index: u32,
-        lease: Option<Lease>,
+        sign: Option<Sign>,
         write: impl FnOnce(&mut Vec<u8>) -> Option<()>,
     ) {
         let start = self.bytes.len();
@@ -52,7 +74,7 @@ impl Outbox {
             link,
             index,
             end: self.bytes.len(),
-            lease,
+            sign,
         });
     }
 
@@ -62,7 +84,11 @@ impl Outbox {
     }
 
     /// Sends what waits, in order, and says of each frame how that went. One that cannot be sent is lost.
-    pub(crate) fn send(&mut self, mut outcome: impl FnMut(LinkId, io::Result<()>)) {
+    pub(crate) fn send(
+        &mut self,
+        pulse: Option<&Pulse>,
+        mut outcome: impl FnMut(LinkId, io::Result<()>),
+    ) {
         let mut first = 0;
         while first < self.waiting.len() {
             let mut start = match first {
@@ -81,8 +107,8 @@ impl Outbox {
             };
             for frame in &mut self.waiting[first..first + tried] {
                 let result = std::mem::replace(&mut result, Ok(()));
-                if let Some(lease) = frame.lease.take() {
-                    lease.sent(result.is_ok());
+                if let Some(sign) = frame.sign.take() {
+                    sign.sent(result.is_ok(), pulse);
                 }
                 outcome(frame.link, result);
             }
@@ -121,8 +147,10 @@ mod tests {
                 None
             });
             let mut outcomes = Vec::new();
-            outbox.send(|LinkId(link), result| outcomes.push((link, result.is_ok())));
-            outbox.send(|LinkId(link), _| outcomes.push((link, false)));
+            outbox.send(None, |LinkId(link), result| {
+                outcomes.push((link, result.is_ok()))
+            });
+            outbox.send(None, |LinkId(link), _| outcomes.push((link, false)));
             outcomes
         });
         assert_eq!(

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use vrrp_proto::Family;
@@ -66,6 +66,14 @@ impl ProtocolSocket {
             }
         }
         Ok(Self { socket, index })
+    }
+
+    /// A socket that another process opened on interface number `index`.
+    pub(crate) fn inherited(socket: OwnedFd, index: u32) -> Self {
+        Self {
+            socket: socket.into(),
+            index,
+        }
     }
 
     /// Number of the interface it was opened on.
@@ -162,6 +170,13 @@ impl FrameSocket {
         Ok(Self { socket })
     }
 
+    /// A socket that another process opened.
+    pub(crate) fn inherited(socket: OwnedFd) -> Self {
+        Self {
+            socket: socket.into(),
+        }
+    }
+
     /// Sends frames, each on the interface with its number, until one cannot be sent, and returns how many were. More than
     /// [`Self::BATCH`] are not looked at.
     ///
@@ -173,6 +188,12 @@ impl FrameSocket {
 
     /// Frames that one call takes.
     pub const BATCH: usize = syscall::BATCH;
+}
+
+impl AsFd for FrameSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 /// A source of IPv6 control data, for [`Batch`].

@@ -11,7 +11,10 @@
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::sync::atomic::AtomicU64;
 
 use socket2::{SockAddr, Socket};
 
@@ -97,7 +100,7 @@ impl Batch {
                     self.headers.as_mut_ptr(),
                     BATCH as libc::c_uint,
                     libc::MSG_DONTWAIT,
-                    std::ptr::null_mut(),
+                    ptr::null_mut(),
                 )
             };
             if let Ok(count) = usize::try_from(count) {
@@ -403,6 +406,82 @@ pub(crate) fn let_in(socket: &Socket, index: u32, mac: [u8; 6], on: bool) -> io:
     set_option(socket.as_raw_fd(), libc::SOL_PACKET, option, &membership)
 }
 
+/// The descriptor that a control message carried.
+///
+/// To be called once for each descriptor in a message that was just received.
+pub(crate) fn received(fd: RawFd) -> OwnedFd {
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Numbers in a file in memory: shared with whoever else has the file, and still there when this process is not.
+#[derive(Debug)]
+pub(crate) struct SharedNumbers {
+    memory: NonNull<AtomicU64>,
+    count: usize,
+    file: OwnedFd,
+}
+
+// SAFETY: the memory belongs to no thread, and is reached through atomic operations only.
+unsafe impl Send for SharedNumbers {}
+
+impl SharedNumbers {
+    /// The first `count` numbers in `file`, which is never shortened.
+    ///
+    /// # Errors
+    /// When the file is shorter than that, or there is no room for it in memory.
+    pub(crate) fn of(file: OwnedFd, count: usize) -> io::Result<Self> {
+        let length = count * size_of::<AtomicU64>();
+        // To reach behind the end of a file would kill us.
+        let size = nix::sys::stat::fstat(&file)?.st_size;
+        if length == 0 || usize::try_from(size).map_or(true, |size| size < length) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        // SAFETY: a new shared mapping at an address of the kernel's choice touches no memory that is in use.
+        let address = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        if address == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let memory = NonNull::new(address.cast())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
+        Ok(Self {
+            memory,
+            count,
+            file,
+        })
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping is aligned to pages, has `count` numbers for as long as `self` lives, and everybody reaches it
+        // through atomics.
+        unsafe { slice::from_raw_parts(self.memory.as_ptr(), self.count) }
+    }
+}
+
+impl AsFd for SharedNumbers {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Drop for SharedNumbers {
+    fn drop(&mut self) {
+        let length = self.count * size_of::<AtomicU64>();
+        // SAFETY: mapped by `of` with this length, and no reference outlives `self`.
+        unsafe { libc::munmap(self.memory.as_ptr().cast(), length) };
+    }
+}
+
 /// How a thread is scheduled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scheduling {
@@ -464,17 +543,20 @@ pub(crate) fn schedule_engine() -> Scheduling {
 /// Gives the calling thread the best scheduling with this priority it is allowed to have. Children do not inherit it.
 #[must_use]
 pub(crate) fn schedule_first(priority: libc::c_int) -> Scheduling {
+    schedule(priority, libc::SCHED_RESET_ON_FORK)
+}
+
+/// The same; children do inherit it.
+pub(crate) fn schedule_family_first(priority: libc::c_int) -> Scheduling {
+    schedule(priority, 0)
+}
+
+fn schedule(priority: libc::c_int, flags: libc::c_int) -> Scheduling {
     let parameters = libc::sched_param {
         sched_priority: priority,
     };
     // SAFETY: `parameters` is valid for the call, which concerns the calling thread only.
-    if unsafe {
-        libc::sched_setscheduler(
-            0,
-            libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK,
-            &raw const parameters,
-        )
-    } == 0
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | flags, &raw const parameters) } == 0
     {
         return Scheduling::Fifo;
     }
@@ -483,6 +565,32 @@ pub(crate) fn schedule_first(priority: libc::c_int) -> Scheduling {
         return Scheduling::Nice;
     }
     Scheduling::Normal
+}
+
+/// Does something with the scheduling of everybody, on a thread that has this priority.
+pub(crate) fn as_everybody<T>(priority: libc::c_int, work: impl FnOnce() -> T) -> T {
+    schedule_normally(0);
+    let done = work();
+    let _ = schedule_first(priority);
+    done
+}
+
+/// Gives the calling thread, and those that it starts, the scheduling that everybody has, with this nice value if it may.
+pub(crate) fn schedule_normally(nice: libc::c_int) {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: `parameters` is valid for the call, which concerns the calling thread only.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };
+    // SAFETY: no pointers. On Linux a process identifier of 0 means the calling thread here.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+}
+
+/// Returns to the system what was allocated for a while and is free now, where the allocator would keep it.
+pub(crate) fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no pointers; the allocator locks itself.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Keeps what this process uses in memory from being paged out: a machine that is short of memory must not make the

@@ -44,7 +44,7 @@ pub use dialect::Dialect;
 pub use engine::{Announce, Datagram, Engine, Input, Output, Transmit, Wakeup};
 pub use event::{Event, Happening, Reason};
 pub use fault::Fault;
-pub use handover::Handover;
+pub use handover::{Change, Handover, Trace};
 pub use interval::Interval;
 pub use link::{LinkFacts, LinkId};
 pub use plan::{

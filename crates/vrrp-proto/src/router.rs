@@ -257,6 +257,34 @@ impl VirtualRouter {
         }
     }
 
+    /// This state was saved a while ago, and nobody knows what was heard since: a Backup waits for a full silence from
+    /// now on, of the interval it had `learned` if that is known. An Active goes on from its last advertisement, if it is
+    /// known when that was `sent`, and otherwise finds itself as late as it must assume.
+    pub fn revive(
+        &mut self,
+        now: Instant,
+        terms: &Terms,
+        sent: Option<Instant>,
+        learned: Option<Interval>,
+    ) {
+        match &mut self.state {
+            State::Initialize => {}
+            State::Backup(backup) => {
+                if let Some(learned) = learned.filter(|_| terms.dialect.learns_interval()) {
+                    backup.active_interval = learned;
+                }
+                backup.active_down = now + terms.down_interval(backup.active_interval);
+                backup.because = Reason::NoResponse;
+            }
+            State::Active(active) => {
+                if let Some(sent) = sent.filter(|sent| (active.sent..=now).contains(sent)) {
+                    active.sent = sent;
+                    active.adver = sent + terms.interval.duration();
+                }
+            }
+        }
+    }
+
     /// The configuration changed under a running router: no transition. An Active advertises the news at once, a Backup
     /// of a changed priority or interval waits by the new rule from the last advertisement it accepted.
     pub fn revise(&mut self, now: Instant, old: &Terms, new: &Terms) -> Step {

@@ -66,3 +66,68 @@ pub struct RouterStatistics {
     /// Things that somebody else removed and we put back.
     pub repairs: u64,
 }
+
+macro_rules! as_numbers {
+    ($name:ident, $count:literal: $($field:ident),* $(,)?) => {
+        impl $name {
+            /// How many counters there are.
+            pub const COUNT: usize = $count;
+
+            /// Each counter, in a fixed order.
+            #[must_use]
+            pub const fn numbers(&self) -> [u64; Self::COUNT] {
+                // Destructured, so that a new counter cannot be forgotten here.
+                let Self { $($field),* } = *self;
+                [$($field),*]
+            }
+
+            /// From [`Self::numbers`].
+            #[must_use]
+            pub const fn of_numbers(numbers: [u64; Self::COUNT]) -> Self {
+                let [$($field),*] = numbers;
+                Self { $($field),* }
+            }
+
+            /// Counters only grow: the greater of each two is the later one.
+            pub(crate) fn latest(&self, other: Self) -> Self {
+                let (one, other) = (self.numbers(), other.numbers());
+                Self::of_numbers(core::array::from_fn(|place| one[place].max(other[place])))
+            }
+        }
+    };
+}
+
+as_numbers!(GlobalStatistics, 6: checksum_errors, version_errors, vrid_errors, ip_ttl_errors, short_packets, carp_pkts_rcvd);
+
+as_numbers!(
+    RouterStatistics, 22: master_transitions, advertisement_rcvd, advertisement_sent, interval_errors,
+    priority_zero_pkts_rcvd, priority_zero_pkts_sent, invalid_type_pkts_rcvd, address_list_errors,
+    packet_length_errors, auth_type_invalid, auth_type_mismatch, auth_failures, owner_conflicts, own_pkts_looped,
+    source_errors, mode_errors, checksum_rfc9568_rcvd, checksum_rfc5798_rcvd, conflicts, address_claims,
+    announcements_sent, repairs,
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_counter_goes_back() {
+        let saved = RouterStatistics {
+            master_transitions: 3,
+            advertisement_sent: 5,
+            ..RouterStatistics::default()
+        };
+        let seen = RouterStatistics {
+            master_transitions: 2,
+            advertisement_sent: 9,
+            repairs: 1,
+            ..RouterStatistics::default()
+        };
+        let latest = saved.latest(seen);
+        assert_eq!(latest, seen.latest(saved));
+        assert_eq!(latest.numbers().iter().sum::<u64>(), 13);
+        assert_eq!(latest.repairs, 1);
+        assert_eq!(RouterStatistics::of_numbers(latest.numbers()), latest);
+    }
+}

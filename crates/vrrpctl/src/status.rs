@@ -210,7 +210,16 @@ pub(crate) fn complaints(report: &StatusReport) -> Vec<String> {
     let unprotected = report.daemon.unprotected.iter().map(|(interface, why)| {
         format!("if the daemon dies, its kernel goes on answering on {interface}: {why}")
     });
+    let restarts = report.daemon.last_restart.iter().map(|last| {
+        let count = report.daemon.restarts;
+        let times = if count == 1 { "time" } else { "times" };
+        format!(
+            "the worker process died {count} {times} and was replaced, at last at {}: {}",
+            last.time, last.reason
+        )
+    });
     reload
+        .chain(restarts)
         .chain(unprotected)
         .chain(report.routers.iter().flat_map(of_router))
         .collect()
@@ -245,6 +254,18 @@ mod tests {
             "{text}"
         );
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_worker_that_died_is_mentioned() {
+        let mut report = report();
+        report.daemon.restarts = 2;
+        report.daemon.last_restart = Some(vrrp_control::Restart {
+            time: "2026-11-20T13:01:50Z".into(),
+            reason: "killed by SIGSEGV".into(),
+        });
+        let sentence = "the worker process died 2 times and was replaced, at last at 2026-11-20T13:01:50Z: killed by SIGSEGV";
+        assert!(complaints(&report).contains(&sentence.to_owned()));
     }
 
     #[test]

@@ -123,6 +123,9 @@ pub(crate) fn report() -> StatusReport {
         daemon: Daemon {
             version: "0.1.0".into(),
             pid: 4711,
+            worker_pid: 4712,
+            restarts: 0,
+            last_restart: None,
             since: "2026-10-10T10:00:00Z".into(),
             config: "/etc/vrrpd/vrrpd.toml".into(),
             config_loaded: "2026-11-18T10:00:00Z".into(),

@@ -39,6 +39,10 @@ pub(crate) struct Arguments {
     )]
     check: Option<Option<PathBuf>>,
 
+    /// Run as the worker of the keeper that has this process identifier
+    #[arg(long, value_name = "PID", hide = true)]
+    pub(crate) worker: Option<u32>,
+
     /// How log lines look
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

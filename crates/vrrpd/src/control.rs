@@ -1,6 +1,7 @@
 //! The control socket: one request a connection, bounded in number, length and time.
 
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 use vrrp_control::{Answer, MAX_REQUEST, Refusal, Request, StatusReport, decode, encode};
+use vrrp_linux::store::Store;
 
 use crate::office::Office;
 
@@ -24,16 +26,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Answers [`Request::Status`]. May wait for the engine, so it is called where that hurts nobody.
 pub(crate) type StatusSource = Arc<dyn Fn() -> Option<StatusReport> + Send + Sync>;
 
-/// Opens the socket, readable and writable for its owner and group. A file left by a daemon that died is replaced; the
-/// caller holds the lock of the directory.
-pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
+/// Where the socket is in the store: whoever asks while one process takes the place of another waits a moment.
+pub(crate) const NAME: &str = "control";
+
+/// Opens the socket, readable and writable for its owner and group, and leaves it to a successor in `store`. A file left by
+/// a daemon that died is replaced; the caller holds the lock of the directory.
+pub(crate) fn bind(path: &Path, store: &Store) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    // Without it, a successor opens another one.
+    let _ = store.put(NAME, listener.as_fd());
     Ok(listener)
+}
+
+/// The socket that another process opened.
+pub(crate) fn inherit(socket: OwnedFd) -> io::Result<UnixListener> {
+    UnixListener::from_std(socket.into())
 }
 
 /// Serves until the runtime ends.

@@ -1,23 +1,39 @@
 //! The daemon's life: start, signals, reload, stop.
 
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use nix::sys::prctl::{set_name, set_pdeathsig};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use vrrp_control::{Daemon, GlobalCounters, StatusReport};
+use vrrp_control::{Daemon, GlobalCounters, Restart, StatusReport};
 use vrrp_linux::kernel::OwnerId;
-use vrrp_linux::{Driver, Handle, News, StartError};
+use vrrp_linux::store::{Store, read_text, text_file};
+use vrrp_linux::{Driver, Handle, Heritage, HeritageError, News, StartError};
+use vrrp_proto::Plan;
 
 use crate::check::{self, LoadError};
+use crate::chronicle;
 use crate::cli::Arguments;
 use crate::control::{self, StatusSource};
 use crate::office::{Office, timestamp};
 use crate::report::{self, Times};
+use crate::restarts::{self, Restarts};
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
+
+/// By then everything has been read, looked at and made that a start needs memory for.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// Where the lock of the runtime directory is in the store.
+const LOCK: &str = "lock";
 
 /// News on its way from the engine to the office. When it is full, news is lost and counted: the engine must not wait.
 const NEWS: usize = 4096;
@@ -34,6 +50,12 @@ pub(crate) enum RunError {
     /// The engine.
     #[error("cannot start")]
     Start(#[from] StartError),
+    /// The keeper's signals and descriptors, or its worker.
+    #[error("cannot keep a worker running")]
+    Keep(#[source] std::io::Error),
+    /// What the last process left.
+    #[error(transparent)]
+    Heritage(#[from] HeritageError),
     /// The control socket, signals, or the office's own thread.
     #[error("cannot serve {}", .0.display())]
     Serve(PathBuf, #[source] std::io::Error),
@@ -44,23 +66,120 @@ impl RunError {
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::Load(_) => 2,
-            Self::RuntimeDir(_) | Self::Start(_) | Self::Serve(..) => 1,
+            Self::RuntimeDir(_)
+            | Self::Keep(_)
+            | Self::Heritage(_)
+            | Self::Start(_)
+            | Self::Serve(..) => 1,
         }
     }
 }
 
-/// When which configuration was loaded.
-#[derive(Debug)]
-struct Loaded {
-    at: SystemTime,
+/// What this daemon remembers of itself, whichever process it is.
+#[derive(Clone, Debug)]
+struct Life {
+    /// Running since.
+    since: String,
+    /// When which configuration was loaded.
+    loaded: String,
+    /// What was wrong with it at the last reload.
     error: Option<String>,
 }
 
-/// Runs until a signal ends it.
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, RunError> {
-    let config = arguments.config().to_owned();
-    let (loaded, text) = match check::load(&config) {
-        Ok(loaded) => loaded,
+impl Life {
+    /// Where it is in the store.
+    const NAME: &'static str = "life";
+
+    fn new() -> Self {
+        let now = timestamp(SystemTime::now());
+        Self {
+            since: now.clone(),
+            loaded: now,
+            error: None,
+        }
+    }
+
+    /// Three lines, of which the last is empty if nothing was wrong.
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.splitn(3, '\n').map(str::to_owned);
+        Some(Self {
+            since: lines.next().filter(|since| !since.is_empty())?,
+            loaded: lines.next()?,
+            error: lines.next().filter(|error| !error.is_empty()),
+        })
+    }
+
+    /// Leaves it to a successor, which makes up its own if that fails.
+    fn leave(&self, store: &Store) {
+        let error = self.error.as_deref().unwrap_or_default();
+        let _ = store.put_text(
+            Self::NAME,
+            &format!("{}\n{}\n{error}", self.since, self.loaded),
+        );
+    }
+}
+
+/// Runs as the worker of a keeper until a signal ends it. When the keeper dies, it is asked to stop as well: nobody would
+/// replace it.
+pub(crate) fn run(arguments: &Arguments, keeper: u32) -> Result<ExitCode, RunError> {
+    let heritage = inherit(keeper)?;
+    let resumed = heritage.is_resumption();
+    match work(arguments, keeper, heritage) {
+        // Nothing was given up yet, and another attempt may have more luck.
+        Err(error @ (RunError::Start(_) | RunError::RuntimeDir(_))) if resumed => {
+            tracing::error!("{}", crate::log::chain(&error));
+            Ok(ExitCode::from(crate::keeper::DIED))
+        }
+        outcome => outcome,
+    }
+}
+
+/// Finds what a worker before this one left, before anything else. The keeper lent us its place ahead of everybody else, which
+/// who comes first of all does not need.
+fn inherit(keeper: u32) -> Result<Heritage, RunError> {
+    set_pdeathsig(Signal::SIGTERM).map_err(|error| RunError::Keep(error.into()))?;
+    // A dead process is not replaced before its core is written. One byte is the limit that also those who catch cores
+    // understand as none (core(5)).
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_CORE) {
+        let _ = setrlimit(Resource::RLIMIT_CORE, hard.min(1), hard);
+    }
+    if nix::unistd::getppid().as_raw().cast_unsigned() != keeper {
+        // It died before we could ask to be told.
+        return Err(RunError::Keep(std::io::ErrorKind::NotConnected.into()));
+    }
+    // Otherwise it is called by the name under which the keeper started it, which says nothing.
+    let _ = set_name(c"vrrpd");
+    let store = std::io::stdin().as_fd().try_clone_to_owned();
+    let heritage = Heritage::find(Store::new(store.map_err(RunError::Keep)?))?;
+    if !heritage.is_resumption() {
+        vrrp_linux::fall_back();
+    }
+    Ok(heritage)
+}
+
+/// What is to be run. For whoever goes on where another process died, the plan is part of what that left.
+fn begin(
+    arguments: &Arguments,
+    keeper: u32,
+    heritage: &mut Heritage,
+) -> Result<(RuntimeDir, Plan), RunError> {
+    let path = &arguments.runtime_dir;
+    let runtime_dir = match heritage.take(LOCK) {
+        Some(lock) => RuntimeDir::of_another_with(path, lock)?,
+        None => RuntimeDir::lock(path, keeper)?,
+    };
+    if let Some(lock) = runtime_dir.lock_file() {
+        heritage.store().put(LOCK, lock).map_err(RunError::Keep)?;
+    }
+    if heritage.is_resumption() {
+        return Ok((runtime_dir, Plan::default()));
+    }
+    let config = arguments.config();
+    match check::load(config) {
+        Ok((loaded, text)) => {
+            warn(&loaded.findings, config, &text);
+            Ok((runtime_dir, loaded.plan))
+        }
         Err(error) => {
             if let LoadError::Wrong(wrong) = &error {
                 wrong
@@ -68,41 +187,71 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, RunError> {
                     .iter()
                     .for_each(|line| tracing::error!("{line}"));
             }
-            return Err(error.into());
+            Err(error.into())
         }
+    }
+}
+
+fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<ExitCode, RunError> {
+    let (runtime_dir, plan) = begin(arguments, keeper, &mut heritage)?;
+    let resumed = heritage.is_resumption();
+    let store = heritage.store().clone();
+    let text = |file: Option<OwnedFd>| {
+        file.and_then(|file| read_text(file).ok())
+            .unwrap_or_default()
     };
-    warn(&loaded.findings, &config, &text);
-    let runtime_dir = RuntimeDir::lock(&arguments.runtime_dir)?;
-    let serve_error = |error| RunError::Serve(runtime_dir.socket(), error);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(serve_error)?;
-    let office = Office::new();
+    let life = Life::parse(&text(heritage.take(Life::NAME)));
+    let restarts = Restarts::parse(&text(heritage.take(restarts::NAME)));
+    let history = heritage.take(chronicle::NAME);
+    let socket = heritage.take(control::NAME);
+    leave_last_words(&store);
     let (sender, news) = mpsc::channel::<News>(NEWS);
     let driver = {
         let sink = Box::new(move |news| sender.try_send(news).is_ok());
-        Driver::start(&loaded.plan, OwnerId::of(runtime_dir.path()), sink)?
+        let owner = OwnerId::of(runtime_dir.path());
+        Driver::start(&plan, owner, sink, Some(heritage))?
     };
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        config = %config.display(),
-        routers = loaded.plan.routers.len(),
-        scheduling = driver.handle().scheduling().name(),
-        "started"
+    // The engine runs; the rest can wait its turn.
+    vrrp_linux::fall_back();
+    let config = arguments.config();
+    let serve_error = |error| RunError::Serve(runtime_dir.socket(), error);
+    let office = Office::new(
+        history.map(chronicle::read).unwrap_or_default(),
+        store.clone(),
     );
-    office.note_daemon(
-        "start",
-        format!(
-            "vrrpd {} started with {}",
-            env!("CARGO_PKG_VERSION"),
-            config.display()
-        ),
+    let life = life.unwrap_or_else(|| {
+        let life = Life::new();
+        life.leave(&store);
+        life
+    });
+    tell_start(
+        &office,
+        config,
+        &driver.handle(),
+        &plan,
+        resumed.then_some(&restarts),
     );
-    let outcome = runtime.block_on(live(&config, &runtime_dir, &office, &driver.handle(), news));
-    // Also when serving has failed: whatever happens, nobody may keep answering for the addresses.
-    office.note_daemon("stop", "stopping");
-    let left = runtime.block_on(stop(driver));
+    let running = Running {
+        config,
+        keeper,
+        socket,
+        restarts,
+        store,
+        life: Arc::new(Mutex::new(life)),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let (outcome, left) = match runtime {
+        Ok(runtime) => {
+            let engine = driver.handle();
+            let outcome = runtime.block_on(live(running, &runtime_dir, &office, &engine, news));
+            // Also when serving has failed: whatever happens, nobody may keep answering for the addresses.
+            office.note_daemon("stop", "stopping");
+            (outcome, runtime.block_on(stop(driver)))
+        }
+        Err(error) => (Err(error), driver.stop()),
+    };
     left.iter()
         .for_each(|what| tracing::error!("could not clean up: {what}"));
     let _ = std::fs::remove_file(runtime_dir.socket());
@@ -115,9 +264,74 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, RunError> {
     })
 }
 
+/// A panic says why to the keeper, too.
+fn leave_last_words(store: &Store) {
+    let Ok(file) = text_file("") else {
+        return;
+    };
+    let _ = store.put(restarts::LAST_WORDS, file.as_fd());
+    let file = Mutex::new(File::from(file));
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = panic.location().map(ToString::to_string);
+        let payload = panic.payload();
+        let words = payload.downcast_ref::<&str>().copied();
+        let words = words.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let words = words.unwrap_or("no message");
+        // The last one counts.
+        let _ = file.set_len(0).and_then(|()| file.rewind());
+        let _ = write!(file, "panic: {words}, {}", place.unwrap_or_default());
+    }));
+}
+
+fn tell_start(
+    office: &Office,
+    config: &Path,
+    engine: &Handle,
+    plan: &Plan,
+    restarts: Option<&Restarts>,
+) {
+    let scheduling = engine.scheduling().name();
+    if let Some(restarts) = restarts {
+        let why = restarts
+            .last()
+            .map_or("for no known reason", |last| &last.reason);
+        let text = format!("the worker died ({why}), and another one went on in its place");
+        tracing::warn!(scheduling, "{text}");
+        office.note_daemon("restart", text);
+        return;
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = %config.display(),
+        routers = plan.routers.len(),
+        scheduling,
+        "started"
+    );
+    let version = env!("CARGO_PKG_VERSION");
+    office.note_daemon(
+        "start",
+        format!("vrrpd {version} started with {}", config.display()),
+    );
+}
+
+/// What is run.
+struct Running<'a> {
+    config: &'a Path,
+    /// The process that keeps us running, and is the daemon to everybody else.
+    keeper: u32,
+    /// The control socket, if another process had one.
+    socket: Option<OwnedFd>,
+    restarts: Restarts,
+    store: Store,
+    life: Arc<Mutex<Life>>,
+}
+
 /// Serves until a signal comes; `true` when the engine has died instead.
 async fn live(
-    config: &Path,
+    mut running: Running<'_>,
     runtime_dir: &RuntimeDir,
     office: &Office,
     engine: &Handle,
@@ -126,16 +340,17 @@ async fn live(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let loaded = Arc::new(Mutex::new(Loaded {
-        at: SystemTime::now(),
-        error: None,
-    }));
-    let status = status_source(config, engine.clone(), Arc::clone(&loaded));
-    let server = tokio::spawn(control::serve(
-        control::bind(&runtime_dir.socket())?,
-        office.clone(),
-        status,
-    ));
+    // The keeper reads its signals, and its children begin with them blocked: what came since then comes now.
+    SigSet::all().thread_unblock()?;
+    let status = status_source(&running, engine.clone());
+    let listener = match running.socket.take().map(control::inherit) {
+        Some(Ok(listener)) => listener,
+        Some(Err(_)) | None => control::bind(&runtime_dir.socket(), &running.store)?,
+    };
+    let server = tokio::spawn(control::serve(listener, office.clone(), status));
+    let settled = tokio::time::sleep(SETTLED);
+    tokio::pin!(settled);
+    let mut given_back = false;
     let died = loop {
         tokio::select! {
             // In this order: events that precede a signal are logged before what the signal does.
@@ -146,7 +361,11 @@ async fn live(
             },
             _ = terminate.recv() => break false,
             _ = interrupt.recv() => break false,
-            _ = hangup.recv() => reload(config, office, engine, &loaded),
+            _ = hangup.recv() => reload(&running, office, engine),
+            () = &mut settled, if !given_back => {
+                vrrp_linux::give_back();
+                given_back = true;
+            }
         }
     };
     server.abort();
@@ -189,8 +408,9 @@ async fn stop(driver: Driver) -> Vec<String> {
 }
 
 /// Loads the file again. With any error in it nothing changes, and status and events say so.
-fn reload(config: &Path, office: &Office, engine: &Handle, loaded: &Mutex<Loaded>) {
-    let mut state = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+fn reload(running: &Running<'_>, office: &Office, engine: &Handle) {
+    let config = running.config;
+    let mut life = running.life.lock().unwrap_or_else(PoisonError::into_inner);
     match check::load(config) {
         Ok((new, text)) => {
             warn(&new.findings, config, &text);
@@ -202,10 +422,8 @@ fn reload(config: &Path, office: &Office, engine: &Handle, loaded: &Mutex<Loaded
             tracing::info!("{text}");
             office.note_daemon("reload", text);
             engine.reload(Arc::new(new.plan));
-            *state = Loaded {
-                at: SystemTime::now(),
-                error: None,
-            };
+            life.loaded = timestamp(SystemTime::now());
+            life.error = None;
         }
         Err(error) => {
             match &error {
@@ -223,18 +441,25 @@ fn reload(config: &Path, office: &Office, engine: &Handle, loaded: &Mutex<Loaded
                 config.display()
             );
             office.note_daemon("reload-refused", format!("nothing changed: {text}"));
-            state.error = Some(text);
+            life.error = Some(text);
         }
     }
+    life.leave(&running.store);
 }
 
-fn status_source(config: &Path, engine: Handle, loaded: Arc<Mutex<Loaded>>) -> StatusSource {
-    let config = config
+fn status_source(running: &Running<'_>, engine: Handle) -> StatusSource {
+    let config = running
+        .config
         .canonicalize()
-        .unwrap_or_else(|_| config.to_owned())
+        .unwrap_or_else(|_| running.config.to_owned())
         .display()
         .to_string();
-    let since = timestamp(SystemTime::now());
+    let (pid, life) = (running.keeper, Arc::clone(&running.life));
+    let restarts = running.restarts.count();
+    let last_restart = running.restarts.last().map(|last| Restart {
+        time: timestamp(last.at),
+        reason: last.reason.clone(),
+    });
     let times = Arc::new(Mutex::new(Times::default()));
     Arc::new(move || {
         let times = Arc::clone(&times);
@@ -245,14 +470,17 @@ fn status_source(config: &Path, engine: Handle, loaded: Arc<Mutex<Loaded>>) -> S
                 GlobalCounters::from(engine.statistics()),
             )
         })?;
-        let loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let life = life.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let daemon = Daemon {
             version: env!("CARGO_PKG_VERSION").into(),
-            pid: std::process::id(),
-            since: since.clone(),
+            pid,
+            worker_pid: std::process::id(),
+            restarts,
+            last_restart: last_restart.clone(),
+            since: life.since,
             config: config.clone(),
-            config_loaded: timestamp(loaded.at),
-            reload_error: loaded.error.clone(),
+            config_loaded: life.loaded,
+            reload_error: life.error,
             scheduling: engine.scheduling().name().into(),
             memory_locked: engine.memory_locked(),
             unprotected: engine

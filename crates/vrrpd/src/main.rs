@@ -4,20 +4,26 @@
 //! |---|---|
 //! | `cli` | the command line |
 //! | `check` | `--check`: reading a configuration file and saying what is wrong with it |
+//! | `keeper` | the process that replaces a worker which died |
+//! | `restarts` | how often it did, and why |
 //! | `runtime_dir` | the directory that belongs to one daemon, and the lock that keeps others out |
 //! | `daemon` | start, signals, reload, stop |
 //! | `office` | where events become log lines, history and news for subscribers |
+//! | `chronicle` | the history, for the process that comes after this one |
 //! | `control` | the control socket |
 //! | `report` | the engine's state in the words of the control socket |
 #![forbid(unsafe_code)]
 
 mod check;
+mod chronicle;
 mod cli;
 mod control;
 mod daemon;
+mod keeper;
 mod log;
 mod office;
 mod report;
+mod restarts;
 mod runtime_dir;
 
 use std::process::ExitCode;
@@ -25,16 +31,28 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if keeper::is_asked_for(std::env::args_os()) {
+        return keep();
+    }
     let arguments = cli::Arguments::parse();
     if let Some(file) = arguments.file_to_check() {
         return check::run(&file);
     }
+    let Some(keeper) = arguments.worker else {
+        return keep();
+    };
     log::start(arguments.log_format);
-    match daemon::run(&arguments) {
-        Ok(code) => code,
-        Err(error) => {
-            tracing::error!("{}", log::chain(&error));
-            ExitCode::from(error.exit_code())
-        }
-    }
+    daemon::run(&arguments, keeper).unwrap_or_else(|error| fail(&error))
+}
+
+fn keep() -> ExitCode {
+    keeper::run().unwrap_or_else(|error| {
+        log::start(cli::Arguments::parse().log_format);
+        fail(&error)
+    })
+}
+
+fn fail(error: &daemon::RunError) -> ExitCode {
+    tracing::error!("{}", log::chain(error));
+    ExitCode::from(error.exit_code())
 }

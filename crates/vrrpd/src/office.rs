@@ -7,7 +7,10 @@ use std::time::SystemTime;
 use tokio::sync::broadcast;
 use vrrp_control::EventRecord;
 use vrrp_linux::News;
+use vrrp_linux::store::Store;
 use vrrp_proto::Happening;
+
+use crate::chronicle::Chronicle;
 
 /// Events that `vrrpctl events` can look back on. The oldest is forgotten when another comes.
 const HISTORY: usize = 1000;
@@ -22,16 +25,25 @@ pub(crate) struct Office {
     subscribers: broadcast::Sender<EventRecord>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Desk {
     history: VecDeque<EventRecord>,
     sequence: u64,
+    chronicle: Chronicle,
 }
 
 impl Office {
-    pub(crate) fn new() -> Self {
+    /// Goes on from what an office before this one noted, and leaves its own notes in `store`.
+    pub(crate) fn new(mut history: VecDeque<EventRecord>, store: Store) -> Self {
+        let extra = history.len().saturating_sub(HISTORY);
+        history.drain(..extra);
+        let desk = Desk {
+            sequence: history.back().map_or(0, |last| last.sequence),
+            chronicle: Chronicle::begin(store, &history),
+            history,
+        };
         Self {
-            desk: Arc::default(),
+            desk: Arc::new(Mutex::new(desk)),
             subscribers: broadcast::Sender::new(SUBSCRIBER),
         }
     }
@@ -99,6 +111,10 @@ impl Office {
             desk.history.pop_front();
         }
         desk.history.push_back(record.clone());
+        let Desk {
+            history, chronicle, ..
+        } = &mut *desk;
+        chronicle.enter(history, HISTORY);
         // Under the lock, so that `subscribe` sees each event exactly once. Nobody listening is no error.
         let _ = self.subscribers.send(record);
     }

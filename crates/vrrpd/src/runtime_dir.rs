@@ -1,7 +1,8 @@
 //! The directory of one daemon: its lock and its control socket.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -29,12 +30,13 @@ pub(crate) enum RuntimeDirError {
 #[derive(Debug)]
 pub(crate) struct RuntimeDir {
     path: PathBuf,
-    _lock: Flock<File>,
+    /// It is ours for as long as anybody holds this.
+    lock: Option<OwnedFd>,
 }
 
 impl RuntimeDir {
-    /// Makes the directory if need be, and locks it for as long as the process lives.
-    pub(crate) fn lock(path: &Path) -> Result<Self, RuntimeDirError> {
+    /// Makes the directory if need be, and locks it for the daemon with this process identifier.
+    pub(crate) fn lock(path: &Path, pid: u32) -> Result<Self, RuntimeDirError> {
         let io_error = |error| RuntimeDirError::Io(path.to_owned(), error);
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -65,13 +67,38 @@ impl RuntimeDir {
         let noted = lock
             .set_len(0)
             .and_then(|()| lock.rewind())
-            .and_then(|()| writeln!(lock, "{}", std::process::id()));
+            .and_then(|()| writeln!(lock, "{pid}"));
         if let Err(error) = noted {
             tracing::warn!(%error, "cannot write the process id into {}/vrrpd.lock", path.display());
         }
+        let held = lock.as_fd().try_clone_to_owned().map_err(io_error)?;
+        // To drop it would unlock the directory for everybody who holds it.
+        std::mem::forget(lock);
         Ok(Self {
             path: path.canonicalize().map_err(io_error)?,
-            _lock: lock,
+            lock: Some(held),
+        })
+    }
+
+    /// The lock, for whoever is to hold it as well: nobody else gets the directory before all of them have let it go.
+    pub(crate) fn lock_file(&self) -> Option<BorrowedFd<'_>> {
+        self.lock.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The directory that another process has locked, with a hand on the lock if we were given one.
+    pub(crate) fn of_another_with(path: &Path, lock: OwnedFd) -> Result<Self, RuntimeDirError> {
+        Ok(Self {
+            lock: Some(lock),
+            ..Self::of_another(path)?
+        })
+    }
+
+    /// The same without.
+    pub(crate) fn of_another(path: &Path) -> Result<Self, RuntimeDirError> {
+        let io_error = |error| RuntimeDirError::Io(path.to_owned(), error);
+        Ok(Self {
+            path: path.canonicalize().map_err(io_error)?,
+            lock: None,
         })
     }
 

@@ -94,9 +94,9 @@ pub(crate) const ROWS: &[Row] = &[
         known: None,
         setup: DIRECT,
         inject: |scene| {
-            let pid = scene.daemons[0].pid();
+            let pids = scene.daemons[0].pids();
             // All that is open stays open.
-            limit_descriptors(pid, 3);
+            pids.iter().for_each(|pid| limit_descriptors(*pid, 3));
             let refused = (0..2)
                 .filter(|_| scene.daemons[0].ctl(&["status", "--json"]).status.code() != Some(0))
                 .count();
@@ -115,7 +115,7 @@ pub(crate) const ROWS: &[Row] = &[
                 "Active again without descriptors",
                 f64::from(u8::from(back)),
             );
-            limit_descriptors(pid, 1024);
+            pids.iter().for_each(|pid| limit_descriptors(*pid, 1024));
             std::thread::sleep(ms(500));
             let answers = scene.daemons[0].try_status().is_some();
             scene.note("answers when lifted", f64::from(u8::from(answers)));

@@ -109,7 +109,7 @@ impl Scene {
         let mut scene = scene;
         for index in [0, 1] {
             let life = &mut scene.lives[index];
-            life.ticks = ticks(scene.daemons[index].pid());
+            life.ticks = ticks(&scene.daemons[index]);
             life.known = events(&scene.daemons[index])
                 .last()
                 .map(|(number, _)| *number);
@@ -235,7 +235,7 @@ impl Scene {
             .iter()
             .filter(|(number, event)| event["kind"] == "role" && Some(*number) > known)
             .count();
-        let (log, peak, ticks) = (daemon.log(), peak_kib(daemon.pid()), ticks(daemon.pid()));
+        let (log, peak, ticks) = (daemon.log(), peak_kib(daemon), ticks(daemon));
         let life = &mut self.lives[index];
         life.transitions += roles;
         life.log.push_str(&log);
@@ -245,7 +245,7 @@ impl Scene {
 
     /// The time the daemon of a router has had the processor since the misfortune began.
     pub(crate) fn processor(&self, index: usize) -> Duration {
-        let now = ticks(self.daemons[index].pid());
+        let now = ticks(&self.daemons[index]);
         ms(now.saturating_sub(self.lives[index].ticks) * 10)
     }
 
@@ -424,17 +424,24 @@ fn inventory(namespace: &Namespace) -> Vec<String> {
 }
 
 /// The most memory a process had resident, in KiB.
-fn peak_kib(pid: i32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
+fn peak_kib(daemon: &Daemon) -> u64 {
+    let of = |pid: i32| -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+            .unwrap_or(0)
+    };
+    daemon.pids().into_iter().map(of).sum()
 }
 
-/// The time a process had the processor, in hundredths of a second.
-fn ticks(pid: i32) -> u64 {
+/// The time the processes of a daemon had the processor, in hundredths of a second.
+fn ticks(daemon: &Daemon) -> u64 {
+    daemon.pids().into_iter().map(ticks_of).sum()
+}
+
+fn ticks_of(pid: i32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name may have anything in it; what follows the last parenthesis has not.
     let Some((_, rest)) = stat.rsplit_once(')') else {

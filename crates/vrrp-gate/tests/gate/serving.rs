@@ -125,6 +125,30 @@ fn a_gateway_with_no_address_anywhere() {
     assert!(!world.pings("10.10.0.1"), "not forwarded");
 }
 
+#[test]
+fn who_adopts_a_gate_knows_what_it_serves() {
+    let world = World::bare();
+    let (mut gate, leases) = open(&world, &serving(false));
+    leases.extend(OTHER.0, OTHER.1, FOREVER);
+    let parts = gate.take_parts(world.r0).unwrap();
+    drop((gate, leases));
+    let mut gate = world
+        .router
+        .enter(|| Gate::adopt("test", [(world.r0, parts)]).unwrap());
+    assert_eq!(resolved(&world, VIP4).as_deref(), Some(NAME4));
+    // What is not wanted any more goes, although another process told it.
+    let mut wanted = serving(false);
+    wanted.remove(&OTHER);
+    gate.serve(world.r0, &wanted).unwrap();
+    assert_eq!(resolved(&world, "10.9.0.253"), None);
+    assert_eq!(resolved(&world, VIP4).as_deref(), Some(NAME4));
+    assert_eq!(resolved(&world, VIP6).as_deref(), Some(NAME6));
+    gate.serve(world.r0, &Serving::new()).unwrap();
+    assert_eq!(resolved(&world, VIP4), None);
+    gate.serve(world.r0, &serving(false)).unwrap();
+    assert_eq!(resolved(&world, VIP4).as_deref(), Some(NAME4));
+}
+
 /// With accept-mode the host has the addresses, on the interface itself.
 #[test]
 fn addresses_of_the_host_answer_with_the_virtual_mac_address() {

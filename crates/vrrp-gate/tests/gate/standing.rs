@@ -65,6 +65,37 @@ fn a_successor_leaves_no_moment_unguarded() {
 }
 
 #[test]
+fn who_adopts_a_gate_goes_on_with_it() {
+    let world = World::new();
+    let (mut gate, leases) = world.guarded();
+    leases.extend(V4.0, V4.1, FOREVER);
+    let standing = world.filters("egress");
+    let parts = gate.take_parts(world.r0).unwrap();
+    assert!(gate.take_parts(world.r0).is_none(), "given once");
+    // The process died.
+    drop((gate, leases));
+    let adopt = |parts| {
+        let adopted = Gate::adopt("test", [(world.r0, parts)]);
+        adopted.unwrap()
+    };
+    let mut gate = world.router.enter(|| adopt(parts));
+    assert_eq!(gate.observe(world.r0).unwrap(), Standing::First);
+    let leases = gate.leases(world.r0).unwrap();
+    assert!(leases.guarded().eq([V4, V6]));
+    assert!(leases.deadline(V4.0, V4.1).unwrap() > now());
+    assert!(world.answers("10.9.0.51"));
+    leases.close(V4.0, V4.1);
+    assert!(!world.answers("10.9.0.51"));
+    assert_eq!(world.filters("egress"), standing);
+    // Also put back it is the one that was adopted.
+    world.router.sh("tc qdisc del dev r0 clsact");
+    gate.attach(world.r0, [V4]).unwrap();
+    assert_eq!(gate.observe(world.r0).unwrap(), Standing::First);
+    leases.extend(V4.0, V4.1, FOREVER);
+    assert!(world.answers("10.9.0.51"));
+}
+
+#[test]
 fn what_somebody_removed_is_noticed_and_put_back() {
     let world = World::new();
     let (mut gate, leases) = world.guarded();

@@ -11,9 +11,10 @@ use vrrp_gate::{Gate, GateError, Leases, Served, Serving, Standing, Watch};
 use vrrp_proto::desired::Desired;
 use vrrp_proto::types::{Family, Vrid};
 
-use super::OwnerId;
 use super::reception::Reception;
 use super::reconcile::is_served;
+use super::{Estate, OwnerId};
+use crate::heritage::Vault;
 
 /// The gate of each of two daemons would stop what the other lets pass, and neither knows for whom the other is there.
 const NOT_ALONE: &str = "another vrrpd has a gate on it";
@@ -92,6 +93,8 @@ pub(super) struct Fence {
     disturbed: bool,
     /// Whether what an earlier life left on other interfaces is gone.
     swept: bool,
+    /// Where gates are left to a process after this one.
+    vault: Option<Vault>,
 }
 
 struct Post {
@@ -104,8 +107,12 @@ struct Post {
 }
 
 impl Fence {
-    pub(super) fn open(owner: OwnerId) -> Self {
-        let gate = Gate::load(&owner.to_string()).map_err(|error| sentence(&error));
+    pub(super) fn open(owner: OwnerId, estate: Option<Estate>) -> Self {
+        let (vault, standing) = estate.map(|estate| (estate.vault, estate.gate)).unzip();
+        let gate = match standing.flatten() {
+            Some(gate) => Ok(gate),
+            None => Gate::load(&owner.to_string()).map_err(|error| sentence(&error)),
+        };
         if let Err(why) = &gate {
             // What an earlier life put there would never open again.
             let _ = vrrp_gate::remove(&owner.to_string());
@@ -117,9 +124,10 @@ impl Fence {
             gate,
             watch: Watch::open().ok(),
             posts: BTreeMap::new(),
-            reception: Reception::default(),
+            reception: Reception::new(vault.clone()),
             disturbed: false,
             swept: false,
+            vault,
         }
     }
 
@@ -187,11 +195,18 @@ impl Fence {
                     }
                 }
             };
-            if let (Ok(leases), Some(post)) = (&outcome, known)
+            if let Ok(leases) = &outcome
                 && all
             {
-                let gone = post.duty.guarded.difference(&duty.guarded);
-                gone.for_each(|(family, vrid)| leases.release(*family, *vrid));
+                // Also what a process before this one guarded.
+                let gone = leases.guarded().filter(|it| !duty.guarded.contains(it));
+                gone.for_each(|(family, vrid)| leases.release(family, vrid));
+            }
+            if let (Some(vault), Ok(gate)) = (&self.vault, &mut self.gate)
+                && outcome.is_ok()
+                && let Some(parts) = gate.take_parts(*index)
+            {
+                vault.leave_gate(*index, &parts);
             }
             if repaired {
                 warn!(
@@ -227,14 +242,10 @@ impl Fence {
                 self.posts.remove(&index);
                 self.reception.leave(index);
                 news.push((index, None));
-                if let Ok(gate) = &mut self.gate
-                    && let Err(errors) = gate.detach(index)
-                {
-                    errors.iter().for_each(|error| warn!("{}", sentence(error)));
-                }
+                self.detach(index);
             }
             if !wanted.is_empty() && !std::mem::replace(&mut self.swept, true) {
-                self.sweep();
+                self.sweep(wanted);
             }
         }
         news
@@ -259,7 +270,26 @@ impl Fence {
         }
     }
 
-    fn sweep(&self) {
+    fn detach(&mut self, index: u32) {
+        if let Ok(gate) = &mut self.gate
+            && let Err(errors) = gate.detach(index)
+        {
+            errors.iter().for_each(|error| warn!("{}", sentence(error)));
+        }
+        if let Some(vault) = &self.vault {
+            vault.withdraw_gate(index);
+        }
+    }
+
+    fn sweep(&mut self, wanted: &Duties) {
+        let Ok(gate) = &self.gate else {
+            return;
+        };
+        // Taken over, and not wanted any more.
+        let unwanted = gate.links().filter(|index| !wanted.contains_key(index));
+        for index in unwanted.collect::<Vec<u32>>() {
+            self.detach(index);
+        }
         if let Ok(gate) = &self.gate
             && let Err(errors) = gate.remove_leftovers()
         {

@@ -27,7 +27,7 @@ pub(super) struct FilterGuard {
 
 #[derive(PartialEq, Eq, Debug)]
 enum Table {
-    /// An earlier life may have left one.
+    /// An earlier life may have left one, or a process before this one.
     Unknown,
     Absent,
     /// Made by this script.
@@ -136,12 +136,22 @@ impl FilterGuard {
         if self.standing == Table::Installed(script.clone()) {
             return Ok(());
         }
+        if self.standing == Table::Unknown
+            && let Some((known, uses)) = system.inherited_filter()
+            && known == script
+            && matches!(system.filter_use(self.owner), Some(Ok(there)) if there == Some(uses))
+        {
+            self.uses = uses;
+            self.standing = Table::Installed(script);
+            return Ok(());
+        }
         system.run_filter(&script)?;
         // What was heard until now is about the installation.
         system.drain_filters(self.owner);
         if let Some(uses) = system.filter_use(self.owner) {
             self.uses = uses.ok().flatten().unwrap_or(0);
         }
+        system.leave_filter(&script, self.uses);
         self.repaired = self.standing == Table::Damaged;
         self.standing = Table::Installed(script);
         Ok(())

@@ -35,16 +35,19 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use nix::sys::epoll::Epoll;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use vrrp_gate::Leases;
+use vrrp_gate::{Gate, Leases};
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
 use vrrp_proto::link::LinkFacts;
 use vrrp_proto::types::RouterId;
 
+use crate::heritage::Vault;
 use crate::syscall::{KERNEL_PRIORITY, schedule_first};
 
 pub(crate) use fuzz::fuzz;
@@ -96,6 +99,18 @@ pub struct Kernel {
     thread: Option<JoinHandle<Vec<String>>>,
 }
 
+/// What a thread begins with that is not the first of its owner, and where it leaves what is to outlive it.
+#[derive(Debug)]
+pub(crate) struct Estate {
+    pub(crate) vault: Vault,
+    /// The gates that stand.
+    pub(crate) gate: Option<Gate>,
+    /// The script of the table that stands, and the chains and sets in it.
+    pub(crate) table: Option<(String, u32)>,
+    /// Whether another process was here before this one: nobody waits then for this thread to begin.
+    pub(crate) resumed: bool,
+}
+
 /// Starts the thread, in the network namespace of the caller.
 ///
 /// Nothing is changed before the first [`Kernel::publish`]. What an earlier life of `owner` left behind and nobody
@@ -111,22 +126,62 @@ pub fn spawn(
     fenced: bool,
     notify: Box<dyn Fn(Notice) + Send>,
 ) -> io::Result<Kernel> {
+    begin(owner, fenced, notify, None)
+}
+
+/// As [`spawn`], fenced, for a process that is replaced when it dies: a panic of the thread ends it.
+pub(crate) fn spawn_with(
+    owner: OwnerId,
+    notify: Box<dyn Fn(Notice) + Send>,
+    estate: Estate,
+) -> io::Result<Kernel> {
+    begin(owner, true, notify, Some(estate))
+}
+
+fn begin(
+    owner: OwnerId,
+    fenced: bool,
+    notify: Box<dyn Fn(Notice) + Send>,
+    estate: Option<Estate>,
+) -> io::Result<Kernel> {
     let mailbox = Arc::new(Mailbox::new()?);
-    let live = system::Live::open(owner, fenced)?;
-    let worker = worker::Worker::new(owner, notify, live, Instant::now())?;
     let orders = Arc::clone(&mailbox);
-    let bells = worker.bells(&mailbox)?;
-    let thread = thread::Builder::new()
-        .name("kernel".to_owned())
-        .spawn(move || {
-            let scheduling = schedule_first(KERNEL_PRIORITY);
-            tracing::debug!(scheduling = scheduling.name(), "the kernel thread runs");
-            worker.run(&orders, &bells)
-        })?;
+    let replaceable = estate.is_some();
+    let later = estate.as_ref().is_some_and(|estate| estate.resumed);
+    let look = move || -> io::Result<Ready> {
+        let live = system::Live::open(owner, fenced, estate)?;
+        let worker = worker::Worker::new(owner, notify, live, Instant::now())?;
+        let bells = worker.bells(&orders)?;
+        Ok((worker, bells, orders))
+    };
+    let work = |looked: io::Result<Ready>| match looked {
+        Ok((worker, bells, orders)) => worker.run(&orders, &bells),
+        // Nobody waits to hear it.
+        Err(error) => panic!("cannot talk to the kernel's routing tables: {error}"),
+    };
+    let thread = thread::Builder::new().name("kernel".to_owned());
+    let thread = if later {
+        thread.spawn(move || begin_thread(replaceable, move || work(look())))
+    } else {
+        let looked = look()?;
+        thread.spawn(move || begin_thread(replaceable, move || work(Ok(looked))))
+    };
     Ok(Kernel {
         mailbox,
-        thread: Some(thread),
+        thread: Some(thread?),
     })
+}
+
+/// Who works, what wakes it, and where its orders are.
+type Ready = (worker::Worker<system::Live>, Epoll, Arc<Mailbox>);
+
+fn begin_thread(replaceable: bool, work: impl FnOnce() -> Vec<String>) -> Vec<String> {
+    let scheduling = schedule_first(KERNEL_PRIORITY);
+    tracing::debug!(scheduling = scheduling.name(), "the kernel thread runs");
+    if !replaceable {
+        return work();
+    }
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| std::process::abort())
 }
 
 impl Kernel {

@@ -9,7 +9,9 @@ use super::fence::{Duties, Fence, Outcome};
 use super::netlink::{Drained, Filters, Monitor, Refusal, Requests};
 use super::observed::{Event, Ipv6Key, Observed};
 use super::op::Op;
-use super::{OwnerId, filter, sysctl};
+use super::{Estate, OwnerId, filter, sysctl};
+use crate::heritage::Vault;
+use crate::syscall::{self, KERNEL_PRIORITY};
 
 /// A kernel.
 pub(super) trait System {
@@ -37,6 +39,14 @@ pub(super) trait System {
 
     /// Runs a script of [`filter`].
     fn run_filter(&mut self, script: &str) -> Result<(), String>;
+
+    /// The script by which a process before this one made the table, and how many chains and sets that had then.
+    fn inherited_filter(&mut self) -> Option<(String, u32)> {
+        None
+    }
+
+    /// Leaves that to a process after this one.
+    fn leave_filter(&mut self, _script: &str, _uses: u32) {}
 
     /// Guards and serves what is `wanted` and, if it is `all`, nothing else; what is new about which interface.
     fn fence(&mut self, _wanted: &Duties, _all: bool) -> Vec<(u32, Option<Outcome>)> {
@@ -78,17 +88,26 @@ pub(super) struct Live {
     filters: Option<Filters>,
     /// `None` where nobody would move the leases on.
     fence: Option<Fence>,
+    vault: Option<Vault>,
+    /// What is known of the table that stands.
+    table: Option<(String, u32)>,
 }
 
 impl Live {
-    pub(super) fn open(owner: OwnerId, fenced: bool) -> io::Result<Self> {
+    pub(super) fn open(
+        owner: OwnerId,
+        fenced: bool,
+        mut estate: Option<Estate>,
+    ) -> io::Result<Self> {
         // Listening begins before the first look, so that nothing is missed between them.
         let monitor = Monitor::open()?;
         Ok(Self {
             requests: Requests::open()?,
             monitor,
             filters: Filters::open().ok(),
-            fence: fenced.then(|| Fence::open(owner)),
+            vault: estate.as_ref().map(|estate| estate.vault.clone()),
+            table: estate.as_mut().and_then(|estate| estate.table.take()),
+            fence: fenced.then(|| Fence::open(owner, estate)),
         })
     }
 
@@ -116,7 +135,9 @@ impl System for Live {
     }
 
     fn set_ipv6(&mut self, link: &str, key: Ipv6Key, value: i32) -> io::Result<()> {
-        sysctl::set_ipv6(link, key, value)
+        // The kernel tries again and again while somebody else has its routing lock: with a real-time priority it would keep
+        // the processor from that one.
+        syscall::as_everybody(KERNEL_PRIORITY, || sysctl::set_ipv6(link, key, value))
     }
 
     fn drain_filters(&mut self, owner: OwnerId) -> bool {
@@ -132,6 +153,16 @@ impl System for Live {
 
     fn run_filter(&mut self, script: &str) -> Result<(), String> {
         filter::run(script)
+    }
+
+    fn inherited_filter(&mut self) -> Option<(String, u32)> {
+        self.table.take()
+    }
+
+    fn leave_filter(&mut self, script: &str, uses: u32) {
+        if let Some(vault) = &self.vault {
+            vault.leave_table(script, uses);
+        }
     }
 
     fn fence(&mut self, wanted: &Duties, all: bool) -> Vec<(u32, Option<Outcome>)> {

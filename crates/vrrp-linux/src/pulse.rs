@@ -1,0 +1,205 @@
+//! What moves with every packet, in memory that is still there when this process is not: when each router sent its last
+//! advertisement, which interval it learned, and all counters.
+//!
+//! Sendings are entered as they happen. The rest is copied from time to time, so that it costs next to nothing however many
+//! routers there are.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::ftruncate;
+use vrrp_proto::{Engine, GlobalStatistics, Instant, Interval, RouterId, RouterStatistics, Trace};
+
+use crate::lateness::{Lateness, LatenessReport};
+use crate::syscall::SharedNumbers;
+
+/// Routers that have a place; identifiers are given in turn, so that this is also how many reloads may add. A router
+/// without one is taken for silent.
+const PLACES: usize = 1 << 16;
+
+/// At the place of a router: when it advertised, the interval it learned in centiseconds, and its counters.
+const PLACE: usize = 2 + RouterStatistics::COUNT;
+
+/// Before the places: what concerns no router.
+const HEAD: usize = GlobalStatistics::COUNT + LatenessReport::COUNT;
+
+/// Pages that were never written take no memory.
+const COUNT: usize = HEAD + PLACES * PLACE;
+
+/// Copying takes less than a thousandth of this for each router.
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    numbers: SharedNumbers,
+    /// When the counters were copied.
+    copied: Instant,
+    /// How long to wait for the next time.
+    pause: Duration,
+}
+
+impl Pulse {
+    /// An empty one.
+    pub(crate) fn new() -> io::Result<Self> {
+        let file = memfd_create("vrrpd-pulse", MFdFlags::MFD_CLOEXEC)?;
+        let length = COUNT * size_of::<AtomicU64>();
+        ftruncate(&file, i64::try_from(length).map_err(io::Error::other)?)?;
+        Self::of(file)
+    }
+
+    /// What another process wrote into `file`, to be written on.
+    pub(crate) fn of(file: OwnedFd) -> io::Result<Self> {
+        Ok(Self {
+            numbers: SharedNumbers::of(file, COUNT)?,
+            copied: Instant::ZERO,
+            pause: Duration::ZERO,
+        })
+    }
+
+    fn place(&self, RouterId(id): RouterId) -> Option<&[AtomicU64; PLACE]> {
+        let start = usize::try_from(id).ok().filter(|id| *id < PLACES)? * PLACE + HEAD;
+        self.numbers.all().get(start..)?.first_chunk()
+    }
+
+    /// This router has just advertised.
+    pub(crate) fn beat(&self, router: RouterId, sent: Instant) {
+        if let Some([place, ..]) = self.place(router) {
+            place.store(sent.as_nanos(), Ordering::Relaxed);
+        }
+    }
+
+    /// Copies what has changed of the rest, if it is time for that.
+    pub(crate) fn copy(&mut self, now: Instant, engine: &Engine, lateness: &Lateness) {
+        if now.saturating_since(self.copied) < self.pause {
+            return;
+        }
+        let mut routers = 0;
+        for status in engine.status() {
+            routers += 1;
+            let Some([_, learned, counters @ ..]) = self.place(status.id) else {
+                continue;
+            };
+            let interval = status.active_interval.duration().as_millis() / 10;
+            learned.store(u64::try_from(interval).unwrap_or(0), Ordering::Relaxed);
+            write(counters, &status.statistics.numbers());
+        }
+        let (global, late) = self.head();
+        write(global, &engine.statistics().numbers());
+        write(late, &lateness.report().numbers());
+        self.copied = now;
+        self.pause = PAUSE * routers;
+    }
+
+    /// What is known of a router; nothing of one that never was.
+    pub(crate) fn trace(&self, router: RouterId) -> Trace {
+        let Some([sent, learned, counters @ ..]) = self.place(router) else {
+            return Trace::default();
+        };
+        let number = |place: &AtomicU64| match place.load(Ordering::Relaxed) {
+            0 => None,
+            number => Some(number),
+        };
+        Trace {
+            sent: number(sent).map(Instant::from_nanos),
+            learned: number(learned)
+                .and_then(|centis| u16::try_from(centis).ok())
+                .and_then(Interval::from_centis),
+            statistics: RouterStatistics::of_numbers(read(counters)),
+        }
+    }
+
+    /// Counters that belong to no router, and how late the engine ran.
+    pub(crate) fn totals(&self) -> (GlobalStatistics, LatenessReport) {
+        let (global, late) = self.head();
+        (
+            GlobalStatistics::of_numbers(read(global)),
+            LatenessReport::of_numbers(read(late)),
+        )
+    }
+
+    fn head(&self) -> (&[AtomicU64], &[AtomicU64]) {
+        self.numbers.all()[..HEAD].split_at(GlobalStatistics::COUNT)
+    }
+}
+
+/// What has not changed is not written: a page that only holds zeros need not be there.
+fn write(places: &[AtomicU64], numbers: &[u64]) {
+    for (place, number) in places.iter().zip(numbers) {
+        if place.load(Ordering::Relaxed) != *number {
+            place.store(*number, Ordering::Relaxed);
+        }
+    }
+}
+
+fn read<const N: usize>(places: &[AtomicU64]) -> [u64; N] {
+    std::array::from_fn(|place| places[place].load(Ordering::Relaxed))
+}
+
+impl AsFd for Pulse {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.numbers.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn successor(pulse: &Pulse) -> Pulse {
+        Pulse::of(pulse.as_fd().try_clone_to_owned().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_successor_reads_what_was_written_until_the_end() {
+        let pulse = Pulse::new().unwrap();
+        pulse.beat(RouterId(7), Instant::from_nanos(5));
+        let successor = successor(&pulse);
+        pulse.beat(RouterId(7), Instant::from_nanos(6));
+        drop(pulse);
+        let sent = |id| successor.trace(RouterId(id)).sent;
+        assert_eq!(sent(7), Some(Instant::from_nanos(6)));
+        assert_eq!(sent(8), None);
+        successor.beat(RouterId(u32::MAX), Instant::from_nanos(6));
+        assert_eq!(sent(u32::MAX), None);
+    }
+
+    #[test]
+    fn places_do_not_overlap() {
+        let pulse = Pulse::new().unwrap();
+        for id in 0..3 {
+            let place = pulse.place(RouterId(id)).unwrap();
+            let numbers: [u64; PLACE] =
+                std::array::from_fn(|at| u64::from(id) * 100 + 10 + at as u64);
+            write(place, &numbers);
+        }
+        let (global, late) = pulse.head();
+        write(global, &[7; GlobalStatistics::COUNT]);
+        write(late, &[9; LatenessReport::COUNT]);
+        for id in 0..3 {
+            let trace = pulse.trace(RouterId(id));
+            let base = u64::from(id) * 100 + 10;
+            assert_eq!(trace.sent, Some(Instant::from_nanos(base)));
+            assert_eq!(
+                trace.learned.map(|it| it.duration().as_millis()),
+                Some(u128::from(base + 1) * 10)
+            );
+            assert_eq!(trace.statistics.master_transitions, base + 2);
+            assert_eq!(trace.statistics.repairs, base + 23);
+        }
+        let (global, late) = pulse.totals();
+        assert_eq!(global.checksum_errors, 7);
+        assert_eq!(late.beyond_interval, 9);
+        assert!(pulse.place(RouterId((1 << 16) - 1)).is_some());
+        assert!(pulse.place(RouterId(1 << 16)).is_none());
+    }
+
+    #[test]
+    fn another_file_is_refused() {
+        let file = memfd_create("short", MFdFlags::MFD_CLOEXEC).unwrap();
+        assert!(Pulse::of(file).is_err());
+    }
+}
