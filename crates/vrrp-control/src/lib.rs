@@ -13,7 +13,7 @@ pub use event::EventRecord;
 pub use frame::{FrameError, MAX_REQUEST, decode, encode};
 pub use request::{Answer, Refusal, Request};
 pub use status::{
-    ActiveRouter, Daemon, GlobalCounters, Lateness, LatenessClass, PriorityStatus, RouterCounters,
+    ActiveRouter, Daemon, GlobalCounters, Lateness, LatenessClass, PriorityStatus, Protection, RouterCounters,
     RouterReport, StatusReport,
 };
 

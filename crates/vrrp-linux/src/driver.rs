@@ -25,7 +25,6 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use thiserror::Error;
-use vrrp_gate::Leases;
 use vrrp_proto::{
     Announce, Datagram, Engine, Event, Family, Input, Instant, LinkFacts, LinkId, Output, Plan,
     RouterId, Transmit, Wakeup,
@@ -35,7 +34,8 @@ use crate::clock;
 use crate::ears::{Ears, Opened, Source, bury};
 use crate::fences::Fences;
 use crate::frame;
-use crate::kernel::{Kernel, Notice, OwnerId};
+use crate::kernel::{Fencing, Kernel, Notice, OwnerId};
+use crate::leases::{Leases, Means};
 use crate::lateness::{Lateness, LatenessReport};
 use crate::outbox::Outbox;
 use crate::socket::{self, FrameSocket};
@@ -118,12 +118,17 @@ pub struct Handle {
     memory_locked: bool,
     lost: Arc<AtomicU64>,
     lateness: Arc<Lateness>,
-    protection: Arc<Mutex<Protection>>,
+    protection: Arc<Mutex<BTreeMap<String, Protection>>>,
 }
 
-/// By the name of the interface: `None` where leases keep the virtual MAC addresses off the wire when the daemon dies,
-/// otherwise why there are none.
-pub type Protection = BTreeMap<String, Option<String>>;
+/// What keeps the virtual MAC addresses of an interface off the wire when the daemon dies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Protection {
+    /// By what means; `None`: nothing does.
+    pub means: Option<Means>,
+    /// Why there is nothing better.
+    pub why: Option<String>,
+}
 
 /// The sending side of the mailbox.
 #[derive(Clone, Debug)]
@@ -174,7 +179,7 @@ impl Driver {
         let notify = mail.clone();
         let kernel = crate::kernel::spawn(
             owner,
-            true,
+            Fencing::Best,
             Box::new(move |notice| notify.send(Mail::Notice(notice))),
         )
         .map_err(StartError::Kernel)?;
@@ -311,10 +316,9 @@ impl Handle {
         self.lateness.report()
     }
 
-    /// What keeps the virtual MAC addresses of each interface off the wire when this daemon dies: `None`, its leases do;
-    /// otherwise why they do not.
+    /// What keeps the virtual MAC addresses of each interface off the wire when this daemon dies, by the interface's name.
     #[must_use]
-    pub fn protection(&self) -> Protection {
+    pub fn protection(&self) -> BTreeMap<String, Protection> {
         let protection = self.protection.lock();
         protection.unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -341,7 +345,7 @@ struct Turn {
     post: Post,
     macs: BTreeMap<LinkId, (u32, vrrp_proto::MacAddress)>,
     fences: Fences,
-    protection: Arc<Mutex<Protection>>,
+    protection: Arc<Mutex<BTreeMap<String, Protection>>>,
     /// Interfaces on which sending fails at present, so that it is said once.
     failing: BTreeMap<LinkId, io::ErrorKind>,
     news: NewsSink,
@@ -716,11 +720,19 @@ impl Turn {
                 None
             }
             Some(Ok(leases)) => {
-                protection.insert(interface, None);
+                let stands = Protection {
+                    means: Some(leases.means()),
+                    why: leases.shortcoming().map(str::to_owned),
+                };
+                protection.insert(interface, stands);
                 Some(leases)
             }
             Some(Err(why)) => {
-                protection.insert(interface, Some(why));
+                let nothing = Protection {
+                    means: None,
+                    why: Some(why),
+                };
+                protection.insert(interface, nothing);
                 None
             }
         };

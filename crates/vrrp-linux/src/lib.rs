@@ -7,7 +7,7 @@
 //! | `ears`, `claim` | sockets of each interface, opened and closed off the engine's thread; claims of our addresses |
 //! | [`kernel`] | macvlans, addresses, sysctls and filters, reconciled with what the engine wants |
 //! | `outbox` | frames that leave together |
-//! | `fences` | leases of virtual MAC addresses, which end when the engine falls silent |
+//! | `fences`, `leases` | leases of virtual MAC addresses, which end when the engine falls silent |
 //! | [`lateness`] | how late the engine's timers run |
 //! | [`clock`] | time |
 
@@ -16,6 +16,7 @@ pub mod clock;
 pub mod driver;
 mod ears;
 mod fences;
+mod leases;
 pub mod frame;
 pub mod fuzz;
 pub mod kernel;
@@ -25,4 +26,5 @@ pub mod socket;
 mod syscall;
 
 pub use driver::{Driver, Handle, News, NewsSink, Protection, StartError};
+pub use leases::{Leases, Means, TableLeases};
 pub use syscall::{Batch, Scheduling};

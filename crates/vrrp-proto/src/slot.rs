@@ -545,6 +545,8 @@ impl Slot {
                 plan.virtual_mac,
                 plan.data_plane,
                 plan.priority.is_owner(),
+                plan.interval,
+                plan.is_unicast(),
             )
         };
         let advertised = |plan: &RouterPlan| {
@@ -602,6 +604,8 @@ impl Slot {
             active: self.machine.role() == Role::Active || self.leaving.is_some(),
             accept: self.plan.accept,
             owner: self.plan.priority.is_owner(),
+            interval: self.plan.interval,
+            unicast: self.plan.is_unicast(),
         }
     }
 

@@ -238,13 +238,15 @@ fn status_source(config: &Path, engine: Handle, loaded: Arc<Mutex<Loaded>>) -> S
     let times = Arc::new(Mutex::new(Times::default()));
     Arc::new(move || {
         let times = Arc::clone(&times);
-        let (routers, statistics) = engine.inspect(move |engine, now| {
+        let (mut routers, statistics) = engine.inspect(move |engine, now| {
             let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
             (
                 report::routers(engine, now, &mut times),
                 GlobalCounters::from(engine.statistics()),
             )
         })?;
+        let protection = engine.protection();
+        report::protect(&mut routers, &protection);
         let loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let daemon = Daemon {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -255,10 +257,10 @@ fn status_source(config: &Path, engine: Handle, loaded: Arc<Mutex<Loaded>>) -> S
             reload_error: loaded.error.clone(),
             scheduling: engine.scheduling().name().into(),
             memory_locked: engine.memory_locked(),
-            unprotected: engine
-                .protection()
+            unprotected: protection
                 .into_iter()
-                .filter_map(|(interface, why)| Some((interface, why?)))
+                .filter(|(_, stands)| stands.means.is_none())
+                .filter_map(|(interface, stands)| Some((interface, stands.why?)))
                 .collect(),
             lateness: report::lateness(&engine.lateness()),
         };

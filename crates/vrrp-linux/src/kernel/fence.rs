@@ -6,17 +6,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use tracing::warn;
-use vrrp_gate::{Gate, GateError, Leases, Served, Serving, Standing, Watch};
+use tracing::{info, warn};
+use vrrp_gate::{Gate, GateError, Served, Serving, Standing, Watch};
 use vrrp_proto::desired::Desired;
 use vrrp_proto::types::{Family, Vrid};
 
-use super::OwnerId;
 use super::reception::Reception;
 use super::reconcile::is_served;
+use super::table::{Table, Terms};
+use super::{Fencing, OwnerId};
+use crate::leases::Leases;
 
 /// The gate of each of two daemons would stop what the other lets pass, and neither knows for whom the other is there.
 const NOT_ALONE: &str = "another vrrpd has a gate on it";
+
+/// What it means that nothing guards.
+pub(super) const MOURNING: &str =
+    "if this daemon dies, its kernel goes on answering until it is started again";
 
 /// What the gates are there for, by the number of their interface.
 pub(super) type Duties = BTreeMap<u32, Duty>;
@@ -28,12 +34,17 @@ pub(super) struct Duty {
     guarded: BTreeSet<(Family, Vrid)>,
     /// Those of them that have no macvlan.
     served: Serving,
+    /// What the others ask of a table that does the work of a gate.
+    terms: BTreeMap<(Family, Vrid), Terms>,
+    /// Name of the interface.
+    interface: String,
 }
 
 impl Duty {
     pub(super) fn add(&mut self, desired: &Desired) {
         let router = (desired.family, desired.vrid);
         self.guarded.insert(router);
+        desired.interface.clone_into(&mut self.interface);
         if is_served(desired) {
             let served = Served {
                 addresses: desired.addresses.iter().map(|it| it.ip).collect(),
@@ -41,7 +52,19 @@ impl Duty {
                 owner: desired.owner,
             };
             self.served.insert(router, served);
+        } else {
+            self.terms.insert(router, Terms::of(desired));
         }
+    }
+
+    /// Routers with a macvlan.
+    pub(super) const fn terms(&self) -> &BTreeMap<(Family, Vrid), Terms> {
+        &self.terms
+    }
+
+    /// Name of the interface.
+    pub(super) fn interface(&self) -> &str {
+        &self.interface
     }
 
     /// Whether `other` asks for nothing else than this.
@@ -67,6 +90,9 @@ impl Duty {
     /// What `known` asks for as well.
     fn extend(&mut self, known: &Self) {
         self.guarded.extend(&known.guarded);
+        for (router, terms) in &known.terms {
+            self.terms.entry(*router).or_insert_with(|| terms.clone());
+        }
         for (router, old) in &known.served {
             let served = self.served.entry(*router).or_insert_with(|| old.clone());
             for ip in &old.addresses {
@@ -83,7 +109,10 @@ pub(super) type Outcome = Result<Leases, String>;
 
 /// The gates of one daemon.
 pub(super) struct Fence {
+    owner: OwnerId,
     gate: Result<Gate, String>,
+    /// Where there can be no gate: what guards instead, if anything can.
+    table: Option<Table>,
     /// Tells of changes to traffic control; without it they are found by the audit.
     watch: Option<Watch>,
     posts: BTreeMap<u32, Post>,
@@ -104,47 +133,78 @@ struct Post {
 }
 
 impl Fence {
-    pub(super) fn open(owner: OwnerId) -> Self {
-        let gate = Gate::load(&owner.to_string()).map_err(|error| sentence(&error));
-        if let Err(why) = &gate {
+    pub(super) fn open(owner: OwnerId, fencing: Fencing) -> Option<Self> {
+        let gate = match fencing {
+            Fencing::Nothing => return None,
+            Fencing::Best => Gate::load(&owner.to_string()).map_err(|error| sentence(&error)),
+            Fencing::WithoutPrograms => Err("programs are not wanted".to_owned()),
+        };
+        let mut table = None;
+        let gate = gate.map_err(|why| {
             // What an earlier life put there would never open again.
             let _ = vrrp_gate::remove(&owner.to_string());
-            warn!(
-                "{why}: if this daemon dies, its kernel goes on answering until it is started again"
-            );
-        }
-        Self {
+            match Table::open(owner, &why) {
+                Ok(instead) => {
+                    info!("{why}: nftables keeps the leases instead");
+                    table = Some(instead);
+                    why
+                }
+                Err(neither) => {
+                    let why = format!("{why}; {neither}");
+                    warn!("{why}: {MOURNING}");
+                    why
+                }
+            }
+        });
+        Some(Self {
+            owner,
             gate,
+            table,
             watch: Watch::open().ok(),
             posts: BTreeMap::new(),
             reception: Reception::default(),
             disturbed: false,
             swept: false,
-        }
+        })
     }
 
-    /// What becomes readable when traffic control changed.
-    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.watch.as_ref().map(AsFd::as_fd)
+    /// What becomes readable when traffic control or nftables changed.
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let watch = self.watch.as_ref().map(AsFd::as_fd);
+        watch.into_iter().chain(self.table.as_ref().map(Table::fd))
     }
 
-    /// Whether traffic control changed since the last call.
+    /// Whether anything changed since the last call that may concern what stands.
     pub(super) fn listen(&mut self) -> bool {
+        let damaged = self.table.as_mut().is_some_and(Table::listen);
         let changed = self
             .watch
             .as_ref()
             .is_some_and(|watch| watch.drain().unwrap_or(false));
         self.disturbed |= changed;
-        changed && !self.posts.is_empty()
+        damaged || (changed && !self.posts.is_empty())
+    }
+
+    /// What the engine has closed is closed. A gate is told by the engine itself.
+    pub(super) fn shut(&mut self) {
+        if let Some(table) = &mut self.table {
+            table.shut();
+        }
     }
 
     /// Everything is to be looked at again, also what was refused.
-    pub(super) const fn doubt(&mut self) {
+    pub(super) fn doubt(&mut self) {
         self.disturbed = true;
+        if let Some(table) = &mut self.table {
+            table.check();
+        }
     }
 
     /// Does what is `wanted` and, if it is `all` that is wanted, nothing else. What is new about which interface.
     pub(super) fn settle(&mut self, wanted: &Duties, all: bool) -> Vec<(u32, Option<Outcome>)> {
+        if let Some(table) = &mut self.table {
+            return table.settle(wanted, all);
+        }
         let mut news = Vec::new();
         for (index, duty) in wanted {
             let known = self.posts.get(index);
@@ -242,6 +302,9 @@ impl Fence {
 
     /// Whether a router without a macvlan has all that it needs on this interface, and otherwise why not.
     pub(super) fn serves(&self, index: u32, router: (Family, Vrid)) -> Result<(), String> {
+        if let Err(why) = &self.gate {
+            return Err(why.clone());
+        }
         let post = self.posts.get(&index).ok_or("there is no gate")?;
         if let Err(why) = &post.outcome {
             return Err(why.clone());
@@ -259,11 +322,20 @@ impl Fence {
         {
             errors.iter().for_each(|error| warn!("{}", sentence(error)));
         }
+        // An earlier life may have been without programs.
+        if let Ok(mut table) = Table::open(self.owner, "")
+            && let Err(why) = table.remove()
+        {
+            warn!("{why}");
+        }
     }
 
     /// Takes all gates away; what could not be, as sentences.
     pub(super) fn remove(&mut self) -> Vec<String> {
         let mut left = Vec::new();
+        if let Some(table) = &mut self.table {
+            left.extend(table.remove().err());
+        }
         if let Ok(gate) = &mut self.gate {
             for index in std::mem::take(&mut self.posts).into_keys() {
                 let errors = gate.detach(index).err().unwrap_or_default();
@@ -283,7 +355,7 @@ fn attach(
     guarded: &BTreeSet<(Family, Vrid)>,
     same: bool,
 ) -> (Outcome, bool) {
-    if let Some(leases) = gate.leases(index) {
+    if let Some(leases) = gate.leases(index).map(Leases::Gate) {
         for (family, vrid) in guarded {
             leases.guard(*family, *vrid);
         }
@@ -295,6 +367,7 @@ fn attach(
     }
     let attached = gate
         .attach(index, guarded.iter().copied())
+        .map(Leases::Gate)
         .map_err(|error| sentence(&error));
     let repaired = same && attached.is_ok();
     (attached, repaired)

@@ -31,6 +31,7 @@ mod reconcile;
 mod standing;
 mod sysctl;
 mod system;
+mod table;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -40,11 +41,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use vrrp_gate::Leases;
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
 use vrrp_proto::link::LinkFacts;
 use vrrp_proto::types::RouterId;
 
+use crate::leases::Leases;
 use crate::syscall::{KERNEL_PRIORITY, schedule_first};
 
 pub(crate) use fuzz::fuzz;
@@ -87,6 +88,17 @@ pub enum Notice {
     },
 }
 
+/// What is to keep virtual MAC addresses off the wire that are not leased.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fencing {
+    /// Nothing: nobody would move the leases on.
+    Nothing,
+    /// The best that there can be.
+    Best,
+    /// The best without programs of ours in the kernel.
+    WithoutPrograms,
+}
+
 /// The thread that keeps the kernel as desired.
 ///
 /// Dropping it without [`Kernel::stop`] ends the thread and leaves everything in place, for a successor to adopt.
@@ -101,18 +113,18 @@ pub struct Kernel {
 /// Nothing is changed before the first [`Kernel::publish`]. What an earlier life of `owner` left behind and nobody
 /// wants is removed shortly after it.
 ///
-/// `notify` is called on that thread and must not block for long. If `fenced`, virtual MAC addresses pass only while the
-/// leases are moved on that it is given.
+/// `notify` is called on that thread and must not block for long. Where there is `fencing`, virtual MAC addresses pass only
+/// while the leases are moved on that it is given.
 ///
 /// # Errors
 /// Netlink is not available, or the thread cannot be started.
 pub fn spawn(
     owner: OwnerId,
-    fenced: bool,
+    fencing: Fencing,
     notify: Box<dyn Fn(Notice) + Send>,
 ) -> io::Result<Kernel> {
     let mailbox = Arc::new(Mailbox::new()?);
-    let live = system::Live::open(owner, fenced)?;
+    let live = system::Live::open(owner, fencing)?;
     let worker = worker::Worker::new(owner, notify, live, Instant::now())?;
     let orders = Arc::clone(&mailbox);
     let bells = worker.bells(&mailbox)?;

@@ -6,10 +6,10 @@ use std::os::fd::BorrowedFd;
 use vrrp_proto::types::{Family, Vrid};
 
 use super::fence::{Duties, Fence, Outcome};
-use super::netlink::{Drained, Filters, Monitor, Refusal, Requests};
+use super::netlink::{Drained, Filters, Monitor, Refusal, Requests, TableFamily};
 use super::observed::{Event, Ipv6Key, Observed};
 use super::op::Op;
-use super::{OwnerId, filter, sysctl};
+use super::{Fencing, OwnerId, filter, sysctl};
 
 /// A kernel.
 pub(super) trait System {
@@ -51,6 +51,9 @@ pub(super) trait System {
         Err("there is no gate".to_owned())
     }
 
+    /// What the engine has closed is closed, before anything is waited for.
+    fn shut_fence(&mut self) {}
+
     /// Whether a guard may have been taken away since the last call.
     fn drain_fence(&mut self) -> bool {
         false
@@ -76,21 +79,21 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn open(owner: OwnerId, fenced: bool) -> io::Result<Self> {
+    pub(super) fn open(owner: OwnerId, fencing: Fencing) -> io::Result<Self> {
         // Listening begins before the first look, so that nothing is missed between them.
         let monitor = Monitor::open()?;
         Ok(Self {
             requests: Requests::open()?,
             monitor,
             filters: Filters::open().ok(),
-            fence: fenced.then(|| Fence::open(owner)),
+            fence: Fence::open(owner, fencing),
         })
     }
 
     /// What becomes readable when there is something to drain.
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let filters = self.filters.as_ref().map(Filters::fd);
-        let fence = self.fence.as_ref().and_then(Fence::fd);
+        let fence = self.fence.iter().flat_map(Fence::fds);
         [self.monitor.fd()].into_iter().chain(filters).chain(fence)
     }
 }
@@ -122,7 +125,7 @@ impl System for Live {
 
     fn filter_use(&mut self, owner: OwnerId) -> Option<io::Result<Option<u32>>> {
         let table = owner.table();
-        Some(self.filters.as_mut()?.table_use(&table))
+        Some(self.filters.as_mut()?.table_use(TableFamily::Inet, &table))
     }
 
     fn run_filter(&mut self, script: &str) -> Result<(), String> {
@@ -139,6 +142,12 @@ impl System for Live {
     fn serves(&self, index: u32, router: (Family, Vrid)) -> Result<(), String> {
         let fence = self.fence.as_ref().ok_or("there is no gate")?;
         fence.serves(index, router)
+    }
+
+    fn shut_fence(&mut self) {
+        if let Some(fence) = &mut self.fence {
+            fence.shut();
+        }
     }
 
     fn drain_fence(&mut self) -> bool {

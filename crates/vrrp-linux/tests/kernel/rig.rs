@@ -17,6 +17,7 @@ use vrrp_gate::Leases;
 use vrrp_linux::kernel::{Kernel, Notice, OwnerId, spawn};
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
 use vrrp_proto::link::LinkFacts;
+use vrrp_proto::interval::Interval;
 use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
 
@@ -375,6 +376,8 @@ fn router(family: Family, vrid: u8, addresses: &[&str]) -> Desired {
         active: false,
         accept: true,
         owner: false,
+        interval: Interval::DEFAULT,
+        unicast: false,
     }
 }
 

@@ -38,6 +38,7 @@ impl<S: System> Worker<S> {
         if self.grace_until.is_none() {
             return;
         }
+        self.system.shut_fence();
         let all = self.desired();
         let Some(scope) = scope else {
             self.prepare(&all);
