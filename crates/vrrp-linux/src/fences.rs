@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use vrrp_proto::packet::Header;
 use crate::leases::Leases;
+use vrrp_proto::packet::Header;
 use vrrp_proto::{Desired, Dialect, Engine, Family, Instant, Priority, Role, RouterId, Vrid};
 
 /// Advertisement intervals from the sending of an advertisement to the end of the lease.

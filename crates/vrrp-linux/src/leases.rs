@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vrrp_proto::types::{Family, Vrid};
 use vrrp_proto::time::Instant;
+use vrrp_proto::types::{Family, Vrid};
 
 /// What keeps the virtual MAC addresses of an interface off the wire when the daemon dies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use vrrp_control::{
-    ActiveRouter, Daemon, EventRecord, GlobalCounters, Lateness, PriorityStatus, Protection, RouterCounters,
-    RouterReport, StatusReport,
+    ActiveRouter, Daemon, EventRecord, GlobalCounters, Lateness, PriorityStatus, Protection,
+    RouterCounters, RouterReport, StatusReport,
 };
 
 use crate::moment::Calendar;

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use vrrp_control::{
     ActiveRouter, Lateness, LatenessClass, PriorityStatus, Protection, RouterReport,
 };
-use vrrp_linux::{Means, Protection as Stands};
 use vrrp_linux::lateness::{BOUNDS, LatenessReport};
+use vrrp_linux::{Means, Protection as Stands};
 use vrrp_proto::router::Role;
 use vrrp_proto::{ChecksumForm, Dialect, Engine, Family, Instant, RouterId, RouterStatus};
 

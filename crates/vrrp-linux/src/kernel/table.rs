@@ -208,14 +208,20 @@ impl Table {
                     routers: BTreeMap::new(),
                 });
                 duty.interface().clone_into(&mut interface.name);
-                let routers = routers.iter().map(|(router, terms)| (*router, terms.clone()));
+                let routers = routers
+                    .iter()
+                    .map(|(router, terms)| (*router, terms.clone()));
                 interface.routers.extend(routers);
             }
         }
         goal
     }
 
-    fn news(&mut self, goal: &Interfaces, result: &Result<(), String>) -> Vec<(u32, Option<Outcome>)> {
+    fn news(
+        &mut self,
+        goal: &Interfaces,
+        result: &Result<(), String>,
+    ) -> Vec<(u32, Option<Outcome>)> {
         let mut news = Vec::new();
         let gone: Vec<u32> = self
             .outcomes
@@ -286,8 +292,7 @@ impl Table {
         transaction.add_table();
         transaction.delete_table();
         if goal.is_empty() {
-            let there = self.standing != Standing::Absent
-                && !matches!(self.uses(), Ok(None));
+            let there = self.standing != Standing::Absent && !matches!(self.uses(), Ok(None));
             if there {
                 self.commit(transaction)?;
             }
@@ -498,7 +503,8 @@ const IPV6: Places = Places {
 fn refusal(refusal: &Refusal) -> String {
     match refusal.errno {
         libc::EOPNOTSUPP => {
-            "nftables of this kernel does not see what leaves an interface: Linux 5.16 does".to_owned()
+            "nftables of this kernel does not see what leaves an interface: Linux 5.16 does"
+                .to_owned()
         }
         libc::EPROTONOSUPPORT => "this kernel has no nftables".to_owned(),
         _ => format!("nftables refuses the leases: {refusal}"),

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 use socket2::{Domain, Protocol, Socket, Type};
-use vrrp_gate::Leases;
-use vrrp_linux::kernel::{Kernel, Notice, OwnerId, spawn};
+use vrrp_linux::Leases;
+use vrrp_linux::kernel::{Fencing, Kernel, Notice, OwnerId, spawn};
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
-use vrrp_proto::link::LinkFacts;
 use vrrp_proto::interval::Interval;
+use vrrp_proto::link::LinkFacts;
 use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
 
@@ -194,21 +194,26 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(namespace: &Namespace, owner: &str) -> Self {
-        Self::spawn(namespace, owner, false)
+        Self::spawn(namespace, owner, Fencing::Nothing)
     }
 
     /// With gates, whose leases the test holds.
     pub fn fenced(namespace: &Namespace, owner: &str) -> Self {
-        Self::spawn(namespace, owner, true)
+        Self::spawn(namespace, owner, Fencing::Best)
     }
 
-    fn spawn(namespace: &Namespace, owner: &str, fenced: bool) -> Self {
+    /// With a table of nftables instead.
+    pub fn tabled(namespace: &Namespace, owner: &str) -> Self {
+        Self::spawn(namespace, owner, Fencing::WithoutPrograms)
+    }
+
+    fn spawn(namespace: &Namespace, owner: &str, fencing: Fencing) -> Self {
         let (sender, notices): (SyncSender<_>, _) = sync_channel(100_000);
         let owner = OwnerId::of(Path::new(owner));
         let kernel = namespace.enter(move || {
             spawn(
                 owner,
-                fenced,
+                fencing,
                 Box::new(move |notice| {
                     let _ = sender.try_send((Instant::now(), notice));
                 }),

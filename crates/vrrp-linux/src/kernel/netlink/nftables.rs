@@ -7,17 +7,13 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use netlink_packet_core::{
-    NLA_F_NESTED, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST,
-};
+use netlink_packet_core::{NLA_F_NESTED, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{Socket, SocketAddr};
 use nix::sys::socket::{setsockopt, sockopt};
 use vrrp_proto::types::MacAddress;
 
-use super::{
-    DATAGRAM, REQUEST_BUFFER, Refusal, TableFamily, decode, messages, open, receive,
-};
+use super::{DATAGRAM, REQUEST_BUFFER, Refusal, TableFamily, decode, messages, open, receive};
 
 // Numbers from the kernel's uapi headers: `linux/netfilter.h`, `linux/netfilter/nfnetlink.h`,
 const NF_DROP: i32 = 0;
