@@ -140,20 +140,17 @@ impl Fence {
             Fencing::WithoutPrograms => Err("programs are not wanted".to_owned()),
         };
         let mut table = None;
-        let gate = gate.map_err(|why| {
-            // What an earlier life put there would never open again.
-            let _ = vrrp_gate::remove(&owner.to_string());
-            match Table::open(owner, &why) {
-                Ok(instead) => {
-                    info!("{why}: nftables keeps the leases instead");
-                    table = Some(instead);
-                    why
-                }
-                Err(neither) => {
-                    let why = format!("{why}; {neither}");
-                    warn!("{why}: {MOURNING}");
-                    why
-                }
+        let gate = gate.map_err(|why| match Table::open(owner, &why) {
+            Ok(instead) => {
+                info!("{why}: nftables keeps the leases instead");
+                table = Some(instead);
+                why
+            }
+            Err(neither) => {
+                remove_gates(owner);
+                let why = format!("{why}; {neither}");
+                warn!("{why}: {MOURNING}");
+                why
             }
         });
         Some(Self {
@@ -203,7 +200,11 @@ impl Fence {
     /// Does what is `wanted` and, if it is `all` that is wanted, nothing else. What is new about which interface.
     pub(super) fn settle(&mut self, wanted: &Duties, all: bool) -> Vec<(u32, Option<Outcome>)> {
         if let Some(table) = &mut self.table {
-            return table.settle(wanted, all);
+            let news = table.settle(wanted, all);
+            if all && !std::mem::replace(&mut self.swept, true) {
+                remove_gates(self.owner);
+            }
+            return news;
         }
         let mut news = Vec::new();
         for (index, duty) in wanted {
@@ -371,6 +372,12 @@ fn attach(
         .map_err(|error| sentence(&error));
     let repaired = same && attached.is_ok();
     (attached, repaired)
+}
+
+/// What an earlier life that had programs put there would never open again.
+fn remove_gates(owner: OwnerId) {
+    // That it cannot be removed shows as frames that do not pass.
+    let _ = vrrp_gate::remove(&owner.to_string());
 }
 
 /// An error with its causes.
