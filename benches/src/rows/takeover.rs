@@ -9,7 +9,7 @@ use crate::ground::Ground;
 use crate::maker::Maker;
 use crate::measure::{Figure, Goal, Measure};
 use crate::rollcall::RollCall;
-use crate::sniff::{Heard, Interest, Sniff};
+use crate::sniff::{Heard, Interest, Sniff, What};
 use crate::witness;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -27,7 +27,13 @@ pub(crate) const ROW: Row = Row {
 fn run(effort: &Effort) -> Vec<Measure> {
     let mut span = Measure::new("first to last address present", "ms")
         .goal(Goal::most(Figure::P50, 15.0).ebpf(5.0));
+    let mut phases = Measure::new("first to last advertisement heard of the old Active", "ms");
     let mut adverts = Measure::new("first to last advertisement of the new Active", "ms");
+    let mut beyond = Measure::new(
+        "the same, each from the last advertisement of its old Active",
+        "ms",
+    )
+    .goal(Goal::most(Figure::P50, 15.0).ebpf(5.0));
     let mut answered = Measure::new("first advertisement to all answered ARP and echo", "ms")
         .goal(Goal::most(Figure::P50, 130.0).ebpf(15.0));
     let mut since_last = Measure::new("last first advertisement to all answered", "ms");
@@ -67,6 +73,8 @@ fn run(effort: &Effort) -> Vec<Measure> {
             // Another phase each time.
             std::thread::sleep(ms(37 * (trial as u64 % 7)));
             ears.iter().for_each(Sniff::clear);
+            // Each router is heard once more.
+            std::thread::sleep(orders.interval * 2);
             let asked = Stamp::now();
             ground.isolate(0, true);
             let claim = |heard: &Heard| heard.claim().map(|_| heard.at);
@@ -98,9 +106,22 @@ fn run(effort: &Effort) -> Vec<Measure> {
                 answered.add(maker, complete.millis_since(first), stalled);
             }
             let came = census.changes(asked, true);
+            let lasts = lasts(&ears, asked - orders.interval * 2);
+            phases.add(
+                maker,
+                millis(between(lasts.values().min(), lasts.values().max())),
+                stalled,
+            );
             if came.len() == orders.count() {
                 let (early, late) = (came.values().min(), came.values().max());
                 span.add(maker, millis(between(early, late)), stalled);
+                let waits = came
+                    .iter()
+                    .filter_map(|(ip, at)| Some(at.since(*lasts.get(ip)?)));
+                let waits: Vec<_> = waits.collect();
+                if let (Some(least), Some(most)) = (waits.iter().min(), waits.iter().max()) {
+                    beyond.add(maker, millis(*most - *least), stalled);
+                }
             }
             let last = firsts().into_values().max().unwrap_or(first);
             adverts.add(maker, millis(last.since(first)), stalled);
@@ -123,7 +144,25 @@ fn run(effort: &Effort) -> Vec<Measure> {
         }
     }
     span.note("with `ebpf` an address is asked for at once; its presence in the kernel matters to the router itself only");
-    vec![span, adverts, answered, since_last, missing, release]
+    phases.note("a router takes over its own Active_Down_Interval after the last advertisement that it heard: what is spread here is spread there, by the protocol");
+    vec![
+        span, phases, beyond, adverts, answered, since_last, missing, release,
+    ]
+}
+
+/// When each router of the old Active was last heard at the other's port.
+fn lasts(ears: &[Sniff], from: Stamp) -> BTreeMap<Ipv4Addr, Stamp> {
+    let mut lasts = BTreeMap::new();
+    for (parent, ear) in (0..).zip(ears) {
+        let heard = ear.since(from, |heard| match heard.what {
+            What::Advert { vrid, .. } if heard.outgoing => Some((vrid, heard.at)),
+            What::Advert { .. } | What::Answer(_) => None,
+        });
+        for (vrid, at) in heard {
+            lasts.insert(Ground::virtual_ip(parent, vrid), at);
+        }
+    }
+    lasts
 }
 
 fn between(early: Option<&Stamp>, late: Option<&Stamp>) -> std::time::Duration {

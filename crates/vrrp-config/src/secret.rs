@@ -24,6 +24,9 @@ const WORDS: &[&str] = &[
     "secret",
 ];
 
+/// Those of them whose value may be a table with the key in it.
+const TABLES: &[&str] = &["authentication", "auth"];
+
 /// `text` with all keys hidden.
 pub(crate) fn hide(text: &str) -> String {
     let mut ranges = Vec::new();
@@ -86,8 +89,10 @@ fn in_lines(text: &str, ranges: &mut Vec<Range<usize>>) {
             if value.len() == behind.len() {
                 continue;
             }
-            // A table or list: the words inside it follow.
-            if !value.starts_with(['{', '[', ']', '}', ',']) {
+            // Whatever brackets there are before it, right or wrong.
+            let value = value.trim_start_matches(|c: char| c.is_whitespace() || "[]},".contains(c));
+            // A table: the words inside it follow.
+            if !(value.starts_with('{') && TABLES.contains(&word.as_str())) {
                 let from = line.len() - value.len();
                 at = from + value_len(value);
                 ranges.push(offset + from..offset + at);
@@ -158,6 +163,9 @@ mod tests {
                 "authentication = { kye = \"****\" }",
             ),
             ("authentication = \"tOp5\"", "authentication = \"****\""),
+            ("{ key = ]\"tOp5\" }", "{ key = ]\"****\" }"),
+            ("key = [\"tOp5\"\n", "key = [\"****\"\n"),
+            ("key = {\"tOp5\"\n", "key = *\"****\"\n"),
             ("auth_pass tOp5 5\nvrid = 5", "auth_pass ******\nvrid = 5"),
             ("key = tOp5\nvrid = 5", "key = ****\nvrid = 5"),
             ("key = \"tOp5\nvrid = 5", "key = \"****\nvrid = 5"),

@@ -25,6 +25,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use thiserror::Error;
+use vrrp_proto::engine::Timer;
 use vrrp_proto::{
     Announce, Datagram, Engine, Event, Family, Input, Instant, LinkFacts, LinkId, Output, Plan,
     RouterId, Transmit, Wakeup,
@@ -34,6 +35,7 @@ use crate::clock;
 use crate::ears::{Ears, Opened, Source, bury};
 use crate::fences::Fences;
 use crate::frame;
+use crate::held::Held;
 use crate::kernel::{Fencing, Kernel, Notice, OwnerId};
 use crate::lateness::{Lateness, LatenessReport};
 use crate::leases::{Leases, Means};
@@ -47,17 +49,20 @@ const BATCHES_A_TURN: usize = 4;
 
 /// While packets keep coming, sockets are read at most this often: a flood then comes in batches instead of waking the
 /// thread for each packet. Timers are not kept waiting. Timers are run at most this often as well: with hundreds of
-/// routers, what is due together leaves together, and no later than this.
+/// routers, what is due together leaves together, and no later than this,
 const BREATH: Duration = Duration::from_micros(250);
+
+/// or than this share of the interval, if that is longer, for what is no less regular when each comes as late as the last:
+const ADVERTISEMENTS_TOGETHER: u32 = 100;
+
+/// but never later than this: another router's time to take over may come right behind.
+const LONGEST_BREATH: Duration = Duration::from_millis(1);
 
 /// Mail to the engine. When it is full the sender waits: the kernel thread and the office can, the engine never does.
 const MAILBOX: usize = 1024;
 
 /// That the engine runs late is logged at most this often; every time is counted.
 const COMPLAINTS: Duration = Duration::from_secs(60);
-
-/// RFC 9568 §5.2.7.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A socket that could not be opened is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
@@ -202,6 +207,7 @@ impl Driver {
             engine: Engine::new(plan, clock::now()),
             kernel: Some(kernel),
             outbox: Outbox::new(frames),
+            held: Held::default(),
             ears: Ears::new(WAKE_SOCKETS),
             deaf: false,
             retry_at: Instant::ZERO,
@@ -336,6 +342,7 @@ struct Turn {
     /// Taken at the end.
     kernel: Option<Kernel>,
     outbox: Outbox,
+    held: Held,
     ears: Ears,
     /// Whether something that a router needs to hear cannot be heard, and when to try again.
     deaf: bool,
@@ -512,6 +519,7 @@ impl Turn {
                     generation,
                     report,
                 }) => {
+                    self.send_held(router);
                     self.engine.handle(
                         now,
                         Input::Kernel {
@@ -563,13 +571,16 @@ impl Turn {
 
     fn run_timers(&mut self) {
         let now = clock::now();
+        while let Some(transmit) = self.held.overdue(now) {
+            self.transmit(&transmit);
+        }
         let mut first = true;
         while let Some(wakeup) = self.engine.poll_timeout()
             && wakeup.at <= now
         {
             let late = now.saturating_since(wakeup.at);
-            // The first one is the latest of this turn; to look for the routers of all of them would make it later still.
-            let beyond = std::mem::take(&mut first) && self.is_beyond_interval(late, &wakeup);
+            // The first one is the latest of this turn, and counts for all of them.
+            let beyond = std::mem::take(&mut first) && late > wakeup.interval;
             self.lateness.note(late, beyond);
             if beyond {
                 self.complain(now, late);
@@ -579,16 +590,6 @@ impl Turn {
             self.drain();
         }
         self.send();
-    }
-
-    /// Whether a timer is late by more than the advertisement interval of its router.
-    fn is_beyond_interval(&self, late: Duration, wakeup: &Wakeup) -> bool {
-        late > SHORTEST_INTERVAL
-            && self
-                .engine
-                .status()
-                .find(|router| router.id == wakeup.router)
-                .is_some_and(|router| late > router.plan.interval.duration())
     }
 
     fn complain(&mut self, now: Instant, late: Duration) {
@@ -603,7 +604,8 @@ impl Turn {
 
     fn arm(&mut self) {
         let due = self.engine.poll_timeout();
-        let at = due.map(|wakeup| wakeup.at.max(self.ran + BREATH));
+        let at = due.map(|wakeup| wakeup.at.max(self.ran + breath(&wakeup)));
+        let at = [at, self.held.due()].into_iter().flatten().min();
         if at.is_some() && at == self.armed {
             return;
         }
@@ -631,12 +633,19 @@ impl Turn {
     fn drain_with(&mut self, publish: impl Fn(&Kernel, RouterId, Option<vrrp_proto::Desired>)) {
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Transmit(transmit) => self.transmit(&transmit),
+                Output::Transmit(transmit) if self.can_wait(&transmit) => {
+                    self.held.put(clock::now(), transmit);
+                }
+                Output::Transmit(transmit) => {
+                    self.send_held(transmit.router);
+                    self.transmit(&transmit);
+                }
                 Output::Announce(announce) => self.announce(&announce),
                 Output::Desired(router, desired) => {
                     if !desired.as_ref().is_some_and(|desired| desired.active) {
-                        // What a router said before it gave up must still pass.
+                        // What a router said before it gave up must still pass; what it did not say yet is void.
                         self.send();
+                        self.held.take(router);
                     }
                     self.fences.desired(router, desired.as_ref());
                     if let Some(kernel) = &self.kernel {
@@ -652,6 +661,20 @@ impl Turn {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether nothing is lost if `transmit` waits for the kernel. Without a gate, the addresses would be heard of before it.
+    fn can_wait(&self, transmit: &Transmit) -> bool {
+        let index = self.macs.get(&transmit.link).map(|(index, _)| *index);
+        transmit.unhurried
+            && transmit.mac.is_some()
+            && index.is_some_and(|index| self.fences.has(index))
+    }
+
+    fn send_held(&mut self, router: RouterId) {
+        for transmit in self.held.take(router) {
+            self.transmit(&transmit);
         }
     }
 
@@ -874,6 +897,16 @@ impl Turn {
                 self.open(link, name, index, vec![family]);
             }
         }
+    }
+}
+
+/// How long after the last time timers were run they are run for `wakeup` at the earliest.
+fn breath(wakeup: &Wakeup) -> Duration {
+    match wakeup.timer {
+        Timer::Advertisement => {
+            (wakeup.interval / ADVERTISEMENTS_TOGETHER).clamp(BREATH, LONGEST_BREATH)
+        }
+        Timer::ActiveDown | Timer::Announcement | Timer::KernelRetry | Timer::Leaving => BREATH,
     }
 }
 

@@ -62,6 +62,11 @@ impl Fences {
         self.links.insert(index, leases);
     }
 
+    /// Whether interface `index` has leases.
+    pub(crate) fn has(&self, index: u32) -> bool {
+        self.links.contains_key(&index)
+    }
+
     /// The engine wants this for a router from now on. Without addresses nothing may pass.
     pub(crate) fn desired(&mut self, router: RouterId, desired: Option<&Desired>) {
         if !desired.is_some_and(|desired| desired.active)

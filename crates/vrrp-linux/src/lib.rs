@@ -18,6 +18,7 @@ mod ears;
 mod fences;
 pub mod frame;
 pub mod fuzz;
+mod held;
 pub mod kernel;
 pub mod lateness;
 mod leases;

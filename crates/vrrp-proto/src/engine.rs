@@ -23,6 +23,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use crate::complaint::{Complaint, Complaints};
 use crate::desired::{Desired, Generation, KernelReport, Upkeep};
@@ -129,6 +130,9 @@ pub struct Transmit {
     pub destination: IpAddr,
     /// What follows the IP header.
     pub message: Arc<[u8]>,
+    /// It is the first of a router that takes over from somebody who still serves: nothing is lost if the kernel is made
+    /// ready before.
+    pub unhurried: bool,
 }
 
 /// A round of gratuitous ARP or unsolicited Neighbor Advertisements, one frame for each address.
@@ -153,6 +157,8 @@ pub struct Wakeup {
     pub router: RouterId,
     /// What.
     pub timer: Timer,
+    /// The time between two advertisements of the router, as it is configured.
+    pub interval: Duration,
 }
 
 /// The timers of a router.
@@ -274,6 +280,7 @@ impl Engine {
                         at,
                         router: id,
                         timer,
+                        interval: slot.plan.interval.duration(),
                     });
                 }
                 slot.scheduled = None;

@@ -319,7 +319,11 @@ impl Slot {
         outputs: &mut Outputs,
     ) {
         if let (Some(send), Some(terms)) = (step.send, terms) {
-            self.transmit(id, send, terms, links, outputs);
+            let unhurried = matches!(
+                step.transition,
+                Some((_, Role::Active, Reason::Preempting | Reason::Released))
+            );
+            self.transmit(id, send, unhurried, terms, links, outputs);
         }
         if let Some(late) = step.late {
             self.say(now, id, Happening::Late(late), outputs);
@@ -365,6 +369,7 @@ impl Slot {
         &mut self,
         id: RouterId,
         send: Send,
+        unhurried: bool,
         terms: &Terms,
         links: &[Link],
         outputs: &mut Outputs,
@@ -390,6 +395,7 @@ impl Slot {
                 source: terms.primary,
                 destination,
                 message,
+                unhurried,
             };
             outputs.push_back(Output::Transmit(transmit));
         };

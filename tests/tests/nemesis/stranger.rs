@@ -108,7 +108,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "forged-0",
         injected: "third namespace: 1,000 sound advertisements a second of priority 0 in the name of router 1, 3 s",
         expected: "router 1 goes on; no second owner, no gap",
-        known: None,
+        known: Some(NO_AUTHENTICATION),
         setup: DIRECT,
         inject: |scene| {
             let forged = [advert(0, 11).frame()];

@@ -301,6 +301,12 @@ impl Fence {
         news
     }
 
+    /// Whether this router is off the wire on this interface while it has no lease.
+    pub(super) fn guards(&self, index: u32, router: (Family, Vrid)) -> bool {
+        let post = self.posts.get(&index);
+        post.is_some_and(|post| post.outcome.is_ok() && post.duty.guarded.contains(&router))
+    }
+
     /// Whether a router without a macvlan has all that it needs on this interface, and otherwise why not.
     pub(super) fn serves(&self, index: u32, router: (Family, Vrid)) -> Result<(), String> {
         if let Err(why) = &self.gate {

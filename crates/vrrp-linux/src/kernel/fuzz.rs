@@ -12,7 +12,7 @@ use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
 use super::netlink;
 use super::observed::{Link, Observed};
 use super::owner::OwnerId;
-use super::reconcile::{Scope, Touched, plan};
+use super::reconcile::{Guarded, Scope, Touched, plan};
 
 /// Datagrams of netlink to a picture, to steps: for an Active, for a Backup, and for nobody.
 ///
@@ -38,6 +38,7 @@ pub(crate) fn fuzz(datagram: &[u8]) {
             Scope::Everything,
             &observed,
             &Touched::default(),
+            &Guarded::new(),
         );
         assert!(plan.steps.len() <= settings + addresses, "{:?}", plan.steps);
         for step in &plan.steps {

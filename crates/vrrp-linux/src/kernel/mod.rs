@@ -147,8 +147,16 @@ impl Kernel {
     /// Never waits for the kernel. Only the latest state of a router counts; all that were published by the time the
     /// thread wakes are applied together.
     pub fn publish(&self, router: RouterId, desired: Option<Desired>) {
-        self.mailbox.orders().desired.insert(router, desired);
-        self.mailbox.ring();
+        let first = {
+            let mut orders = self.mailbox.orders();
+            let first = orders.desired.is_empty();
+            orders.desired.insert(router, desired);
+            first
+        };
+        // The thread was called for what is there already, and has not come yet.
+        if first {
+            self.mailbox.ring();
+        }
     }
 
     /// Removes everything that this daemon made, restores what it changed, and ends the thread.

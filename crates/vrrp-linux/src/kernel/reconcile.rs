@@ -5,12 +5,14 @@
 //! place. What only can be done once something else is visible (a link needs its index) is left to the next call.
 //!
 //! With a virtual MAC address, a router has a macvlan of its own on its interface, the *parent*. It is made once, stays
-//! up, and is empty in Backup. What keeps it silent then:
+//! up, and is empty in Backup: no IPv4 address, so no ARP answer (`arp_ignore` 1 looks at this interface's addresses only)
+//! and no source for anything, and no IPv6 address. What keeps it from passing on frames to the virtual MAC address then:
 //!
-//! - IPv4: no address, so no ARP answer (`arp_ignore` 1 looks at this interface's addresses only) and no source for
-//!   anything; `forwarding` 0, so frames to the virtual MAC address end here.
-//! - IPv6: `disable_ipv6` 1. The kernel then drops whatever arrives or leaves, memberships included: addresses that are
-//!   deleted one by one would be followed by MLD reports from the virtual MAC address, which move it in every switch.
+//! - where a gate stands, the gate, with nothing set at a change of roles. A takeover forwards from the moment of its
+//!   lease, not from the moment the kernel gets to it, and has less to ask for.
+//! - otherwise `forwarding` 0 for IPv4. For IPv6 `disable_ipv6` 1: the kernel then drops whatever arrives or leaves,
+//!   memberships included: addresses that are deleted one by one would be followed by MLD reports from the virtual MAC
+//!   address, which move it in every switch. (A gate drops those reports.)
 //!
 //! On the parent, `arp_ignore` and `arp_announce` keep the physical MAC address out of ARP about the virtual addresses,
 //! which are local to this host wherever they stand.
@@ -48,6 +50,9 @@ pub(super) struct Plan {
     pub(super) waiting: Vec<RouterId>,
 }
 
+/// Virtual MAC addresses that a gate keeps off the wire while they are not leased, with the index of their parent.
+pub(super) type Guarded = BTreeSet<(u32, MacAddress)>;
+
 /// How far a plan reaches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Scope {
@@ -67,10 +72,15 @@ pub(super) struct Surroundings {
     master: Option<u32>,
     forwarding: i32,
     rp_filter_all: i32,
+    guarded: bool,
 }
 
 /// The surroundings of `desired`, if its interface exists and is up.
-pub(super) fn surroundings(desired: &Desired, observed: &Observed) -> Option<Surroundings> {
+pub(super) fn surroundings(
+    desired: &Desired,
+    observed: &Observed,
+    guarded: &Guarded,
+) -> Option<Surroundings> {
     let parent = observed.named(&desired.interface)?;
     parent.up.then(|| Surroundings {
         index: parent.index,
@@ -79,7 +89,14 @@ pub(super) fn surroundings(desired: &Desired, observed: &Observed) -> Option<Sur
         master: parent.master,
         forwarding: parent.ipv4.get(Ipv4Key::Forwarding),
         rp_filter_all: observed.rp_filter_all,
+        guarded: is_guarded(desired, parent, guarded),
     })
+}
+
+fn is_guarded(desired: &Desired, parent: &Link, guarded: &Guarded) -> bool {
+    desired
+        .mac
+        .is_some_and(|mac| guarded.contains(&(parent.index, mac)))
 }
 
 /// Settings of parents that this daemon changed: they are restored even when what carried the record was deleted by
@@ -118,18 +135,19 @@ pub(super) fn macvlan_name(parent: u32, family: Family, vrid: u8) -> String {
 }
 
 /// What is to be done so that the kernel holds what `routers` want, and nothing else of `owner`.
-///
 pub(super) fn plan(
     owner: OwnerId,
     routers: &BTreeMap<RouterId, Arc<Desired>>,
     scope: Scope,
     observed: &Observed,
     touched: &Touched,
+    guarded: &Guarded,
 ) -> Plan {
     let mut planner = Planner {
         owner,
         observed,
         touched,
+        guarded,
         originals: originals(observed),
         plan: Plan::default(),
         links: BTreeMap::new(),
@@ -159,6 +177,7 @@ struct Planner<'a> {
     owner: OwnerId,
     observed: &'a Observed,
     touched: &'a Touched,
+    guarded: &'a Guarded,
     originals: BTreeMap<u32, ParentConf>,
     plan: Plan,
     /// Macvlans that are wanted, by name, and who wants them.
@@ -322,7 +341,8 @@ impl Planner<'_> {
             // After the alias, which keeps the originals.
             self.parent(id, parent);
         }
-        self.strays(id, desired, link);
+        let open = desired.active || is_guarded(desired, parent, self.guarded);
+        self.strays(id, desired, link, open);
         if !link.up {
             // It comes up deaf and empty; what its role needs follows.
             self.plan.waiting.push(id);
@@ -332,12 +352,12 @@ impl Planner<'_> {
         if !parent_done {
             self.plan.waiting.push(id);
         }
-        let (open, take) = if properties_done && parent_done {
+        let (opening, take) = if properties_done && parent_done {
             (Stage::Open, Stage::Take)
         } else {
             (Stage::OpenLate, Stage::TakeLate)
         };
-        self.gate(id, desired, link, parent, open, take);
+        self.gate(id, desired, link, parent, open, (opening, take));
         self.addresses(id, desired, link, take);
     }
 
@@ -445,9 +465,9 @@ impl Planner<'_> {
         }
     }
 
-    /// IPv4 settings of a macvlan; `forwarding`, which depends on the role, comes first.
-    fn ipv4(&self, desired: &Desired, parent: &Link, active: bool) -> [(Ipv4Key, i32); 10] {
-        let forwarding = if active && desired.family == Family::Ipv4 {
+    /// IPv4 settings of a macvlan; `forwarding`, which depends on the role and the gate, comes first.
+    fn ipv4(&self, desired: &Desired, parent: &Link, open: bool) -> [(Ipv4Key, i32); 10] {
+        let forwarding = if open && desired.family == Family::Ipv4 {
             parent.ipv4.get(Ipv4Key::Forwarding)
         } else {
             0
@@ -479,10 +499,10 @@ impl Planner<'_> {
         desired: &Desired,
         link: &Link,
         parent: &Link,
-        open: Stage,
-        take: Stage,
+        open: bool,
+        (opening, take): (Stage, Stage),
     ) {
-        let forwarding = self.ipv4(desired, parent, desired.active)[0];
+        let forwarding = self.ipv4(desired, parent, open)[0];
         if link.ipv4.get(forwarding.0) != forwarding.1 {
             let stage = if forwarding.1 == 0 {
                 Stage::Release
@@ -495,11 +515,10 @@ impl Planner<'_> {
             };
             self.step(stage, Some(id), op);
         }
-        match (desired.family, desired.active) {
-            (Family::Ipv6, true) => self.ipv6_switch(id, link, open, true),
-            (Family::Ipv6, false) | (Family::Ipv4, _) => {
-                self.ipv6_switch(id, link, Stage::Shut, false);
-            }
+        if desired.family == Family::Ipv6 && open {
+            self.ipv6_switch(id, link, opening, true);
+        } else {
+            self.ipv6_switch(id, link, Stage::Shut, false);
         }
     }
 
@@ -520,7 +539,7 @@ impl Planner<'_> {
     }
 
     /// Addresses of a macvlan that are not wanted: it is ours, and so is everything on it.
-    fn strays(&mut self, id: RouterId, desired: &Desired, link: &Link) {
+    fn strays(&mut self, id: RouterId, desired: &Desired, link: &Link, open: bool) {
         for there in &link.addresses {
             let wanted = desired.active
                 && desired
@@ -528,7 +547,7 @@ impl Planner<'_> {
                     .contains(&address(there.ip, there.prefix_len))
                 && there.is_of(self.owner);
             // Those of IPv6 go with `disable_ipv6`, when that is due.
-            let alone = there.ip.is_ipv4() || (desired.active && desired.family == Family::Ipv6);
+            let alone = there.ip.is_ipv4() || (open && desired.family == Family::Ipv6);
             if alone && !wanted {
                 let op = Op::Remove {
                     link: link.index,

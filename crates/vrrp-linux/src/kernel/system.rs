@@ -54,6 +54,11 @@ pub(super) trait System {
     /// What the engine has closed is closed, before anything is waited for.
     fn shut_fence(&mut self) {}
 
+    /// Whether the gate on this interface keeps a router that has no lease silent.
+    fn guards(&self, _index: u32, _router: (Family, Vrid)) -> bool {
+        false
+    }
+
     /// Whether a guard may have been taken away since the last call.
     fn drain_fence(&mut self) -> bool {
         false
@@ -148,6 +153,11 @@ impl System for Live {
         if let Some(fence) = &mut self.fence {
             fence.shut();
         }
+    }
+
+    fn guards(&self, index: u32, router: (Family, Vrid)) -> bool {
+        let fence = self.fence.as_ref();
+        fence.is_some_and(|fence| fence.guards(index, router))
     }
 
     fn drain_fence(&mut self) -> bool {

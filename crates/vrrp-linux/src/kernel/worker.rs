@@ -17,7 +17,7 @@ use vrrp_proto::types::RouterId;
 use super::guard::FilterGuard;
 use super::netlink::Drained;
 use super::observed::{Effect, Observed};
-use super::reconcile::Touched;
+use super::reconcile::{Guarded, Touched};
 use super::standing::{Patience, Standing};
 use super::system::{Live, System};
 use super::{End, Mailbox, Notice, OwnerId};
@@ -58,6 +58,8 @@ pub(super) struct Worker<S> {
     routers: BTreeMap<RouterId, Standing>,
     /// Original settings of the parents that were changed.
     touched: Touched,
+    /// What a gate keeps silent.
+    guarded: Guarded,
     /// What was last said about each interface.
     facts: BTreeMap<String, Option<LinkFacts>>,
     /// For steps that belong to no router.
@@ -89,6 +91,7 @@ impl<S: System> Worker<S> {
             stale: true,
             routers: BTreeMap::new(),
             touched: Touched::default(),
+            guarded: Guarded::new(),
             facts: BTreeMap::new(),
             patience: Patience::default(),
             started: now,

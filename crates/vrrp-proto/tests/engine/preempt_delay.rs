@@ -142,3 +142,38 @@ fn an_owner_preempts_even_if_told_not_to() {
         "the loser does not restart its timer"
     );
 }
+
+/// Where somebody else still serves, the kernel may be made ready before the first advertisement; where nobody does, or
+/// after it, nothing may wait.
+#[test]
+fn only_the_first_advertisement_in_place_of_a_living_active_can_wait() {
+    let can_wait = |did: Vec<Output>| -> Vec<bool> {
+        did.iter()
+            .filter_map(|output| match output {
+                Output::Transmit(transmit) => Some(transmit.unhurried),
+                Output::Announce(_) | Output::Desired(..) | Output::Event(_) => None,
+            })
+            .collect()
+    };
+    let run = |bench: &mut Bench, span| {
+        let outputs = bench.run(span).into_iter();
+        can_wait(outputs.map(|(_, output)| output).collect())
+    };
+    // Nobody is heard: it was waited long enough.
+    let mut silence = Bench::backup(plan());
+    assert_eq!(run(&mut silence, DOWN + millis(1_000)), [false, false]);
+    // A priority of 50 every second.
+    let mut preempting = Bench::backup(plan());
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        preempting.hear_priority(50);
+        seen.extend(run(&mut preempting, millis(1_000)));
+    }
+    assert_eq!(seen, [true]);
+    // It gave up: its successor comes after the skew time.
+    let mut released = Bench::backup(plan());
+    released.hear_priority(200);
+    released.hear_priority(0);
+    assert_eq!(run(&mut released, millis(1_000)), [true]);
+    assert_eq!(can_wait(released.shutdown().0), [false]);
+}

@@ -156,6 +156,7 @@ fn plan_for(desired: impl IntoIterator<Item = Desired>, observed: &Observed) -> 
         Scope::Everything,
         observed,
         &Touched::default(),
+        &Guarded::new(),
     )
 }
 
@@ -214,6 +215,71 @@ fn a_new_router_gets_a_macvlan_and_the_parent_is_not_touched_before_its_settings
             "set the interface vrrp4.2.51 up",
             "set IPv4 arp_ignore=1 arp_announce=2 accept_local=1 on eth0",
         ],
+    );
+}
+
+/// Where a gate keeps a Backup silent, its way is open already, and roles differ by the addresses alone.
+#[test]
+fn behind_a_gate_only_addresses_change() {
+    let guarded: Guarded = [Family::Ipv4, Family::Ipv6]
+        .map(|family| (ETH0, MacAddress::of_router(family, Vrid::new(51).unwrap())))
+        .into();
+    let planned = |active, observed: &Observed| {
+        let routers = [Family::Ipv4, Family::Ipv6].map(|family| Arc::new(wanted(family, active)));
+        let routers = (1..).map(RouterId).zip(routers).collect();
+        let touched = Touched::default();
+        let all = Scope::Everything;
+        steps(
+            &plan(us(), &routers, all, observed, &touched, &guarded),
+            observed,
+        )
+    };
+    let mut picture = observed([
+        used_parent(),
+        macvlan(Family::Ipv4, us()),
+        macvlan(Family::Ipv6, us()),
+    ]);
+    assert_eq!(
+        planned(false, &picture),
+        [
+            "set IPv6 disable_ipv6=0 on vrrp6.2.51",
+            "set IPv4 forwarding=1 on vrrp4.2.51",
+        ]
+    );
+    picture.apply(Event::Ipv4(Some(MACVLAN4), Ipv4Key::Forwarding, 1));
+    picture.apply(Event::Ipv6(Some(MACVLAN6), Ipv6Key::DisableIpv6, 0));
+    assert_eq!(planned(false, &picture), [""; 0]);
+    assert_eq!(
+        planned(true, &picture),
+        [
+            "add the address 192.0.2.254/24 to vrrp4.2.51",
+            "add the address fe80::1/64 to vrrp6.2.51",
+            "add the address 2001:db8::1/64 to vrrp6.2.51",
+        ]
+    );
+    for (link, text) in [
+        (MACVLAN4, "192.0.2.254/24"),
+        (MACVLAN6, "fe80::1/64"),
+        (MACVLAN6, "2001:db8::1/64"),
+    ] {
+        picture.apply(Event::Address(link, there(text, us())));
+    }
+    assert_eq!(planned(true, &picture), [""; 0]);
+    assert_eq!(
+        planned(false, &picture),
+        [
+            "remove the address 192.0.2.254/24 from vrrp4.2.51",
+            "remove the address fe80::1/64 from vrrp6.2.51",
+            "remove the address 2001:db8::1/64 from vrrp6.2.51",
+        ]
+    );
+    // Without it, the way is shut at once.
+    picture = observed([used_parent(), macvlan(Family::Ipv4, us())]);
+    picture.apply(Event::Ipv4(Some(MACVLAN4), Ipv4Key::Forwarding, 1));
+    check(
+        [wanted(Family::Ipv4, false)],
+        &picture,
+        &["set IPv4 forwarding=0 on vrrp4.2.51"],
     );
 }
 
@@ -352,6 +418,7 @@ fn the_last_daemon_restores_the_parent() {
             Scope::Everything,
             &observed,
             &touched,
+            &Guarded::new(),
         );
         assert_eq!(steps(&plan, &observed), expected);
     }
@@ -475,7 +542,14 @@ fn a_router_that_is_served() {
         // The same without a look at the others.
         let one = [(RouterId(1), Arc::new(silent))].into();
         let alone = |observed: &Observed| {
-            let plan = plan(us(), &one, Scope::Some, observed, &Touched::default());
+            let plan = plan(
+                us(),
+                &one,
+                Scope::Some,
+                observed,
+                &Touched::default(),
+                &Guarded::new(),
+            );
             steps(&plan, observed)
         };
         assert_eq!(alone(&with(&[&ours])), [remove]);
@@ -523,7 +597,15 @@ fn accept_local_is_lent_to_addresses_on_the_parent() {
     };
     let added = |desired: Desired, observed: &Observed, touched: &Touched| {
         let routers = [(RouterId(1), Arc::new(desired))].into();
-        plan(us(), &routers, Scope::Everything, observed, touched).steps
+        plan(
+            us(),
+            &routers,
+            Scope::Everything,
+            observed,
+            touched,
+            &Guarded::new(),
+        )
+        .steps
     };
     // The address itself says that it was off; what was on before stays on.
     let record = |steps: &[Step]| matches!(steps[0].op, Op::Add { label: Some(_), .. });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Worker;
 use super::pass::ROUNDS;
 use crate::kernel::op::{Op, Step};
-use crate::kernel::reconcile::{self, Scope};
+use crate::kernel::reconcile::{self, Guarded, Scope};
 use crate::kernel::system::System;
 
 impl<S: System> Worker<S> {
@@ -31,6 +31,7 @@ impl<S: System> Worker<S> {
                 Scope::Everything,
                 &self.observed,
                 &self.touched,
+                &Guarded::new(),
             );
             let steps = self.by_group(plan.steps);
             if steps.is_empty() {

@@ -8,13 +8,13 @@ use tracing::warn;
 use vrrp_proto::desired::{Desired, KernelReport, Upkeep};
 use vrrp_proto::types::RouterId;
 
-use super::Worker;
+use super::{COALESCE, Worker};
 use crate::kernel::Notice;
 use crate::kernel::fence::Duties;
 use crate::kernel::netlink::Refusal;
 use crate::kernel::observed::{Address, Event, Ipv4Key, Link, Observed, ParentConf};
 use crate::kernel::op::{Op, Step};
-use crate::kernel::reconcile::{self, Scope, is_served};
+use crate::kernel::reconcile::{self, Guarded, Scope, is_served, macvlan_name};
 use crate::kernel::system::System;
 
 /// Rounds of planning and doing in one pass. A new router needs two; more mean that somebody interferes, and that can
@@ -44,6 +44,9 @@ impl<S: System> Worker<S> {
             self.prepare(&all);
             let mut outcome = self.settle(now, &all, Scope::Everything);
             self.fence(None);
+            if self.guarded(&all) != self.guarded {
+                self.look_at.get_or_insert(now + COALESCE);
+            }
             self.note_unserved(&all, &mut outcome);
             self.waiting.clone_from(&outcome.waiting);
             self.tell_facts();
@@ -82,22 +85,20 @@ impl<S: System> Worker<S> {
     /// Guards the virtual MAC addresses of routers that have a macvlan of ours, or none because they are served, and if
     /// not only of `some` routers, no others. That of another daemon on this machine is its own to guard.
     fn fence(&mut self, some: Option<&BTreeMap<RouterId, Arc<Desired>>>) {
-        let ours: BTreeSet<_> = self
-            .observed
-            .links()
-            .filter(|link| link.is_of(self.owner))
-            .filter_map(|link| Some((link.lower.as_ref()?.index, link.mac?)))
-            .collect();
         let mut wanted = Duties::new();
-        for (id, standing) in &self.routers {
-            let desired = &standing.desired;
-            let parent = self.observed.named(&desired.interface);
-            if let (Some(parent), Some(mac)) = (parent, desired.mac)
-                && some.is_none_or(|some| some.contains_key(id))
-                && (is_served(desired) || ours.contains(&(parent.index, mac)))
-            {
+        let mut want = |desired: &Desired| {
+            let parent = self.observed.named(&desired.interface)?;
+            if is_served(desired) || self.has_macvlan(parent, desired) {
                 wanted.entry(parent.index).or_default().add(desired);
             }
+            Some(())
+        };
+        match some {
+            Some(some) => some.values().for_each(|desired| _ = want(desired)),
+            None => self
+                .routers
+                .values()
+                .for_each(|standing| _ = want(&standing.desired)),
         }
         for (index, outcome) in self.system.fence(&wanted, some.is_none()) {
             (self.notify)(Notice::Fence {
@@ -106,6 +107,28 @@ impl<S: System> Worker<S> {
                 outcome,
             });
         }
+    }
+
+    /// Which virtual MAC addresses of these routers are guarded.
+    fn guarded(&self, routers: &BTreeMap<RouterId, Arc<Desired>>) -> Guarded {
+        let guarded = routers.values().filter_map(|desired| {
+            let parent = self.observed.named(&desired.interface)?.index;
+            let guards = self.system.guards(parent, (desired.family, desired.vrid));
+            guards.then_some((parent, desired.mac?))
+        });
+        guarded.collect()
+    }
+
+    /// Whether the macvlan that `desired` asks for is there, and ours.
+    fn has_macvlan(&self, parent: &Link, desired: &Desired) -> bool {
+        let name = macvlan_name(parent.index, desired.family, desired.vrid.get());
+        self.observed.named(&name).is_some_and(|link| {
+            let lower = link.lower.as_ref().map(|lower| lower.index);
+            link.is_of(self.owner)
+                && link.mac.is_some()
+                && link.mac == desired.mac
+                && lower == Some(parent.index)
+        })
     }
 
     /// A router that the gate does not serve has nothing that does.
@@ -149,7 +172,15 @@ impl<S: System> Worker<S> {
                 warn!(%error, "cannot look at the kernel's links and addresses");
             }
             self.learn();
-            let plan = reconcile::plan(self.owner, desired, scope, &self.observed, &self.touched);
+            self.guarded = self.guarded(desired);
+            let plan = reconcile::plan(
+                self.owner,
+                desired,
+                scope,
+                &self.observed,
+                &self.touched,
+                &self.guarded,
+            );
             outcome.incomplete = plan.steps.iter().filter_map(|step| step.router).collect();
             outcome.incomplete.extend(plan.waiting.iter().copied());
             outcome.waiting = plan.waiting.into_iter().collect();
@@ -238,7 +269,8 @@ impl<S: System> Worker<S> {
             let Some(standing) = self.routers.get_mut(&router) else {
                 continue;
             };
-            let surroundings = reconcile::surroundings(&standing.desired, &self.observed);
+            let surroundings =
+                reconcile::surroundings(&standing.desired, &self.observed, &self.guarded);
             let same = surroundings.is_some() && surroundings == standing.surroundings;
             if let Some(worst) = ops.iter().min_by_key(|op| op.gravity())
                 && standing.applied
@@ -401,7 +433,7 @@ impl<S: System> Worker<S> {
                 None => {
                     standing.failure = None;
                     standing.surroundings =
-                        reconcile::surroundings(&standing.desired, &self.observed);
+                        reconcile::surroundings(&standing.desired, &self.observed, &self.guarded);
                     (!std::mem::replace(&mut standing.applied, true))
                         .then_some(KernelReport::Applied)
                 }
