@@ -45,8 +45,6 @@ pub struct Desired {
     pub owner: bool,
     /// How often it advertises while it is Active: silent for three of these, it must be off the wire.
     pub interval: Interval,
-    /// Whether it advertises to its peers one by one, which is done from the MAC address of the interface.
-    pub unicast: bool,
 }
 
 /// What became of a desired state.

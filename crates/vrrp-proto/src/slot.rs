@@ -552,7 +552,6 @@ impl Slot {
                 plan.data_plane,
                 plan.priority.is_owner(),
                 plan.interval,
-                plan.is_unicast(),
             )
         };
         let advertised = |plan: &RouterPlan| {
@@ -611,7 +610,6 @@ impl Slot {
             accept: self.plan.accept,
             owner: self.plan.priority.is_owner(),
             interval: self.plan.interval,
-            unicast: self.plan.is_unicast(),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use tracing::{info, warn};
 use vrrp_gate::{Gate, GateError, Served, Serving, Standing, Watch};
@@ -13,7 +14,7 @@ use vrrp_proto::types::{Family, Vrid};
 
 use super::reception::Reception;
 use super::reconcile::is_served;
-use super::table::{Table, Terms};
+use super::table::Table;
 use super::{Fencing, OwnerId};
 use crate::leases::Leases;
 
@@ -34,8 +35,8 @@ pub(super) struct Duty {
     guarded: BTreeSet<(Family, Vrid)>,
     /// Those of them that have no macvlan.
     served: Serving,
-    /// What the others ask of a table that does the work of a gate.
-    terms: BTreeMap<(Family, Vrid), Terms>,
+    /// The others, which a table can guard, and how often they advertise.
+    with_macvlan: BTreeMap<(Family, Vrid), Duration>,
     /// Name of the interface.
     interface: String,
 }
@@ -53,13 +54,14 @@ impl Duty {
             };
             self.served.insert(router, served);
         } else {
-            self.terms.insert(router, Terms::of(desired));
+            let interval = desired.interval.duration();
+            self.with_macvlan.insert(router, interval);
         }
     }
 
-    /// Routers with a macvlan.
-    pub(super) const fn terms(&self) -> &BTreeMap<(Family, Vrid), Terms> {
-        &self.terms
+    /// Routers with a macvlan, and how often they advertise.
+    pub(super) const fn with_macvlan(&self) -> &BTreeMap<(Family, Vrid), Duration> {
+        &self.with_macvlan
     }
 
     /// Name of the interface.
@@ -90,8 +92,8 @@ impl Duty {
     /// What `known` asks for as well.
     fn extend(&mut self, known: &Self) {
         self.guarded.extend(&known.guarded);
-        for (router, terms) in &known.terms {
-            self.terms.entry(*router).or_insert_with(|| terms.clone());
+        for (router, interval) in &known.with_macvlan {
+            self.with_macvlan.entry(*router).or_insert(*interval);
         }
         for (router, old) in &known.served {
             let served = self.served.entry(*router).or_insert_with(|| old.clone());

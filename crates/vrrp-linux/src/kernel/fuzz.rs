@@ -75,6 +75,5 @@ fn desired(active: bool) -> Arc<Desired> {
         accept: true,
         owner: false,
         interval: Interval::DEFAULT,
-        unicast: false,
     })
 }

@@ -30,7 +30,6 @@ use std::time::Duration;
 
 use tracing::warn;
 use vrrp_proto::checksum::PROTOCOL;
-use vrrp_proto::desired::Desired;
 use vrrp_proto::types::{Family, MacAddress, Vrid};
 
 use super::OwnerId;
@@ -45,31 +44,14 @@ const PRIORITY: i32 = -2_000_000_000;
 
 type Router = (Family, Vrid);
 
-/// What one router asks of the table.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Terms {
-    /// How long it may be silent.
-    lease: Duration,
-    /// Whether its advertisements come from the MAC address of the interface.
-    unicast: bool,
-}
-
-impl Terms {
-    pub(super) fn of(desired: &Desired) -> Self {
-        Self {
-            lease: desired.interval.duration() * INTERVALS,
-            unicast: desired.unicast,
-        }
-    }
-}
-
 /// Interfaces by number, with the routers that are guarded there.
 type Interfaces = BTreeMap<u32, Interface>;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Interface {
     name: String,
-    routers: BTreeMap<Router, Terms>,
+    /// With the time for which an advertisement counts.
+    routers: BTreeMap<Router, Duration>,
 }
 
 /// The table of one daemon.
@@ -183,9 +165,9 @@ impl Table {
             let leases = self.leases.entry(*index);
             let leases = leases.or_insert_with(|| TableLeases::new(why));
             leases.retain(|family, vrid| interface.routers.contains_key(&(family, vrid)));
-            for ((family, vrid), terms) in &interface.routers {
+            for ((family, vrid), lease) in &interface.routers {
                 // It may be speaking already, and what it said counted when nobody was there to hear it.
-                leases.admit(*family, *vrid, clock::now() + terms.lease);
+                leases.admit(*family, *vrid, clock::now() + *lease);
             }
         }
     }
@@ -201,17 +183,17 @@ impl Table {
             | Standing::Absent => Interfaces::new(),
         };
         for (index, duty) in wanted {
-            let routers = duty.terms();
+            let routers = duty.with_macvlan();
             if !routers.is_empty() {
                 let interface = goal.entry(*index).or_insert_with(|| Interface {
                     name: duty.interface().to_owned(),
                     routers: BTreeMap::new(),
                 });
                 duty.interface().clone_into(&mut interface.name);
-                let routers = routers
+                let leases = routers
                     .iter()
-                    .map(|(router, terms)| (*router, terms.clone()));
-                interface.routers.extend(routers);
+                    .map(|(router, interval)| (*router, *interval * INTERVALS));
+                interface.routers.extend(leases);
             }
         }
         goal
@@ -339,88 +321,70 @@ impl Interface {
         running: impl IntoIterator<Item = (MacAddress, Option<Duration>)>,
         to: &mut Transaction,
     ) {
-        let (guarded, leased) = (format!("guarded_{index}"), leased(index));
-        let (egress, ingress) = (format!("egress_{index}"), format!("ingress_{index}"));
-        let adverts = format!("adverts_{index}");
-        to.add_set(&guarded, false);
-        to.add_set(&leased, true);
+        let sets = Sets {
+            guarded: format!("guarded_{index}"),
+            leased: leased(index),
+        };
+        to.add_set(&sets.guarded, false);
+        to.add_set(&sets.leased, true);
         let all = self.routers.keys();
-        to.add(&guarded, all.map(|it| (mac_of(*it), None)));
-        to.add(&leased, running);
+        to.add(&sets.guarded, all.map(|it| (mac_of(*it), None)));
+        to.add(&sets.leased, running);
 
-        to.add_chain(&adverts);
-        self.renewals(&guarded, &leased, &adverts, to);
-
+        let (egress, ingress) = (format!("egress_{index}"), format!("ingress_{index}"));
         to.add_hooked(&egress, Hook::Egress, PRIORITY, &self.name);
+        to.add_hooked(&ingress, Hook::Ingress, PRIORITY, &self.name);
         pass_tagged(&egress, to);
         for at in [&IPV4, &IPV6] {
-            let of_vrrp = [
+            let chain = format!("{}_{index}", at.chain);
+            to.add_chain(&chain);
+            self.renewals(at, &sets, &chain, to);
+            let advertisement = [
                 Term::Bytes(ETHERTYPE, 2),
                 Term::Are(&at.ethertype),
                 Term::Bytes(at.protocol, 2),
                 Term::Are(&at.vrrp),
-                Term::Goto(&adverts),
+                Term::Goto(&chain),
             ];
-            to.add_rule(&egress, &of_vrrp);
+            to.add_rule(&egress, &advertisement);
         }
-        drop_unleased(&egress, SOURCE, &guarded, &leased, to);
-
-        to.add_hooked(&ingress, Hook::Ingress, PRIORITY, &self.name);
+        sets.drop_unleased(&egress, Hook::Egress, SOURCE, to);
         pass_tagged(&ingress, to);
-        drop_unleased(&ingress, DESTINATION, &guarded, &leased, to);
+        sets.drop_unleased(&ingress, Hook::Ingress, DESTINATION, to);
     }
 
     /// What an advertisement is worth. All of them pass.
-    fn renewals(&self, guarded: &str, leased: &str, chain: &str, to: &mut Transaction) {
-        for at in [&IPV4, &IPV6] {
-            let release = [
-                Term::Bytes(ETHERTYPE, 2),
-                Term::Are(&at.ethertype),
-                Term::Bytes(at.priority, 1),
-                Term::Are(&[0]),
-                Term::Accept,
-            ];
-            to.add_rule(chain, &release);
-        }
-        let usual = self.usual();
-        let special = |terms: &Terms| terms.unicast || terms.lease != usual;
-        for (router, terms) in self.routers.iter().filter(|(_, terms)| special(terms)) {
-            let ((family, vrid), mac) = (*router, mac_of(*router));
-            let at = match family {
-                Family::Ipv4 => &IPV4,
-                Family::Ipv6 => &IPV6,
-            };
-            let vrid = [vrid.get()];
-            let by_number = [
-                Term::Bytes(ETHERTYPE, 2),
-                Term::Are(&at.ethertype),
-                Term::Bytes(at.vrid, 1),
-                Term::Are(&vrid),
-                Term::Value(&mac.0),
-            ];
-            let by_source = [Term::Bytes(SOURCE, MAC), Term::Are(&mac.0)];
-            let which = if terms.unicast {
-                &by_number[..]
-            } else {
-                &by_source[..]
-            };
-            let renewed = [Term::Renew(leased, terms.lease), Term::Accept];
-            to.add_rule(chain, &[which, &renewed].concat());
-        }
-        let others = [
-            Term::Bytes(SOURCE, MAC),
-            Term::In(guarded),
-            Term::Renew(leased, usual),
+    fn renewals(&self, at: &Places, sets: &Sets, chain: &str, to: &mut Transaction) {
+        let release = [Term::Bytes(at.priority, 1), Term::Are(&[0]), Term::Accept];
+        to.add_rule(chain, &release);
+        // The virtual MAC address that belongs to it, whatever address it was sent from: with the identifier at its end.
+        let end_with = [0, 0, 0, 0, 0, 0xff];
+        let whose = [
+            Term::Bytes(at.vrid - (MAC - 1), MAC),
+            Term::Masked(&end_with, &at.prefix),
         ];
-        to.add_rule(chain, &others);
+        let usual = self.usual();
+        for (router, lease) in &self.routers {
+            if router.0 == at.family && *lease != usual {
+                let mac = mac_of(*router);
+                let renewed = [
+                    Term::Are(&mac.0),
+                    Term::Renew(&sets.leased, *lease),
+                    Term::Accept,
+                ];
+                to.add_rule(chain, &[&whose[..], &renewed].concat());
+            }
+        }
+        let renewed = [Term::In(&sets.guarded), Term::Renew(&sets.leased, usual)];
+        to.add_rule(chain, &[&whose[..], &renewed].concat());
         to.add_rule(chain, &[Term::Accept]);
     }
 
     /// The lease that most have: theirs is one rule for all.
     fn usual(&self) -> Duration {
         let mut counts: BTreeMap<Duration, usize> = BTreeMap::new();
-        for terms in self.routers.values() {
-            *counts.entry(terms.lease).or_default() += 1;
+        for lease in self.routers.values() {
+            *counts.entry(*lease).or_default() += 1;
         }
         let most = counts.into_iter().max_by_key(|(_, count)| *count);
         most.map_or(Duration::ZERO, |(lease, _)| lease)
@@ -433,7 +397,7 @@ fn pass_tagged(chain: &str, to: &mut Transaction) {
         Term::Bytes(ETHERTYPE, 2),
         Term::Are(&[0x81, 0x00]),
         Term::Bytes(TAG, 2),
-        Term::Masked(&[0x0f, 0xff]),
+        Term::Masked(&[0x0f, 0xff], &[0, 0]),
         Term::AreNot(&[0, 0]),
         Term::Accept,
     ];
@@ -446,14 +410,23 @@ fn pass_tagged(chain: &str, to: &mut Transaction) {
     to.add_rule(chain, &outer);
 }
 
-fn drop_unleased(chain: &str, address: u32, guarded: &str, leased: &str, to: &mut Transaction) {
-    let terms = [
-        Term::Bytes(address, MAC),
-        Term::In(guarded),
-        Term::NotIn(leased),
-        Term::Drop,
-    ];
-    to.add_rule(chain, &terms);
+/// Names of the sets of one interface.
+struct Sets {
+    guarded: String,
+    leased: String,
+}
+
+impl Sets {
+    fn drop_unleased(&self, chain: &str, hook: Hook, address: u32, to: &mut Transaction) {
+        let terms = [
+            Term::IsEthernet(hook),
+            Term::Bytes(address, MAC),
+            Term::In(&self.guarded),
+            Term::NotIn(&self.leased),
+            Term::Drop,
+        ];
+        to.add_rule(chain, &terms);
+    }
 }
 
 fn leased(index: u32) -> String {
@@ -473,30 +446,41 @@ const TAG: u32 = 14;
 
 /// Where things are in an advertisement of one family, and what they are.
 struct Places {
+    family: Family,
+    /// Beginning of the name of its chain.
+    chain: &'static str,
     ethertype: [u8; 2],
     /// TTL and protocol, which are neighbours in both, in one order or the other.
     protocol: u32,
     vrrp: [u8; 2],
     vrid: u32,
     priority: u32,
+    /// The virtual MAC address without the identifier (RFC 9568 §7.3).
+    prefix: [u8; 6],
 }
 
 /// RFC 9568 §5.1.1, without IP options, as this daemon sends them.
 const IPV4: Places = Places {
+    family: Family::Ipv4,
+    chain: "adverts4",
     ethertype: [0x08, 0x00],
     protocol: 14 + 8,
     vrrp: [255, PROTOCOL],
     vrid: 14 + 20 + 1,
     priority: 14 + 20 + 2,
+    prefix: [0x00, 0x00, 0x5e, 0x00, 0x01, 0x00],
 };
 
 /// RFC 9568 §5.1.2, without extension headers.
 const IPV6: Places = Places {
+    family: Family::Ipv6,
+    chain: "adverts6",
     ethertype: [0x86, 0xdd],
     protocol: 14 + 6,
     vrrp: [PROTOCOL, 255],
     vrid: 14 + 40 + 1,
     priority: 14 + 40 + 2,
+    prefix: [0x00, 0x00, 0x5e, 0x00, 0x02, 0x00],
 };
 
 /// What a refusal means.

@@ -382,7 +382,6 @@ fn router(family: Family, vrid: u8, addresses: &[&str]) -> Desired {
         accept: true,
         owner: false,
         interval: Interval::DEFAULT,
-        unicast: false,
     }
 }
 

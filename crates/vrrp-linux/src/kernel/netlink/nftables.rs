@@ -52,6 +52,8 @@ const NFT_GOTO: i32 = -4;
 const NFT_REG_VERDICT: u32 = 0;
 const NFT_REG_1: u32 = 1;
 const NFT_PAYLOAD_LL_HEADER: u32 = 0;
+const NFT_META_IIFTYPE: u32 = 8;
+const NFT_META_OIFTYPE: u32 = 9;
 const NFT_CMP_EQ: u32 = 0;
 const NFT_CMP_NEQ: u32 = 1;
 const NFT_LOOKUP_F_INV: u32 = 1;
@@ -92,10 +94,10 @@ pub(in crate::kernel) enum Hook {
 pub(in crate::kernel) enum Term<'a> {
     /// So many bytes of the frame, at this place, are looked at from now on.
     Bytes(u32, u32),
-    /// These are looked at from now on.
-    Value(&'a [u8]),
-    /// Only these bits of them.
-    Masked(&'a [u8]),
+    /// Only these bits of them, and these others set.
+    Masked(&'a [u8], &'a [u8]),
+    /// The interface, in this direction, is an Ethernet. Says to `nft` what the bytes are.
+    IsEthernet(Hook),
     /// They are this.
     Are(&'a [u8]),
     /// They are not this.
@@ -244,6 +246,10 @@ impl Transaction {
                         width = *count;
                     }
                     it.nest(NFTA_LIST_ELEM, |it| it.term(term, width));
+                    if let Term::IsEthernet(_) = term {
+                        let ethernet = libc::ARPHRD_ETHER.to_ne_bytes();
+                        it.nest(NFTA_LIST_ELEM, |it| it.compare(NFT_CMP_EQ, &ethernet));
+                    }
                 }
             });
         });
@@ -368,16 +374,20 @@ impl Attributes<'_> {
                 it.number(3, *place);
                 it.number(4, *count);
             }),
-            Term::Value(value) => self.expression("immediate", |it| {
+            Term::IsEthernet(hook) => self.expression("meta", |it| {
                 it.number(1, NFT_REG_1);
-                it.value(2, value);
+                let key = match hook {
+                    Hook::Ingress => NFT_META_IIFTYPE,
+                    Hook::Egress => NFT_META_OIFTYPE,
+                };
+                it.number(2, key);
             }),
-            Term::Masked(mask) => self.expression("bitwise", |it| {
+            Term::Masked(mask, set) => self.expression("bitwise", |it| {
                 it.number(1, NFT_REG_1);
                 it.number(2, NFT_REG_1);
                 it.number(3, width);
                 it.value(4, mask);
-                it.value(5, &[0; 16][..mask.len()]);
+                it.value(5, set);
             }),
             Term::Are(value) => self.compare(NFT_CMP_EQ, value),
             Term::AreNot(value) => self.compare(NFT_CMP_NEQ, value),

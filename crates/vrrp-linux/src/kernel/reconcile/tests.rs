@@ -43,7 +43,6 @@ fn wanted(family: Family, active: bool) -> Desired {
         accept: true,
         owner: false,
         interval: Interval::DEFAULT,
-        unicast: false,
     }
 }
 
