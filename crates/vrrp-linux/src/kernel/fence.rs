@@ -35,7 +35,7 @@ pub(super) struct Duty {
     guarded: BTreeSet<(Family, Vrid)>,
     /// Those of them that have no macvlan.
     served: Serving,
-    /// The others, which a table can guard, and how often they advertise.
+    /// The others, which a table can guard, and how often they advertise; never, if nobody wants them.
     with_macvlan: BTreeMap<(Family, Vrid), Duration>,
     /// Name of the interface.
     interface: String,
@@ -59,7 +59,14 @@ impl Duty {
         }
     }
 
-    /// Routers with a macvlan, and how often they advertise.
+    /// A router that nobody wants, and whose macvlan is still there.
+    pub(super) fn silence(&mut self, interface: &str, router: (Family, Vrid)) {
+        self.guarded.insert(router);
+        interface.clone_into(&mut self.interface);
+        self.with_macvlan.entry(router).or_insert(Duration::ZERO);
+    }
+
+    /// Routers with a macvlan, and how often they advertise; never, if nobody wants them.
     pub(super) const fn with_macvlan(&self) -> &BTreeMap<(Family, Vrid), Duration> {
         &self.with_macvlan
     }

@@ -50,7 +50,7 @@ type Interfaces = BTreeMap<u32, Interface>;
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Interface {
     name: String,
-    /// With the time for which an advertisement counts.
+    /// With the time for which an advertisement counts; zero for those whose do not.
     routers: BTreeMap<Router, Duration>,
 }
 
@@ -166,7 +166,7 @@ impl Table {
             let leases = leases.or_insert_with(|| TableLeases::new(why));
             leases.retain(|family, vrid| interface.routers.contains_key(&(family, vrid)));
             for ((family, vrid), lease) in &interface.routers {
-                // It may be speaking already, and what it said counted when nobody was there to hear it.
+                // It may be speaking already, and what it said counts although nobody was there to hear it.
                 leases.admit(*family, *vrid, clock::now() + *lease);
             }
         }
@@ -348,9 +348,9 @@ impl Interface {
             ];
             to.add_rule(&egress, &advertisement);
         }
-        sets.drop_unleased(&egress, Hook::Egress, SOURCE, to);
+        sets.drop_unleased(&egress, SOURCE, to);
         pass_tagged(&ingress, to);
-        sets.drop_unleased(&ingress, Hook::Ingress, DESTINATION, to);
+        sets.drop_unleased(&ingress, DESTINATION, to);
     }
 
     /// What an advertisement is worth. All of them pass.
@@ -365,7 +365,7 @@ impl Interface {
         ];
         let usual = self.usual();
         for (router, lease) in &self.routers {
-            if router.0 == at.family && *lease != usual {
+            if router.0 == at.family && *lease != usual && !lease.is_zero() {
                 let mac = mac_of(*router);
                 let renewed = [
                     Term::Are(&mac.0),
@@ -383,7 +383,7 @@ impl Interface {
     /// The lease that most have: theirs is one rule for all.
     fn usual(&self) -> Duration {
         let mut counts: BTreeMap<Duration, usize> = BTreeMap::new();
-        for lease in self.routers.values() {
+        for lease in self.routers.values().filter(|lease| !lease.is_zero()) {
             *counts.entry(*lease).or_default() += 1;
         }
         let most = counts.into_iter().max_by_key(|(_, count)| *count);
@@ -417,9 +417,8 @@ struct Sets {
 }
 
 impl Sets {
-    fn drop_unleased(&self, chain: &str, hook: Hook, address: u32, to: &mut Transaction) {
+    fn drop_unleased(&self, chain: &str, address: u32, to: &mut Transaction) {
         let terms = [
-            Term::IsEthernet(hook),
             Term::Bytes(address, MAC),
             Term::In(&self.guarded),
             Term::NotIn(&self.leased),

@@ -52,8 +52,6 @@ const NFT_GOTO: i32 = -4;
 const NFT_REG_VERDICT: u32 = 0;
 const NFT_REG_1: u32 = 1;
 const NFT_PAYLOAD_LL_HEADER: u32 = 0;
-const NFT_META_IIFTYPE: u32 = 8;
-const NFT_META_OIFTYPE: u32 = 9;
 const NFT_CMP_EQ: u32 = 0;
 const NFT_CMP_NEQ: u32 = 1;
 const NFT_LOOKUP_F_INV: u32 = 1;
@@ -67,6 +65,7 @@ const NFTA_SET_KEY_TYPE: u16 = 4;
 const NFTA_SET_KEY_LEN: u16 = 5;
 const NFTA_SET_DESC: u16 = 9;
 const NFTA_SET_ID: u16 = 10;
+const NFTA_SET_USERDATA: u16 = 13;
 const NFTA_SET_DESC_SIZE: u16 = 1;
 const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 const NFTA_SET_ELEM_LIST_SET: u16 = 2;
@@ -77,8 +76,9 @@ const NFTA_SET_ELEM_TIMEOUT: u16 = 4;
 /// Elements that a set has room for: more than there can be, as one that has ended keeps its place until it is collected.
 const ROOM: u32 = 4096;
 
-/// What `nft` knows MAC addresses by.
-const TYPE_ETHERADDR: u32 = 9;
+/// To `nft`, the keys are numbers: whatever it takes for a MAC address, it reads with a condition that no frame meets which
+/// goes out.
+const TYPE_INTEGER: u32 = 4;
 
 /// Where a chain sees frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,8 +96,6 @@ pub(in crate::kernel) enum Term<'a> {
     Bytes(u32, u32),
     /// Only these bits of them, and these others set.
     Masked(&'a [u8], &'a [u8]),
-    /// The interface, in this direction, is an Ethernet. Says to `nft` what the bytes are.
-    IsEthernet(Hook),
     /// They are this.
     Are(&'a [u8]),
     /// They are not this.
@@ -162,10 +160,11 @@ impl Transaction {
                 0
             };
             it.number(NFTA_SET_FLAGS, flags);
-            it.number(NFTA_SET_KEY_TYPE, TYPE_ETHERADDR);
+            it.number(NFTA_SET_KEY_TYPE, TYPE_INTEGER);
             it.number(NFTA_SET_KEY_LEN, 6);
             it.number(NFTA_SET_ID, id);
             it.nest(NFTA_SET_DESC, |it| it.number(NFTA_SET_DESC_SIZE, ROOM));
+            it.bytes(NFTA_SET_USERDATA, &typeof_source());
         });
     }
 
@@ -246,10 +245,6 @@ impl Transaction {
                         width = *count;
                     }
                     it.nest(NFTA_LIST_ELEM, |it| it.term(term, width));
-                    if let Term::IsEthernet(_) = term {
-                        let ethernet = libc::ARPHRD_ETHER.to_ne_bytes();
-                        it.nest(NFTA_LIST_ELEM, |it| it.compare(NFT_CMP_EQ, &ethernet));
-                    }
                 }
             });
         });
@@ -307,6 +302,22 @@ impl Transaction {
         self.bracket(NFNL_MSG_BATCH_END);
         (self.bytes, asking)
     }
+}
+
+/// `typeof @ll,48,48`, which `nft` writes into sets for itself: without it, it could not read what it shows.
+fn typeof_source() -> Vec<u8> {
+    fn piece(kind: u8, value: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(value.len()).unwrap_or(u8::MAX);
+        [&[kind, length], value].concat()
+    }
+    let number = |kind, number: u32| piece(kind, &number.to_ne_bytes());
+    const BIG_ENDIAN: u32 = 2;
+    const PAYLOAD: u32 = 7;
+    const LINK_LAYER: u32 = 1;
+    let place = [(0, 0), (1, 0), (2, LINK_LAYER), (3, 48), (4, 48)];
+    let place = place.map(|(kind, value)| number(kind, value)).concat();
+    let expression = [number(0, PAYLOAD), piece(1, &place)].concat();
+    [number(0, BIG_ENDIAN), piece(3, &expression)].concat()
 }
 
 /// The end of a message, which attributes are appended to.
@@ -373,14 +384,6 @@ impl Attributes<'_> {
                 it.number(2, NFT_PAYLOAD_LL_HEADER);
                 it.number(3, *place);
                 it.number(4, *count);
-            }),
-            Term::IsEthernet(hook) => self.expression("meta", |it| {
-                it.number(1, NFT_REG_1);
-                let key = match hook {
-                    Hook::Ingress => NFT_META_IIFTYPE,
-                    Hook::Egress => NFT_META_OIFTYPE,
-                };
-                it.number(2, key);
             }),
             Term::Masked(mask, set) => self.expression("bitwise", |it| {
                 it.number(1, NFT_REG_1);
