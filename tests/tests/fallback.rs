@@ -83,6 +83,27 @@ impl Scene {
         frames.map(|frame| self.bench.lan.repeat_frame(frame, STEP))
     }
 
+    /// How often it was asked for each.
+    fn asked(&self, from: Stamp) -> [usize; 3] {
+        let (host, mac) = (self.host.mac, self.profile.virtual_mac());
+        let outgoing = |wanted: &dyn Fn(&Frame) -> bool| {
+            let lan = &self.bench.lan.log;
+            lan.pick(from, |frame| {
+                let asks = frame.outgoing && frame.packet.ethernet.source == host;
+                (asks && wanted(frame)).then_some(())
+            })
+            .len()
+        };
+        let to_all = |frame: &Frame| frame.packet.ethernet.destination.0[0] & 1 == 1;
+        let to_router = |frame: &Frame| frame.packet.ethernet.destination == mac;
+        let is_echo = |frame: &Frame| frame.packet.echo().is_some();
+        [
+            outgoing(&to_all),
+            outgoing(&|frame| to_router(frame) && is_echo(frame)),
+            outgoing(&|frame| to_router(frame) && !is_echo(frame)),
+        ]
+    }
+
     /// When the router did what, as far as it shows: answers about addresses, to pings, and what it forwarded.
     fn served(&self, from: Stamp) -> [Vec<Stamp>; 3] {
         let gateway = self.profile.gateway();
@@ -216,15 +237,10 @@ fn unnoticed(profile: Profile) {
     (from + ms(10_000)).sleep_until();
     drop(questions);
     std::thread::sleep(ms(50));
-    let asked = scene.bench.lan.log.pick(from, |frame| {
-        (frame.outgoing && frame.packet.echo().is_some()).then_some(())
-    });
+    let asked = scene.asked(from);
     let served = scene.served(from).map(|times| times.len());
-    println!(
-        "{profile:?}: asked {} times for each, served {served:?}",
-        asked.len()
-    );
-    assert_eq!(served, [asked.len(); 3]);
+    println!("{profile:?}: asked {asked:?} times for each, served {served:?}");
+    assert_eq!(served, asked);
     let log = scene.daemon.log();
     assert_eq!(log.matches("put back the table").count(), 5, "{log}");
     scene.daemon.stop();

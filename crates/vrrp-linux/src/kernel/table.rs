@@ -26,7 +26,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 use vrrp_proto::checksum::PROTOCOL;
@@ -41,6 +41,9 @@ use crate::leases::{Leases, TableLeases};
 
 /// Before the chains of everybody else, and before flow tables, which forward what they know.
 const PRIORITY: i32 = -2_000_000_000;
+
+/// That the table was put back is said at most this often.
+const COMPLAINTS: Duration = Duration::from_secs(1);
 
 type Router = (Family, Vrid);
 
@@ -66,6 +69,9 @@ pub(super) struct Table {
     leases: BTreeMap<u32, TableLeases>,
     /// What was last said about each interface.
     outcomes: BTreeMap<u32, Outcome>,
+    /// How often the table was put back since that was said last, and when that was.
+    repairs: u32,
+    said: Option<Instant>,
 }
 
 #[derive(PartialEq, Eq, Debug)]
@@ -92,6 +98,8 @@ impl Table {
             standing: Standing::Unknown,
             leases: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            repairs: 0,
+            said: None,
         })
     }
 
@@ -149,13 +157,26 @@ impl Table {
         let damaged = matches!(self.standing, Standing::Damaged(_));
         let result = self.install(&goal);
         if damaged && result.is_ok() {
-            warn!("put back the table {} that somebody changed", self.name);
+            self.note_repair();
         }
         let news = self.news(&goal, &result);
         if let (Err(why), false) = (&result, news.is_empty()) {
             warn!("{why}: {MOURNING}");
         }
         news
+    }
+
+    /// Says that it was put back, which somebody may make necessary all the time.
+    fn note_repair(&mut self) {
+        self.repairs += 1;
+        if self.said.is_none_or(|said| said.elapsed() >= COMPLAINTS) {
+            let times = std::mem::take(&mut self.repairs);
+            warn!(
+                times,
+                "put back the table {} that somebody changed", self.name
+            );
+            self.said = Some(Instant::now());
+        }
     }
 
     /// What is to be guarded has leases from now on, and what is not has none any more.
