@@ -1,7 +1,7 @@
 //! The leases of the virtual MAC addresses on one interface, by whatever means they are kept.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use vrrp_proto::time::Instant;
 use vrrp_proto::types::{Family, Vrid};
@@ -116,6 +116,8 @@ pub struct TableLeases(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     entries: [AtomicU64; 512],
+    /// Whether any was closed since somebody looked.
+    closed: AtomicBool,
     /// Why there is no gate.
     why: String,
 }
@@ -124,6 +126,7 @@ impl TableLeases {
     pub(crate) fn new(why: &str) -> Self {
         Self(Arc::new(Shared {
             entries: [const { AtomicU64::new(UNGUARDED) }; 512],
+            closed: AtomicBool::new(false),
             why: why.to_owned(),
         }))
     }
@@ -132,6 +135,12 @@ impl TableLeases {
     pub(crate) fn running(&self, family: Family, vrid: Vrid) -> Option<u64> {
         let deadline = self.entry(family, vrid).load(Ordering::Acquire);
         (deadline > CLOSING).then_some(deadline)
+    }
+
+    /// Whether any was closed since the last call: those that were are to be taken.
+    pub(crate) fn look(&self) -> bool {
+        // A load alone for most, which are many.
+        self.0.closed.load(Ordering::Acquire) && self.0.closed.swap(false, Ordering::AcqRel)
     }
 
     /// Whether it was closed since the last call.
@@ -187,9 +196,12 @@ impl TableLeases {
     fn close(&self, family: Family, vrid: Vrid) {
         let guarded = |current| (current > CLOSING).then_some(CLOSING);
         // That it was closed before, or not guarded, is no failure.
-        let _ = self
-            .entry(family, vrid)
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, guarded);
+        let closed =
+            self.entry(family, vrid)
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, guarded);
+        if closed.is_ok() {
+            self.0.closed.store(true, Ordering::Release);
+        }
     }
 
     fn release(&self, family: Family, vrid: Vrid) {
@@ -225,6 +237,7 @@ mod tests {
         let take = || leases.take_closing(router.0, router.1);
 
         assert!(!extend(100), "it is not guarded");
+        assert!(!leases.look());
         assert_eq!(table.deadline(router.0, router.1), None);
         table.close(router.0, router.1);
         assert!(!take());
@@ -240,6 +253,7 @@ mod tests {
         assert!(!take());
         table.close(router.0, router.1);
         assert_eq!(leases.running(router.0, router.1), None);
+        assert!(leases.look() && !leases.look());
         assert!(take() && !take());
 
         assert!(extend(200));

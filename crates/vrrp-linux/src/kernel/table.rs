@@ -146,6 +146,9 @@ impl Table {
     /// Guards what is `wanted` and, if it is `all` that is wanted, nothing else. What is new about which interface.
     pub(super) fn settle(&mut self, wanted: &Duties, all: bool) -> Vec<(u32, Option<Outcome>)> {
         self.shut();
+        if !all && self.covers(wanted) {
+            return Vec::new();
+        }
         let goal = self.goal(wanted, all);
         if goal.is_empty() && !all {
             return Vec::new();
@@ -191,6 +194,22 @@ impl Table {
                 leases.admit(*family, *vrid, clock::now() + *lease);
             }
         }
+    }
+
+    /// Whether the table is as it is for these.
+    fn covers(&self, wanted: &Duties) -> bool {
+        let Standing::Installed(interfaces, _) = &self.standing else {
+            return false;
+        };
+        wanted.iter().all(|(index, duty)| {
+            let known = interfaces.get(index);
+            duty.with_macvlan().iter().all(|(router, interval)| {
+                known.is_some_and(|it| {
+                    it.name == duty.interface()
+                        && it.routers.get(router) == Some(&(*interval * INTERVALS))
+                })
+            })
+        })
     }
 
     fn goal(&self, wanted: &Duties, all: bool) -> Interfaces {
@@ -263,7 +282,7 @@ impl Table {
         };
         let mut closed = Vec::new();
         for (index, interface) in interfaces {
-            if let Some(leases) = self.leases.get(index) {
+            if let Some(leases) = self.leases.get(index).filter(|leases| leases.look()) {
                 let routers = interface.routers.keys();
                 let closing = routers.filter(|(family, vrid)| leases.take_closing(*family, *vrid));
                 closed.extend(closing.map(|router| (*index, *router)));
