@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use nix::sys::eventfd::EventFd;
 use vrrp_proto::time::Instant;
 use vrrp_proto::types::{Family, Vrid};
 
@@ -26,7 +27,8 @@ impl Means {
     }
 }
 
-/// The leases of one interface. Everything here is a load or a store in memory, from any thread.
+/// The leases of one interface. Everything here is a load or a store in memory, from any thread; to close one may ring a
+/// bell, which waits for nobody.
 ///
 /// Deadlines are nanoseconds of CLOCK_BOOTTIME.
 #[derive(Clone, Debug)]
@@ -116,17 +118,20 @@ pub struct TableLeases(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     entries: [AtomicU64; 512],
-    /// Whether any was closed since somebody looked.
+    /// Whether any was closed since somebody looked,
     closed: AtomicBool,
+    /// and what tells him to.
+    bell: Arc<EventFd>,
     /// Why there is no gate.
     why: String,
 }
 
 impl TableLeases {
-    pub(crate) fn new(why: &str) -> Self {
+    pub(crate) fn new(why: &str, bell: &Arc<EventFd>) -> Self {
         Self(Arc::new(Shared {
             entries: [const { AtomicU64::new(UNGUARDED) }; 512],
             closed: AtomicBool::new(false),
+            bell: Arc::clone(bell),
             why: why.to_owned(),
         }))
     }
@@ -201,6 +206,8 @@ impl TableLeases {
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, guarded);
         if closed.is_ok() {
             self.0.closed.store(true, Ordering::Release);
+            // Fails when the counter is about to overflow: then it was rung already.
+            let _ = self.0.bell.write(1);
         }
     }
 
@@ -226,11 +233,14 @@ impl TableLeases {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::eventfd::EfdFlags;
+
     use super::*;
 
     #[test]
     fn a_lease_that_is_closed_is_told_once() {
-        let leases = TableLeases::new("");
+        let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap());
+        let leases = TableLeases::new("", &bell);
         let table = Leases::Table(leases.clone());
         let router = (Family::Ipv6, Vrid::new(255).unwrap());
         let extend = |deadline| table.extend(router.0, router.1, deadline);
@@ -253,6 +263,7 @@ mod tests {
         assert!(!take());
         table.close(router.0, router.1);
         assert_eq!(leases.running(router.0, router.1), None);
+        assert_eq!(bell.read(), Ok(1));
         assert!(leases.look() && !leases.look());
         assert!(take() && !take());
 

@@ -12,6 +12,7 @@ use vrrp_gate::{Gate, GateError, Served, Serving, Standing, Watch};
 use vrrp_proto::desired::Desired;
 use vrrp_proto::types::{Family, Vrid};
 
+use super::doorman::Doorman;
 use super::reception::Reception;
 use super::reconcile::is_served;
 use super::table::Table;
@@ -121,7 +122,7 @@ pub(super) struct Fence {
     owner: OwnerId,
     gate: Result<Gate, String>,
     /// Where there can be no gate: what guards instead, if anything can.
-    table: Option<Table>,
+    doorman: Option<Doorman>,
     /// Tells of changes to traffic control; without it they are found by the audit.
     watch: Option<Watch>,
     posts: BTreeMap<u32, Post>,
@@ -148,11 +149,11 @@ impl Fence {
             Fencing::Best => Gate::load(&owner.to_string()).map_err(|error| sentence(&error)),
             Fencing::WithoutPrograms => Err("programs are not wanted".to_owned()),
         };
-        let mut table = None;
-        let gate = gate.map_err(|why| match Table::open(owner, &why) {
+        let mut doorman = None;
+        let gate = gate.map_err(|why| match Doorman::start(owner, &why) {
             Ok(instead) => {
                 info!("{why}: nftables keeps the leases instead");
-                table = Some(instead);
+                doorman = Some(instead);
                 why
             }
             Err(neither) => {
@@ -165,7 +166,7 @@ impl Fence {
         Some(Self {
             owner,
             gate,
-            table,
+            doorman,
             watch: Watch::open().ok(),
             posts: BTreeMap::new(),
             reception: Reception::default(),
@@ -177,40 +178,34 @@ impl Fence {
     /// What becomes readable when traffic control or nftables changed.
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let watch = self.watch.as_ref().map(AsFd::as_fd);
-        watch.into_iter().chain(self.table.as_ref().map(Table::fd))
+        watch
+            .into_iter()
+            .chain(self.doorman.as_ref().map(Doorman::fd))
     }
 
     /// Whether anything changed since the last call that may concern what stands.
     pub(super) fn listen(&mut self) -> bool {
-        let damaged = self.table.as_mut().is_some_and(Table::listen);
+        let news = self.doorman.as_ref().is_some_and(Doorman::has_news);
         let changed = self
             .watch
             .as_ref()
             .is_some_and(|watch| watch.drain().unwrap_or(false));
         self.disturbed |= changed;
-        damaged || (changed && !self.posts.is_empty())
-    }
-
-    /// What the engine has closed is closed. A gate is told by the engine itself.
-    pub(super) fn shut(&mut self) {
-        if let Some(table) = &mut self.table {
-            table.shut();
-        }
+        news || (changed && !self.posts.is_empty())
     }
 
     /// Everything is to be looked at again, also what was refused.
-    pub(super) fn doubt(&mut self) {
+    pub(super) const fn doubt(&mut self) {
         self.disturbed = true;
-        if let Some(table) = &mut self.table {
-            table.check();
-        }
     }
 
     /// Does what is `wanted` and, if it is `all` that is wanted, nothing else. What is new about which interface.
     pub(super) fn settle(&mut self, wanted: &Duties, all: bool) -> Vec<(u32, Option<Outcome>)> {
-        if let Some(table) = &mut self.table {
-            let news = table.settle(wanted, all);
-            if all && !std::mem::replace(&mut self.swept, true) {
+        if let Some(doorman) = &mut self.doorman {
+            let news = doorman.order(wanted, all);
+            // Now that it stands, or there is nothing that does.
+            let settled = !news.is_empty() || (all && wanted.is_empty());
+            if settled && !std::mem::replace(&mut self.swept, true) {
                 remove_gates(self.owner);
             }
             return news;
@@ -349,8 +344,8 @@ impl Fence {
     /// Takes all gates away; what could not be, as sentences.
     pub(super) fn remove(&mut self) -> Vec<String> {
         let mut left = Vec::new();
-        if let Some(table) = &mut self.table {
-            left.extend(table.remove().err());
+        if let Some(doorman) = &mut self.doorman {
+            left.extend(doorman.dismiss().err());
         }
         if let Ok(gate) = &mut self.gate {
             for index in std::mem::take(&mut self.posts).into_keys() {

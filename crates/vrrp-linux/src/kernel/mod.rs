@@ -16,6 +16,7 @@
 //! see `owner`. Objects that are not ours are never changed, but for three settings of the parent interface, whose
 //! originals are kept in the aliases of our macvlans.
 
+mod doorman;
 mod fence;
 mod filter;
 mod fuzz;

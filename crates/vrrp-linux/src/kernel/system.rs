@@ -51,9 +51,6 @@ pub(super) trait System {
         Err("there is no gate".to_owned())
     }
 
-    /// What the engine has closed is closed, before anything is waited for.
-    fn shut_fence(&mut self) {}
-
     /// Whether the gate on this interface keeps a router that has no lease silent.
     fn guards(&self, _index: u32, _router: (Family, Vrid)) -> bool {
         false
@@ -147,12 +144,6 @@ impl System for Live {
     fn serves(&self, index: u32, router: (Family, Vrid)) -> Result<(), String> {
         let fence = self.fence.as_ref().ok_or("there is no gate")?;
         fence.serves(index, router)
-    }
-
-    fn shut_fence(&mut self) {
-        if let Some(fence) = &mut self.fence {
-            fence.shut();
-        }
     }
 
     fn guards(&self, index: u32, router: (Family, Vrid)) -> bool {

@@ -26,14 +26,16 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::eventfd::EventFd;
 use tracing::warn;
 use vrrp_proto::checksum::PROTOCOL;
 use vrrp_proto::types::{Family, MacAddress, Vrid};
 
 use super::OwnerId;
-use super::fence::{Duties, MOURNING, Outcome};
+use super::fence::{Duty, MOURNING, Outcome};
 use super::netlink::{Filters, Hook, Refusal, TableFamily, Term, Transaction, Transactions};
 use crate::clock;
 use crate::fences::INTERVALS;
@@ -48,10 +50,10 @@ const COMPLAINTS: Duration = Duration::from_secs(1);
 type Router = (Family, Vrid);
 
 /// Interfaces by number, with the routers that are guarded there.
-type Interfaces = BTreeMap<u32, Interface>;
+pub(super) type Interfaces = BTreeMap<u32, Interface>;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Interface {
+pub(super) struct Interface {
     name: String,
     /// With the time for which an advertisement counts; zero for those whose do not.
     routers: BTreeMap<Router, Duration>,
@@ -143,26 +145,26 @@ impl Table {
         }
     }
 
-    /// Guards what is `wanted` and, if it is `all` that is wanted, nothing else. What is new about which interface.
-    pub(super) fn settle(&mut self, wanted: &Duties, all: bool) -> Vec<(u32, Option<Outcome>)> {
-        self.shut();
-        if !all && self.covers(wanted) {
+    pub(super) const fn is_damaged(&self) -> bool {
+        matches!(self.standing, Standing::Damaged(_))
+    }
+
+    /// Guards what is in `goal`, and nothing else. What is new about which interface. Leases that are closed ring `bell`.
+    pub(super) fn settle(
+        &mut self,
+        goal: &Interfaces,
+        bell: &Arc<EventFd>,
+    ) -> Vec<(u32, Option<Outcome>)> {
+        if matches!(&self.standing, Standing::Installed(interfaces, _) if interfaces == goal) {
             return Vec::new();
         }
-        let goal = self.goal(wanted, all);
-        if goal.is_empty() && !all {
-            return Vec::new();
-        }
-        if matches!(&self.standing, Standing::Installed(interfaces, _) if *interfaces == goal) {
-            return Vec::new();
-        }
-        self.admit(&goal);
-        let damaged = matches!(self.standing, Standing::Damaged(_));
-        let result = self.install(&goal);
+        self.admit(goal, bell);
+        let damaged = self.is_damaged();
+        let result = self.install(goal);
         if damaged && result.is_ok() {
             self.note_repair();
         }
-        let news = self.news(&goal, &result);
+        let news = self.news(goal, &result);
         if let (Err(why), false) = (&result, news.is_empty()) {
             warn!("{why}: {MOURNING}");
         }
@@ -183,60 +185,17 @@ impl Table {
     }
 
     /// What is to be guarded has leases from now on, and what is not has none any more.
-    fn admit(&mut self, goal: &Interfaces) {
+    fn admit(&mut self, goal: &Interfaces, bell: &Arc<EventFd>) {
         for (index, interface) in goal {
             let why = &self.why;
             let leases = self.leases.entry(*index);
-            let leases = leases.or_insert_with(|| TableLeases::new(why));
+            let leases = leases.or_insert_with(|| TableLeases::new(why, bell));
             leases.retain(|family, vrid| interface.routers.contains_key(&(family, vrid)));
             for ((family, vrid), lease) in &interface.routers {
                 // It may be speaking already, and what it said counts although nobody was there to hear it.
                 leases.admit(*family, *vrid, clock::now() + *lease);
             }
         }
-    }
-
-    /// Whether the table is as it is for these.
-    fn covers(&self, wanted: &Duties) -> bool {
-        let Standing::Installed(interfaces, _) = &self.standing else {
-            return false;
-        };
-        wanted.iter().all(|(index, duty)| {
-            let known = interfaces.get(index);
-            duty.with_macvlan().iter().all(|(router, interval)| {
-                known.is_some_and(|it| {
-                    it.name == duty.interface()
-                        && it.routers.get(router) == Some(&(*interval * INTERVALS))
-                })
-            })
-        })
-    }
-
-    fn goal(&self, wanted: &Duties, all: bool) -> Interfaces {
-        let mut goal = match &self.standing {
-            Standing::Installed(interfaces, _) | Standing::Damaged(interfaces) if !all => {
-                interfaces.clone()
-            }
-            Standing::Installed(..)
-            | Standing::Damaged(_)
-            | Standing::Unknown
-            | Standing::Absent => Interfaces::new(),
-        };
-        for (index, duty) in wanted {
-            let routers = duty.with_macvlan();
-            if !routers.is_empty() {
-                let interface = goal.entry(*index).or_insert_with(|| Interface {
-                    name: duty.interface().to_owned(),
-                    routers: BTreeMap::new(),
-                });
-                duty.interface().clone_into(&mut interface.name);
-                let leases = routers
-                    .iter()
-                    .map(|(router, interval)| (*router, *interval * INTERVALS));
-                interface.routers.extend(leases);
-            }
-        }
-        goal
     }
 
     fn news(
@@ -354,6 +313,28 @@ impl Table {
 }
 
 impl Interface {
+    /// What the table is to do for this, if anything.
+    pub(super) fn of(duty: &Duty) -> Option<Self> {
+        let lease = |(router, interval): (&Router, &Duration)| (*router, *interval * INTERVALS);
+        let routers: BTreeMap<Router, Duration> = duty.with_macvlan().iter().map(lease).collect();
+        (!routers.is_empty()).then(|| Self {
+            name: duty.interface().to_owned(),
+            routers,
+        })
+    }
+
+    /// Whether `other` is all in it.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let known = |(router, lease)| self.routers.get(router) == Some(lease);
+        self.name == other.name && other.routers.iter().all(known)
+    }
+
+    /// All of `other` as well.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.name = other.name;
+        self.routers.extend(other.routers);
+    }
+
     /// Sets, chains and rules, with the leases that are `running`.
     fn write(
         &self,

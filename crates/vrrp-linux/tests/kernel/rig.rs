@@ -337,6 +337,32 @@ impl Rig {
         })
     }
 
+    /// The leases of the first interface, when that and the latest generation of these routers, from 1, are there.
+    pub fn ready(&self, routers: u32) -> Leases {
+        let mut waiting: BTreeMap<RouterId, u64> = (1..=routers)
+            .map(|id| (RouterId(id), self.generations[&RouterId(id)]))
+            .collect();
+        let mut leases = None;
+        while leases.is_none() || !waiting.is_empty() {
+            let (_, notice) = self.next(Duration::from_secs(5)).expect("a notice");
+            match notice {
+                Notice::Fence { outcome, .. } => leases = outcome.and_then(Result::ok),
+                Notice::Report {
+                    router,
+                    generation,
+                    report,
+                } => {
+                    if waiting.get(&router) == Some(&generation.0) {
+                        assert_eq!(report, KernelReport::Applied);
+                        waiting.remove(&router);
+                    }
+                }
+                Notice::Link { .. } | Notice::Upkeep { .. } => {}
+            }
+        }
+        leases.expect("some")
+    }
+
     /// What is said within `time`.
     pub fn said(&self, time: Duration) -> Vec<Notice> {
         let until = Instant::now() + time;

@@ -38,7 +38,6 @@ impl<S: System> Worker<S> {
         if self.grace_until.is_none() {
             return;
         }
-        self.system.shut_fence();
         let all = self.desired();
         let Some(scope) = scope else {
             self.prepare(&all);
