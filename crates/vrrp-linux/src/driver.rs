@@ -573,6 +573,7 @@ impl Turn {
         let now = clock::now();
         while let Some(transmit) = self.held.overdue(now) {
             self.transmit(&transmit);
+            self.held.sent(now, transmit);
         }
         let mut first = true;
         while let Some(wakeup) = self.engine.poll_timeout()
@@ -645,7 +646,7 @@ impl Turn {
                     if !desired.as_ref().is_some_and(|desired| desired.active) {
                         // What a router said before it gave up must still pass; what it did not say yet is void.
                         self.send();
-                        self.held.take(router);
+                        self.held.forget(router);
                     }
                     self.fences.desired(router, desired.as_ref());
                     if let Some(kernel) = &self.kernel {
@@ -673,8 +674,9 @@ impl Turn {
     }
 
     fn send_held(&mut self, router: RouterId) {
-        for transmit in self.held.take(router) {
+        while let Some(transmit) = self.held.take(router) {
             self.transmit(&transmit);
+            self.held.sent(clock::now(), transmit);
         }
     }
 

@@ -1,8 +1,9 @@
-//! First advertisements that can wait a moment.
+//! First advertisements in place of an Active that still serves: they can wait a moment, and are sent twice.
 //!
-//! Who takes over from somebody who still serves moves all traffic to himself with his first advertisement: switches learn
-//! from its source. It leaves once the kernel holds the addresses, so that none of that traffic is lost; or after
-//! [`PATIENCE`], whatever the kernel does.
+//! Such an advertisement moves all traffic here, since switches learn from its source. It leaves once the kernel holds the
+//! addresses, so that none of that traffic is lost; or after [`PATIENCE`], whatever the kernel does. An answer of the old
+//! Active that was on its way takes the traffic back in the same manner, to somebody who has just given up; so it is said
+//! once more after [`REPEAT`], and not only an interval later.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,41 +14,66 @@ use vrrp_proto::{Instant, RouterId, Transmit};
 /// Backup of priority 100: so much longer than that an Active that gives up goes on.
 pub(crate) const PATIENCE: Duration = Duration::from_micros(500);
 
+/// By then the old Active has heard of it.
+pub(crate) const REPEAT: Duration = Duration::from_millis(1);
+
 /// What is held, the oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    waiting: VecDeque<(Instant, Transmit)>,
+    waiting: Queue,
+    again: Queue,
 }
 
+type Queue = VecDeque<(Instant, Transmit)>;
+
 impl Held {
+    /// Keeps one that has not been sent.
     pub(crate) fn put(&mut self, now: Instant, transmit: Transmit) {
         self.waiting.push_back((now + PATIENCE, transmit));
     }
 
-    /// When the first of them has waited long enough.
+    /// Keeps one that has just been sent, if it is to be repeated.
+    pub(crate) fn sent(&mut self, now: Instant, transmit: Transmit) {
+        if transmit.unhurried {
+            let again = Transmit {
+                unhurried: false,
+                ..transmit
+            };
+            self.again.push_back((now + REPEAT, again));
+        }
+    }
+
+    /// When the first of them is to be sent.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.waiting.front().map(|(until, _)| *until)
+        let first = |queue: &Queue| queue.front().map(|(at, _)| *at);
+        let both = [first(&self.waiting), first(&self.again)];
+        both.into_iter().flatten().min()
     }
 
-    /// What `router` has here.
-    pub(crate) fn take(&mut self, router: RouterId) -> Vec<Transmit> {
-        let mut taken = Vec::new();
-        self.waiting.retain(|(_, transmit)| {
-            let mine = transmit.router == router;
-            if mine {
-                taken.push(transmit.clone());
-            }
-            !mine
-        });
-        taken
+    /// One of `router` that has not been sent.
+    pub(crate) fn take(&mut self, router: RouterId) -> Option<Transmit> {
+        let mut waiting = self.waiting.iter();
+        let place = waiting.position(|(_, transmit)| transmit.router == router)?;
+        self.waiting.remove(place).map(|(_, transmit)| transmit)
     }
 
-    /// The next that has waited long enough.
+    /// The next whose time has come.
     pub(crate) fn overdue(&mut self, now: Instant) -> Option<Transmit> {
-        let (until, _) = self.waiting.front()?;
-        (*until <= now)
-            .then(|| self.waiting.pop_front())?
+        let queues = [&mut self.waiting, &mut self.again];
+        queues
+            .into_iter()
+            .find_map(|queue| {
+                let (at, _) = queue.front()?;
+                (*at <= now).then(|| queue.pop_front())?
+            })
             .map(|(_, transmit)| transmit)
+    }
+
+    /// Forgets what `router` wanted to say.
+    pub(crate) fn forget(&mut self, router: RouterId) {
+        let others = |(_, transmit): &(Instant, Transmit)| transmit.router != router;
+        self.waiting.retain(others);
+        self.again.retain(others);
     }
 }
 
@@ -68,22 +94,40 @@ mod tests {
         }
     }
 
+    fn messages(taken: impl IntoIterator<Item = Transmit>) -> Vec<u8> {
+        let first = |transmit: Transmit| transmit.message[0];
+        taken.into_iter().map(first).collect()
+    }
+
     #[test]
     fn each_leaves_with_its_router_or_when_its_time_is_over() {
         let start = Instant::ZERO + Duration::from_secs(1);
         let mut held = Held::default();
-        for (router, message) in [(1, 1), (2, 2), (1, 3), (3, 4)] {
+        for (router, message) in [(1, 1), (2, 2), (1, 3), (3, 4), (4, 5)] {
             held.put(start, transmit(router, message));
         }
-        let messages = |taken: Vec<Transmit>| -> Vec<u8> {
-            taken.iter().map(|transmit| transmit.message[0]).collect()
-        };
-        assert_eq!(messages(held.take(RouterId(1))), [1, 3]);
+        assert_eq!(messages(held.take(RouterId(1))), [1]);
+        assert_eq!(messages(held.take(RouterId(1))), [3]);
         assert_eq!(messages(held.take(RouterId(1))), [0; 0]);
+        held.forget(RouterId(4));
         assert_eq!(held.due(), Some(start + PATIENCE));
         assert!(held.overdue(start).is_none());
-        let rest = std::iter::from_fn(|| held.overdue(start + PATIENCE)).collect();
+        let rest = std::iter::from_fn(|| held.overdue(start + PATIENCE));
         assert_eq!(messages(rest), [2, 4]);
         assert_eq!(held.due(), None);
+    }
+
+    #[test]
+    fn what_was_sent_is_said_once_more_unless_its_router_gave_up() {
+        let start = Instant::ZERO + Duration::from_secs(1);
+        let mut held = Held::default();
+        held.sent(start, transmit(1, 1));
+        held.sent(start, transmit(2, 2));
+        held.forget(RouterId(2));
+        assert_eq!(held.due(), Some(start + REPEAT));
+        let again = held.overdue(start + REPEAT).unwrap();
+        assert_eq!(again.message[0], 1);
+        held.sent(start + REPEAT, again);
+        assert_eq!(held.due(), None, "not for ever");
     }
 }

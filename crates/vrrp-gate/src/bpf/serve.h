@@ -113,13 +113,13 @@ INLINE int answer_arp(struct __sk_buff *skb)
 
 	if (!read_arp(skb, &frame) || arp->operation != REQUEST)
 		return NEXT_FILTER;
-	// Not a question: somebody says that it is his.
-	if (word(arp->sender) == word(arp->target))
-		return NEXT_FILTER;
 	u32 *entry = find_ipv4(word(arp->target));
 	if (!entry)
 		return NEXT_FILTER;
 	u32 router = *entry & ROUTER;
+	// Not a question: somebody says that it is his. The kernel would contradict, and take a successor's traffic back.
+	if (word(arp->sender) == word(arp->target))
+		return is_open(router) ? DROP : NEXT_FILTER;
 	if (!is_open(router) || (arp->sender_mac[0] & 1))
 		return DROP;
 

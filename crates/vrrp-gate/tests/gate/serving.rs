@@ -273,6 +273,23 @@ fn each_question_has_one_answer() {
     }
 }
 
+/// A successor announces before the old Active has heard of it. The kernel would take that for a question, since it hears
+/// its own addresses here, and its answer would lead the successor's traffic back.
+#[test]
+fn a_successor_is_not_contradicted() {
+    let world = World::bare();
+    world.router.sh("ip addr add 10.9.0.254/24 dev r0
+         sysctl -qw net.ipv4.conf.r0.accept_local=1");
+    let wire = Wire::new(&world.client, "c0");
+    assert!(
+        !wire.ask(&arp(BROADCAST, VIP, VIP)).is_empty(),
+        "without a gate"
+    );
+    let (_gate, _leases) = open(&world, &serving(true));
+    assert_eq!(wire.ask(&arp(BROADCAST, VIP, VIP)), [[0; 0]; 0]);
+    assert!(world.answers(VIP4));
+}
+
 /// RFC 4861 §4.4, §7.2.4.
 #[test]
 fn a_solicitation_has_one_answer() {
