@@ -95,7 +95,7 @@ impl Doorman {
     /// From now on, this is to be guarded and, if it is `all` that is wanted, nothing else. What is new about what was
     /// ordered before.
     pub(super) fn order(&mut self, wanted: &Duties, all: bool) -> News {
-        if (all || !self.covers(wanted)) && !(wanted.is_empty() && !all) {
+        if all || !self.covers(wanted) {
             let mut goal = self.goal.take().filter(|_| !all).unwrap_or_default();
             for (index, duty) in wanted {
                 if let Some(interface) = Interface::of(duty) {

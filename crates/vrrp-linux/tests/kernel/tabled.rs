@@ -519,6 +519,7 @@ fn what_tables_cost() {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "a measurement")]
 fn timed(rig: &mut Rig, what: &str, work: impl FnOnce(&mut Rig)) {
     let (began, used) = (Instant::now(), thread_time("kernel"));
     work(rig);
