@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The kernel renews a lease itself, as part of sending the advertisement that earns it. So the engine's thread has nothing
-//! to do and nobody to wait for, and whatever ends the daemon ends the renewals. All that is left to do here is to keep the
-//! table there, and to end a lease before its time when a router gives up.
+//! to do and nobody to wait for, and whatever ends the daemon ends the renewals. All that is left to do, for a thread of
+//! its own (`doorman`), is to keep the table there, and to end a lease before its time when a router gives up.
 //!
 //! Which frames are judged is as in `vrrp_gate`, but for these:
 //!
