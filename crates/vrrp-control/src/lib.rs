@@ -13,8 +13,8 @@ pub use event::EventRecord;
 pub use frame::{FrameError, MAX_REQUEST, decode, encode};
 pub use request::{Answer, Refusal, Request};
 pub use status::{
-    ActiveRouter, Daemon, GlobalCounters, Lateness, LatenessClass, PriorityStatus, Restart,
-    RouterCounters, RouterReport, StatusReport,
+    ActiveRouter, Daemon, GlobalCounters, Lateness, LatenessClass, PriorityStatus, Protection,
+    Restart, RouterCounters, RouterReport, StatusReport,
 };
 
 /// File name of the control socket in the daemon's runtime directory.

@@ -124,6 +124,10 @@ pub struct RouterReport {
     /// Who takes the frames of that MAC address in: `macvlan` or `ebpf`; null without one.
     #[serde(default)]
     pub data_plane: Option<String>,
+    /// What takes that MAC address off the wire if the daemon dies or stands still; absent while nothing answers for it, and
+    /// without one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub protection: Option<Protection>,
     /// Where its advertisements come from; null while there is no such address.
     pub source_address: Option<String>,
     /// Its own advertisement interval in milliseconds.
@@ -145,6 +149,17 @@ pub struct RouterReport {
     pub kernel_in_step: bool,
     /// Counters.
     pub statistics: RouterCounters,
+}
+
+/// What takes a virtual MAC address off the wire.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Protection {
+    /// `ebpf`, `nftables` or `none`.
+    pub means: String,
+    /// Why it is nothing better; absent for the best.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
 }
 
 /// Priorities of a router.

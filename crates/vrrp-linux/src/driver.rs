@@ -25,7 +25,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use thiserror::Error;
-use vrrp_gate::{Gate, Leases};
+use vrrp_gate::Gate;
 use vrrp_proto::engine::Timer;
 use vrrp_proto::{
     Announce, Datagram, Engine, Event, Family, Input, Instant, LinkFacts, LinkId, Output, Plan,
@@ -38,8 +38,9 @@ use crate::fences::Fences;
 use crate::frame;
 use crate::held::Held;
 use crate::heritage::{Heritage, Legacy, Vault};
-use crate::kernel::{Estate, Kernel, Notice, OwnerId};
+use crate::kernel::{Estate, Fencing, Kernel, Notice, OwnerId};
 use crate::lateness::{Lateness, LatenessReport};
+use crate::leases::{Leases, Means};
 use crate::outbox::{Outbox, Sign};
 use crate::socket::{self, FrameSocket};
 use crate::syscall::{self, Batch, Scheduling};
@@ -124,12 +125,17 @@ pub struct Handle {
     memory_locked: bool,
     lost: Arc<AtomicU64>,
     lateness: Arc<Lateness>,
-    protection: Arc<Mutex<Protection>>,
+    protection: Arc<Mutex<BTreeMap<String, Protection>>>,
 }
 
-/// By the name of the interface: `None` where leases keep the virtual MAC addresses off the wire when the daemon dies,
-/// otherwise why there are none.
-pub type Protection = BTreeMap<String, Option<String>>;
+/// What keeps the virtual MAC addresses of an interface off the wire when the daemon dies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Protection {
+    /// By what means; `None`: nothing does.
+    pub means: Option<Means>,
+    /// Why there is nothing better.
+    pub why: Option<String>,
+}
 
 /// The sending side of the mailbox.
 #[derive(Clone, Debug)]
@@ -201,7 +207,7 @@ impl Driver {
                     let leases = gate.as_ref().and_then(|gate| gate.leases(index));
                     leases
                         .into_iter()
-                        .for_each(|leases| fences.inherit(index, leases));
+                        .for_each(|leases| fences.inherit(index, Leases::Gate(leases)));
                 }
                 lateness.recount(&heritage.lateness());
                 let estate = Estate {
@@ -212,7 +218,7 @@ impl Driver {
                 };
                 crate::kernel::spawn_with(owner, notify, estate)
             }
-            None => crate::kernel::spawn(owner, true, notify),
+            None => crate::kernel::spawn(owner, Fencing::Best, notify),
         }
         .map_err(StartError::Kernel)?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(thread_error)?;
@@ -357,10 +363,9 @@ impl Handle {
         self.lateness.report()
     }
 
-    /// What keeps the virtual MAC addresses of each interface off the wire when this daemon dies: `None`, its leases do;
-    /// otherwise why they do not.
+    /// What keeps the virtual MAC addresses of each interface off the wire when this daemon dies, by the interface's name.
     #[must_use]
-    pub fn protection(&self) -> Protection {
+    pub fn protection(&self) -> BTreeMap<String, Protection> {
         let protection = self.protection.lock();
         protection.unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -390,7 +395,7 @@ struct Turn {
     post: Post,
     macs: BTreeMap<LinkId, (u32, vrrp_proto::MacAddress)>,
     fences: Fences,
-    protection: Arc<Mutex<Protection>>,
+    protection: Arc<Mutex<BTreeMap<String, Protection>>>,
     /// Interfaces on which sending fails at present, so that it is said once.
     failing: BTreeMap<LinkId, io::ErrorKind>,
     news: NewsSink,
@@ -842,11 +847,19 @@ impl Turn {
                 None
             }
             Some(Ok(leases)) => {
-                protection.insert(interface, None);
+                let stands = Protection {
+                    means: Some(leases.means()),
+                    why: leases.shortcoming().map(str::to_owned),
+                };
+                protection.insert(interface, stands);
                 Some(leases)
             }
             Some(Err(why)) => {
-                protection.insert(interface, Some(why));
+                let nothing = Protection {
+                    means: None,
+                    why: Some(why),
+                };
+                protection.insert(interface, nothing);
                 None
             }
         };

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use vrrp_gate::Leases;
+use crate::leases::Leases;
 use vrrp_proto::packet::Header;
 use vrrp_proto::{Desired, Dialect, Engine, Family, Instant, Priority, Role, RouterId, Vrid};
 
 /// Advertisement intervals from the sending of an advertisement to the end of the lease.
-const INTERVALS: u32 = 3;
+pub(crate) const INTERVALS: u32 = 3;
 
 /// The leases of all interfaces, and whose they are.
 #[derive(Debug, Default)]

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::ears::Ear;
 use crate::frame;
 use crate::journal::{self, Journal};
-use crate::kernel::OwnerId;
+use crate::kernel::{Fencing, OwnerId};
 use crate::lateness::{Lateness, LatenessReport};
 use crate::outbox::Outbox;
 use crate::pulse::Pulse;
@@ -193,7 +193,7 @@ fn revived(mut state: Handover, pulse: &Pulse, now: Instant) -> Engine {
 /// that could be said, or why for none, and what could not be removed.
 pub fn release(left: &Descriptors, owner: OwnerId) -> (io::Result<usize>, Vec<String>) {
     let released = say_release(left);
-    let mut complaints = match crate::kernel::spawn(owner, false, Box::new(drop)) {
+    let mut complaints = match crate::kernel::spawn(owner, Fencing::Nothing, Box::new(drop)) {
         Ok(kernel) => kernel.stop(),
         Err(error) => vec![format!("cannot talk to the kernel: {error}")],
     };
@@ -202,6 +202,7 @@ pub fn release(left: &Descriptors, owner: OwnerId) -> (io::Result<usize>, Vec<St
         .err()
         .unwrap_or_default();
     complaints.extend(gates.iter().map(ToString::to_string));
+    complaints.extend(crate::kernel::remove_table(owner).err());
     (released, complaints)
 }
 

@@ -9,7 +9,7 @@
 //! | `journal`, `pulse` | its state, change by change; what moves with every packet |
 //! | [`kernel`] | macvlans, addresses, sysctls and filters, reconciled with what the engine wants |
 //! | `outbox` | frames that leave together |
-//! | `fences` | leases of virtual MAC addresses, which end when the engine falls silent |
+//! | `fences`, `leases` | leases of virtual MAC addresses, which end when the engine falls silent |
 //! | [`lateness`] | how late the engine's timers run |
 //! | [`clock`] | time |
 
@@ -25,6 +25,7 @@ mod heritage;
 mod journal;
 pub mod kernel;
 pub mod lateness;
+mod leases;
 mod outbox;
 mod pulse;
 pub mod socket;
@@ -33,6 +34,7 @@ mod syscall;
 
 pub use driver::{Driver, Handle, News, NewsSink, Protection, StartError};
 pub use heritage::{Heritage, HeritageError, release};
+pub use leases::{Leases, Means, TableLeases};
 pub use syscall::{Batch, Scheduling};
 
 /// Gives the calling thread, and the processes that it starts, the best scheduling that the engine's thread may have, and a

@@ -159,10 +159,14 @@ impl Keep {
         match (text.split_at_checked(1), fd) {
             // Closing sockets waits for the kernel, and a worker may die meanwhile.
             (Some(("+", name)), Some(fd)) => {
-                self.kept.insert(name.to_owned(), fd).map(bury);
+                if let Some(old) = self.kept.insert(name.to_owned(), fd) {
+                    bury(old);
+                }
             }
             (Some(("-", name)), None) => {
-                self.kept.remove(name).map(bury);
+                if let Some(old) = self.kept.remove(name) {
+                    bury(old);
+                }
             }
             (Some(("?", "")), None) => {
                 for (name, fd) in &self.kept {

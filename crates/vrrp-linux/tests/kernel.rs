@@ -5,6 +5,8 @@
 mod rig;
 #[path = "kernel/served.rs"]
 mod served;
+#[path = "kernel/tabled.rs"]
+mod tabled;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

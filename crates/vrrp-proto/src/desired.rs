@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::interval::Interval;
 use crate::plan::{DataPlane, VirtualAddress};
 use crate::types::{Family, MacAddress, Vrid};
 
@@ -42,6 +43,8 @@ pub struct Desired {
     pub accept: bool,
     /// Whether the addresses are real ones of the interface, which must not be taken from it.
     pub owner: bool,
+    /// How often it advertises while it is Active: silent for three of these, it must be off the wire.
+    pub interval: Interval,
 }
 
 /// What became of a desired state.

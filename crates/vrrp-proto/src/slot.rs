@@ -551,6 +551,7 @@ impl Slot {
                 plan.virtual_mac,
                 plan.data_plane,
                 plan.priority.is_owner(),
+                plan.interval,
             )
         };
         let advertised = |plan: &RouterPlan| {
@@ -608,6 +609,7 @@ impl Slot {
             active: self.machine.role() == Role::Active || self.leaving.is_some(),
             accept: self.plan.accept,
             owner: self.plan.priority.is_owner(),
+            interval: self.plan.interval,
         }
     }
 

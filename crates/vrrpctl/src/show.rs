@@ -139,6 +139,11 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
         or(&router.virtual_mac, "none: the interface's own answers"),
     )]);
     lines.extend(router.data_plane.clone().map(|it| ("data plane", it)));
+    let protection = router.protection.as_ref().map(|it| match &it.why {
+        Some(why) => format!("{}: {}", it.means, why),
+        None => it.means.clone(),
+    });
+    lines.extend(protection.map(|it| ("protection", it)));
     lines.extend([
         ("source", or(&router.source_address, "none yet")),
         ("preempt", yes(router.preempt).to_owned()),

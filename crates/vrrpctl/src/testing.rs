@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use vrrp_control::{
-    ActiveRouter, Daemon, EventRecord, GlobalCounters, Lateness, PriorityStatus, RouterCounters,
-    RouterReport, StatusReport,
+    ActiveRouter, Daemon, EventRecord, GlobalCounters, Lateness, PriorityStatus, Protection,
+    RouterCounters, RouterReport, StatusReport,
 };
 
 use crate::moment::Calendar;
@@ -51,6 +51,10 @@ fn router(name: &str, interface: &str, vrid: u8, state: &str, addresses: &[&str]
         addresses: addresses.iter().map(|&address| address.into()).collect(),
         virtual_mac: Some(format!("00:00:5e:00:01:{vrid:02x}")),
         data_plane: Some("macvlan".into()),
+        protection: Some(Protection {
+            means: "ebpf".into(),
+            why: None,
+        }),
         source_address: Some("10.20.0.2".into()),
         advertise_interval_ms: 1000,
         active_advertise_interval_ms: 1000,
@@ -106,6 +110,7 @@ pub(crate) fn report() -> StatusReport {
         kernel_in_step: false,
         virtual_mac: None,
         data_plane: None,
+        protection: None,
         ..router("voice6", "eth1.30", 30, "backup", &["fe80::30/64"])
     };
     let guest4 = RouterReport {
@@ -115,6 +120,10 @@ pub(crate) fn report() -> StatusReport {
         ],
         since: "2026-11-20T13:01:50Z".into(),
         source_address: None,
+        protection: Some(Protection {
+            means: "nftables".into(),
+            why: Some("not permitted to load the gate: no CAP_BPF".into()),
+        }),
         statistics: RouterCounters::default(),
         ..router("guest4", "eth1.40", 40, "initialize", &["10.40.0.1/24"])
     };

@@ -463,7 +463,7 @@ fn status_source(running: &Running<'_>, engine: Handle) -> StatusSource {
     let times = Arc::new(Mutex::new(Times::default()));
     Arc::new(move || {
         let times = Arc::clone(&times);
-        let (routers, statistics) = engine.inspect(move |engine, now| {
+        let (mut routers, statistics) = engine.inspect(move |engine, now| {
             let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
             (
                 report::routers(engine, now, &mut times),
@@ -471,6 +471,8 @@ fn status_source(running: &Running<'_>, engine: Handle) -> StatusSource {
             )
         })?;
         let life = life.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let protection = engine.protection();
+        report::protect(&mut routers, &protection);
         let daemon = Daemon {
             version: env!("CARGO_PKG_VERSION").into(),
             pid,
@@ -483,10 +485,10 @@ fn status_source(running: &Running<'_>, engine: Handle) -> StatusSource {
             reload_error: life.error,
             scheduling: engine.scheduling().name().into(),
             memory_locked: engine.memory_locked(),
-            unprotected: engine
-                .protection()
+            unprotected: protection
                 .into_iter()
-                .filter_map(|(interface, why)| Some((interface, why?)))
+                .filter(|(_, stands)| stands.means.is_none())
+                .filter_map(|(interface, stands)| Some((interface, stands.why?)))
                 .collect(),
             lateness: report::lateness(&engine.lateness()),
         };

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use vrrp_control::{ActiveRouter, Lateness, LatenessClass, PriorityStatus, RouterReport};
+use vrrp_control::{
+    ActiveRouter, Lateness, LatenessClass, PriorityStatus, Protection, RouterReport,
+};
 use vrrp_linux::lateness::{BOUNDS, LatenessReport};
+use vrrp_linux::{Means, Protection as Stands};
 use vrrp_proto::router::Role;
 use vrrp_proto::{ChecksumForm, Dialect, Engine, Family, Instant, RouterId, RouterStatus};
 
@@ -85,6 +88,7 @@ fn router(status: &RouterStatus<'_>, since: SystemTime) -> RouterReport {
         addresses: plan.addresses.iter().map(ToString::to_string).collect(),
         virtual_mac: plan.mac().map(|mac| mac.to_string()),
         data_plane: plan.mac().map(|_| plan.data_plane.name().to_owned()),
+        protection: None,
         source_address: status.primary.map(|primary| primary.to_string()),
         advertise_interval_ms: millis(plan.interval.duration()),
         active_advertise_interval_ms: millis(status.active_interval.duration()),
@@ -95,6 +99,17 @@ fn router(status: &RouterStatus<'_>, since: SystemTime) -> RouterReport {
         checksum,
         kernel_in_step: status.applied,
         statistics: status.statistics.into(),
+    }
+}
+
+/// Enters what guards the virtual MAC addresses of each interface.
+pub(crate) fn protect(routers: &mut [RouterReport], by_interface: &BTreeMap<String, Stands>) {
+    let with_mac = |router: &&mut RouterReport| router.virtual_mac.is_some();
+    for router in routers.iter_mut().filter(with_mac) {
+        router.protection = by_interface.get(&router.interface).map(|it| Protection {
+            means: it.means.map_or("none", Means::name).to_owned(),
+            why: it.why.clone(),
+        });
     }
 }
 

@@ -5,19 +5,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
-use tracing::warn;
-use vrrp_gate::{Gate, GateError, Leases, Served, Serving, Standing, Watch};
+use tracing::{info, warn};
+use vrrp_gate::{Gate, GateError, Served, Serving, Standing, Watch};
 use vrrp_proto::desired::Desired;
 use vrrp_proto::types::{Family, Vrid};
 
+use super::doorman::Doorman;
 use super::reception::Reception;
 use super::reconcile::is_served;
-use super::{Estate, OwnerId};
+use super::table::Table;
+use super::{Estate, Fencing, OwnerId};
 use crate::heritage::Vault;
+use crate::leases::Leases;
 
 /// The gate of each of two daemons would stop what the other lets pass, and neither knows for whom the other is there.
 const NOT_ALONE: &str = "another vrrpd has a gate on it";
+
+/// What it means that nothing guards.
+pub(super) const MOURNING: &str =
+    "if this daemon dies, its kernel goes on answering until it is started again";
 
 /// What the gates are there for, by the number of their interface.
 pub(super) type Duties = BTreeMap<u32, Duty>;
@@ -29,12 +37,17 @@ pub(super) struct Duty {
     guarded: BTreeSet<(Family, Vrid)>,
     /// Those of them that have no macvlan.
     served: Serving,
+    /// The others, which a table can guard, and how often they advertise; never, if nobody wants them.
+    with_macvlan: BTreeMap<(Family, Vrid), Duration>,
+    /// Name of the interface.
+    interface: String,
 }
 
 impl Duty {
     pub(super) fn add(&mut self, desired: &Desired) {
         let router = (desired.family, desired.vrid);
         self.guarded.insert(router);
+        desired.interface.clone_into(&mut self.interface);
         if is_served(desired) {
             let served = Served {
                 addresses: desired.addresses.iter().map(|it| it.ip).collect(),
@@ -42,7 +55,27 @@ impl Duty {
                 owner: desired.owner,
             };
             self.served.insert(router, served);
+        } else {
+            let interval = desired.interval.duration();
+            self.with_macvlan.insert(router, interval);
         }
+    }
+
+    /// A router that nobody wants, and whose macvlan is still there.
+    pub(super) fn silence(&mut self, interface: &str, router: (Family, Vrid)) {
+        self.guarded.insert(router);
+        interface.clone_into(&mut self.interface);
+        self.with_macvlan.entry(router).or_insert(Duration::ZERO);
+    }
+
+    /// Routers with a macvlan, and how often they advertise; never, if nobody wants them.
+    pub(super) const fn with_macvlan(&self) -> &BTreeMap<(Family, Vrid), Duration> {
+        &self.with_macvlan
+    }
+
+    /// Name of the interface.
+    pub(super) fn interface(&self) -> &str {
+        &self.interface
     }
 
     /// Whether `other` asks for nothing else than this.
@@ -68,6 +101,9 @@ impl Duty {
     /// What `known` asks for as well.
     fn extend(&mut self, known: &Self) {
         self.guarded.extend(&known.guarded);
+        for (router, interval) in &known.with_macvlan {
+            self.with_macvlan.entry(*router).or_insert(*interval);
+        }
         for (router, old) in &known.served {
             let served = self.served.entry(*router).or_insert_with(|| old.clone());
             for ip in &old.addresses {
@@ -84,7 +120,10 @@ pub(super) type Outcome = Result<Leases, String>;
 
 /// The gates of one daemon.
 pub(super) struct Fence {
+    owner: OwnerId,
     gate: Result<Gate, String>,
+    /// Where there can be no gate: what guards instead, if anything can.
+    doorman: Option<Doorman>,
     /// Tells of changes to traffic control; without it they are found by the audit.
     watch: Option<Watch>,
     posts: BTreeMap<u32, Post>,
@@ -107,43 +146,60 @@ struct Post {
 }
 
 impl Fence {
-    pub(super) fn open(owner: OwnerId, estate: Option<Estate>) -> Self {
+    pub(super) fn open(owner: OwnerId, fencing: Fencing, estate: Option<Estate>) -> Option<Self> {
         let (vault, standing) = estate.map(|estate| (estate.vault, estate.gate)).unzip();
-        let gate = match standing.flatten() {
-            Some(gate) => Ok(gate),
-            None => Gate::load(&owner.to_string()).map_err(|error| sentence(&error)),
+        let gate = match (fencing, standing.flatten()) {
+            (Fencing::Nothing, _) => return None,
+            (Fencing::Best, Some(gate)) => Ok(gate),
+            (Fencing::Best, None) => {
+                Gate::load(&owner.to_string()).map_err(|error| sentence(&error))
+            }
+            (Fencing::WithoutPrograms, _) => Err("programs are not wanted".to_owned()),
         };
-        if let Err(why) = &gate {
-            // What an earlier life put there would never open again.
-            let _ = vrrp_gate::remove(&owner.to_string());
-            warn!(
-                "{why}: if this daemon dies, its kernel goes on answering until it is started again"
-            );
-        }
-        Self {
+        let mut doorman = None;
+        let gate = gate.map_err(|why| match Doorman::start(owner, &why) {
+            Ok(instead) => {
+                info!("{why}: nftables keeps the leases instead");
+                doorman = Some(instead);
+                why
+            }
+            Err(neither) => {
+                remove_gates(owner);
+                let why = format!("{why}; {neither}");
+                warn!("{why}: {MOURNING}");
+                why
+            }
+        });
+        Some(Self {
+            owner,
             gate,
+            doorman,
             watch: Watch::open().ok(),
             posts: BTreeMap::new(),
             reception: Reception::new(vault.clone()),
             disturbed: false,
             swept: false,
             vault,
-        }
+        })
     }
 
-    /// What becomes readable when traffic control changed.
-    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.watch.as_ref().map(AsFd::as_fd)
+    /// What becomes readable when traffic control or nftables changed.
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let watch = self.watch.as_ref().map(AsFd::as_fd);
+        watch
+            .into_iter()
+            .chain(self.doorman.as_ref().map(Doorman::fd))
     }
 
-    /// Whether traffic control changed since the last call.
+    /// Whether anything changed since the last call that may concern what stands.
     pub(super) fn listen(&mut self) -> bool {
+        let news = self.doorman.as_ref().is_some_and(Doorman::has_news);
         let changed = self
             .watch
             .as_ref()
             .is_some_and(|watch| watch.drain().unwrap_or(false));
         self.disturbed |= changed;
-        changed && !self.posts.is_empty()
+        news || (changed && !self.posts.is_empty())
     }
 
     /// Everything is to be looked at again, also what was refused.
@@ -153,6 +209,15 @@ impl Fence {
 
     /// Does what is `wanted` and, if it is `all` that is wanted, nothing else. What is new about which interface.
     pub(super) fn settle(&mut self, wanted: &Duties, all: bool) -> Vec<(u32, Option<Outcome>)> {
+        if let Some(doorman) = &mut self.doorman {
+            let news = doorman.order(wanted, all);
+            // Now that it stands, or there is nothing that does.
+            let settled = !news.is_empty() || (all && wanted.is_empty());
+            if settled && !std::mem::replace(&mut self.swept, true) {
+                remove_gates(self.owner);
+            }
+            return news;
+        }
         let mut news = Vec::new();
         for (index, duty) in wanted {
             let known = self.posts.get(index);
@@ -259,6 +324,9 @@ impl Fence {
 
     /// Whether a router without a macvlan has all that it needs on this interface, and otherwise why not.
     pub(super) fn serves(&self, index: u32, router: (Family, Vrid)) -> Result<(), String> {
+        if let Err(why) = &self.gate {
+            return Err(why.clone());
+        }
         let post = self.posts.get(&index).ok_or("there is no gate")?;
         if let Err(why) = &post.outcome {
             return Err(why.clone());
@@ -295,11 +363,20 @@ impl Fence {
         {
             errors.iter().for_each(|error| warn!("{}", sentence(error)));
         }
+        // An earlier life may have been without programs.
+        if let Ok(mut table) = Table::open(self.owner, "")
+            && let Err(why) = table.remove()
+        {
+            warn!("{why}");
+        }
     }
 
     /// Takes all gates away; what could not be, as sentences.
     pub(super) fn remove(&mut self) -> Vec<String> {
         let mut left = Vec::new();
+        if let Some(doorman) = &mut self.doorman {
+            left.extend(doorman.dismiss().err());
+        }
         if let Ok(gate) = &mut self.gate {
             for index in std::mem::take(&mut self.posts).into_keys() {
                 let errors = gate.detach(index).err().unwrap_or_default();
@@ -319,7 +396,7 @@ fn attach(
     guarded: &BTreeSet<(Family, Vrid)>,
     same: bool,
 ) -> (Outcome, bool) {
-    if let Some(leases) = gate.leases(index) {
+    if let Some(leases) = gate.leases(index).map(Leases::Gate) {
         for (family, vrid) in guarded {
             leases.guard(*family, *vrid);
         }
@@ -331,9 +408,16 @@ fn attach(
     }
     let attached = gate
         .attach(index, guarded.iter().copied())
+        .map(Leases::Gate)
         .map_err(|error| sentence(&error));
     let repaired = same && attached.is_ok();
     (attached, repaired)
+}
+
+/// What an earlier life that had programs put there would never open again.
+fn remove_gates(owner: OwnerId) {
+    // That it cannot be removed shows as frames that do not pass.
+    let _ = vrrp_gate::remove(&owner.to_string());
 }
 
 /// An error with its causes.

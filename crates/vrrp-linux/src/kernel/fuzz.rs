@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vrrp_proto::desired::{Desired, Generation};
+use vrrp_proto::interval::Interval;
 use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
 
@@ -73,5 +74,6 @@ fn desired(active: bool) -> Arc<Desired> {
         active,
         accept: true,
         owner: false,
+        interval: Interval::DEFAULT,
     })
 }

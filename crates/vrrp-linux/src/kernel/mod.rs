@@ -16,6 +16,7 @@
 //! see `owner`. Objects that are not ours are never changed, but for three settings of the parent interface, whose
 //! originals are kept in the aliases of our macvlans.
 
+mod doorman;
 mod fence;
 mod filter;
 mod fuzz;
@@ -31,6 +32,7 @@ mod reconcile;
 mod standing;
 mod sysctl;
 mod system;
+mod table;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -42,12 +44,13 @@ use std::time::Instant;
 
 use nix::sys::epoll::Epoll;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use vrrp_gate::{Gate, Leases};
+use vrrp_gate::Gate;
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
 use vrrp_proto::link::LinkFacts;
 use vrrp_proto::types::RouterId;
 
 use crate::heritage::Vault;
+use crate::leases::Leases;
 use crate::syscall::{KERNEL_PRIORITY, schedule_first};
 
 pub(crate) use fuzz::fuzz;
@@ -90,6 +93,17 @@ pub enum Notice {
     },
 }
 
+/// What is to keep virtual MAC addresses off the wire that are not leased.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fencing {
+    /// Nothing: nobody would move the leases on.
+    Nothing,
+    /// The best that there can be.
+    Best,
+    /// The best without programs of ours in the kernel.
+    WithoutPrograms,
+}
+
 /// The thread that keeps the kernel as desired.
 ///
 /// Dropping it without [`Kernel::stop`] ends the thread and leaves everything in place, for a successor to adopt.
@@ -116,17 +130,17 @@ pub(crate) struct Estate {
 /// Nothing is changed before the first [`Kernel::publish`]. What an earlier life of `owner` left behind and nobody
 /// wants is removed shortly after it.
 ///
-/// `notify` is called on that thread and must not block for long. If `fenced`, virtual MAC addresses pass only while the
-/// leases are moved on that it is given.
+/// `notify` is called on that thread and must not block for long. Where there is `fencing`, virtual MAC addresses pass only
+/// while the leases are moved on that it is given.
 ///
 /// # Errors
 /// Netlink is not available, or the thread cannot be started.
 pub fn spawn(
     owner: OwnerId,
-    fenced: bool,
+    fencing: Fencing,
     notify: Box<dyn Fn(Notice) + Send>,
 ) -> io::Result<Kernel> {
-    begin(owner, fenced, notify, None)
+    begin(owner, fencing, notify, None)
 }
 
 /// As [`spawn`], fenced, for a process that is replaced when it dies: a panic of the thread ends it.
@@ -135,12 +149,12 @@ pub(crate) fn spawn_with(
     notify: Box<dyn Fn(Notice) + Send>,
     estate: Estate,
 ) -> io::Result<Kernel> {
-    begin(owner, true, notify, Some(estate))
+    begin(owner, Fencing::Best, notify, Some(estate))
 }
 
 fn begin(
     owner: OwnerId,
-    fenced: bool,
+    fencing: Fencing,
     notify: Box<dyn Fn(Notice) + Send>,
     estate: Option<Estate>,
 ) -> io::Result<Kernel> {
@@ -149,7 +163,7 @@ fn begin(
     let replaceable = estate.is_some();
     let later = estate.as_ref().is_some_and(|estate| estate.resumed);
     let look = move || -> io::Result<Ready> {
-        let live = system::Live::open(owner, fenced, estate)?;
+        let live = system::Live::open(owner, fencing, estate)?;
         let worker = worker::Worker::new(owner, notify, live, Instant::now())?;
         let bells = worker.bells(&orders)?;
         Ok((worker, bells, orders))
@@ -182,6 +196,15 @@ fn begin_thread(replaceable: bool, work: impl FnOnce() -> Vec<String>) -> Vec<St
         return work();
     }
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| std::process::abort())
+}
+
+/// Takes the leases of `owner` away that nftables keeps, if any.
+///
+/// # Errors
+/// They are still there, as a sentence.
+pub(crate) fn remove_table(owner: OwnerId) -> Result<(), String> {
+    // Without nftables there are none.
+    table::Table::open(owner, "").map_or(Ok(()), |mut table| table.remove())
 }
 
 impl Kernel {

@@ -73,6 +73,11 @@ impl OwnerId {
         format!("vrrpd_{self}")
     }
 
+    /// Name of the nftables table that guards this daemon's virtual MAC addresses.
+    pub(super) fn fence_table(self) -> String {
+        format!("vrrpd_fence_{self}")
+    }
+
     const fn low24(self) -> u32 {
         let [.., a, b, c] = self.0.to_be_bytes();
         u32::from_be_bytes([0, a, b, c])

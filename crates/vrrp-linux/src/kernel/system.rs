@@ -6,10 +6,10 @@ use std::os::fd::BorrowedFd;
 use vrrp_proto::types::{Family, Vrid};
 
 use super::fence::{Duties, Fence, Outcome};
-use super::netlink::{Drained, Filters, Monitor, Refusal, Requests};
+use super::netlink::{Drained, Filters, Monitor, Refusal, Requests, TableFamily};
 use super::observed::{Event, Ipv6Key, Observed};
 use super::op::Op;
-use super::{Estate, OwnerId, filter, sysctl};
+use super::{Estate, Fencing, OwnerId, filter, sysctl};
 use crate::heritage::Vault;
 use crate::syscall::{self, KERNEL_PRIORITY};
 
@@ -96,7 +96,7 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn open(
         owner: OwnerId,
-        fenced: bool,
+        fencing: Fencing,
         mut estate: Option<Estate>,
     ) -> io::Result<Self> {
         // Listening begins before the first look, so that nothing is missed between them.
@@ -107,14 +107,14 @@ impl Live {
             filters: Filters::open().ok(),
             vault: estate.as_ref().map(|estate| estate.vault.clone()),
             table: estate.as_mut().and_then(|estate| estate.table.take()),
-            fence: fenced.then(|| Fence::open(owner, estate)),
+            fence: Fence::open(owner, fencing, estate),
         })
     }
 
     /// What becomes readable when there is something to drain.
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let filters = self.filters.as_ref().map(Filters::fd);
-        let fence = self.fence.as_ref().and_then(Fence::fd);
+        let fence = self.fence.iter().flat_map(Fence::fds);
         [self.monitor.fd()].into_iter().chain(filters).chain(fence)
     }
 }
@@ -148,7 +148,7 @@ impl System for Live {
 
     fn filter_use(&mut self, owner: OwnerId) -> Option<io::Result<Option<u32>>> {
         let table = owner.table();
-        Some(self.filters.as_mut()?.table_use(&table))
+        Some(self.filters.as_mut()?.table_use(TableFamily::Inet, &table))
     }
 
     fn run_filter(&mut self, script: &str) -> Result<(), String> {

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 use socket2::{Domain, Protocol, Socket, Type};
-use vrrp_gate::Leases;
-use vrrp_linux::kernel::{Kernel, Notice, OwnerId, spawn};
+use vrrp_linux::Leases;
+use vrrp_linux::kernel::{Fencing, Kernel, Notice, OwnerId, spawn};
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
+use vrrp_proto::interval::Interval;
 use vrrp_proto::link::LinkFacts;
 use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
@@ -193,21 +194,26 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(namespace: &Namespace, owner: &str) -> Self {
-        Self::spawn(namespace, owner, false)
+        Self::spawn(namespace, owner, Fencing::Nothing)
     }
 
     /// With gates, whose leases the test holds.
     pub fn fenced(namespace: &Namespace, owner: &str) -> Self {
-        Self::spawn(namespace, owner, true)
+        Self::spawn(namespace, owner, Fencing::Best)
     }
 
-    fn spawn(namespace: &Namespace, owner: &str, fenced: bool) -> Self {
+    /// With a table of nftables instead.
+    pub fn tabled(namespace: &Namespace, owner: &str) -> Self {
+        Self::spawn(namespace, owner, Fencing::WithoutPrograms)
+    }
+
+    fn spawn(namespace: &Namespace, owner: &str, fencing: Fencing) -> Self {
         let (sender, notices): (SyncSender<_>, _) = sync_channel(100_000);
         let owner = OwnerId::of(Path::new(owner));
         let kernel = namespace.enter(move || {
             spawn(
                 owner,
-                fenced,
+                fencing,
                 Box::new(move |notice| {
                     let _ = sender.try_send((Instant::now(), notice));
                 }),
@@ -331,6 +337,32 @@ impl Rig {
         })
     }
 
+    /// The leases of the first interface, when that and the latest generation of these routers, from 1, are there.
+    pub fn ready(&self, routers: u32) -> Leases {
+        let mut waiting: BTreeMap<RouterId, u64> = (1..=routers)
+            .map(|id| (RouterId(id), self.generations[&RouterId(id)]))
+            .collect();
+        let mut leases = None;
+        while leases.is_none() || !waiting.is_empty() {
+            let (_, notice) = self.next(Duration::from_secs(5)).expect("a notice");
+            match notice {
+                Notice::Fence { outcome, .. } => leases = outcome.and_then(Result::ok),
+                Notice::Report {
+                    router,
+                    generation,
+                    report,
+                } => {
+                    if waiting.get(&router) == Some(&generation.0) {
+                        assert_eq!(report, KernelReport::Applied);
+                        waiting.remove(&router);
+                    }
+                }
+                Notice::Link { .. } | Notice::Upkeep { .. } => {}
+            }
+        }
+        leases.expect("some")
+    }
+
     /// What is said within `time`.
     pub fn said(&self, time: Duration) -> Vec<Notice> {
         let until = Instant::now() + time;
@@ -375,6 +407,7 @@ fn router(family: Family, vrid: u8, addresses: &[&str]) -> Desired {
         active: false,
         accept: true,
         owner: false,
+        interval: Interval::DEFAULT,
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use vrrp_gate::Leases;
+use vrrp_linux::Leases;
 use vrrp_linux::kernel::Notice;
 use vrrp_proto::desired::{Desired, KernelReport};
 use vrrp_proto::plan::DataPlane;

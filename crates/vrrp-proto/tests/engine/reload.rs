@@ -88,7 +88,7 @@ struct Row {
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     Row { what: "priority",       change: |p| p.priority = Priority::new(150),                      advertises: true,  publishes: false },
-    Row { what: "interval",       change: |p| p.interval = Interval::from_secs(2).unwrap(),         advertises: true,  publishes: false },
+    Row { what: "interval",       change: |p| p.interval = Interval::from_secs(2).unwrap(),         advertises: true,  publishes: true },
     Row { what: "addresses",      change: |p| p.addresses = addresses(&["192.0.2.253"]),            advertises: true,  publishes: true },
     Row { what: "checksum",       change: |p| p.checksum.send = Some(ChecksumForm::Rfc5798),        advertises: true,  publishes: false },
     Row { what: "peers",          change: |p| p.unicast_peers = vec![ip("192.0.2.12")],             advertises: true,  publishes: false },

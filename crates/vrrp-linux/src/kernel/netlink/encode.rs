@@ -18,6 +18,7 @@ use rtnetlink::{AddressMessageBuilder, LinkMacVlan, LinkMessageBuilder, LinkUnsp
 use vrrp_proto::plan::VirtualAddress;
 use vrrp_proto::types::is_link_local;
 
+use super::TableFamily;
 use crate::kernel::observed::{Ipv4Key, flag};
 use crate::kernel::op::{Change, Op};
 use crate::kernel::owner::ADDRESS_PROTOCOL;
@@ -235,9 +236,8 @@ fn new_address(link: u32, address: VirtualAddress, metric: u32) -> AddressMessag
     message
 }
 
-/// `get table inet <name>`, for nftables.
-pub(super) fn get_table(name: &str, sequence: u32) -> Vec<u8> {
-    const NFPROTO_INET: u8 = 1;
+/// `get table <family> <name>`, for nftables.
+pub(super) fn get_table(family: TableFamily, name: &str, sequence: u32) -> Vec<u8> {
     const NFTA_TABLE_NAME: u16 = 1;
     const GET_TABLE: u16 = (10 << 8) | 1;
     let attribute = 4 + name.len() + 1;
@@ -248,7 +248,7 @@ pub(super) fn get_table(name: &str, sequence: u32) -> Vec<u8> {
     bytes.extend_from_slice(&netlink_packet_core::NLM_F_REQUEST.to_ne_bytes());
     bytes.extend_from_slice(&sequence.to_ne_bytes());
     bytes.extend_from_slice(&[0; 4]);
-    bytes.extend_from_slice(&[NFPROTO_INET, 0, 0, 0]);
+    bytes.extend_from_slice(&[family as u8, 0, 0, 0]);
     bytes.extend_from_slice(&u16::try_from(attribute).unwrap_or(0).to_ne_bytes());
     bytes.extend_from_slice(&NFTA_TABLE_NAME.to_ne_bytes());
     bytes.extend_from_slice(name.as_bytes());

@@ -8,6 +8,7 @@
 
 mod decode;
 mod encode;
+mod nftables;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -16,6 +17,8 @@ use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer};
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{Socket, SocketAddr};
 use nix::sys::socket::{setsockopt, sockopt};
+
+pub(super) use nftables::{Hook, Term, Transaction, Transactions};
 
 use super::observed::{Address, Event, Link};
 use super::op::Op;
@@ -329,6 +332,15 @@ impl Monitor {
     }
 }
 
+/// Which frames or packets a table of nftables sees, by the kernel's numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum TableFamily {
+    /// IPv4 and IPv6.
+    Inet = 1,
+    /// Everything on an interface.
+    Netdev = 5,
+}
+
 /// The socket that listens for changes of nftables, and asks after one table.
 pub(super) struct Filters {
     socket: Socket,
@@ -374,9 +386,13 @@ impl Filters {
     }
 
     /// How many chains and sets `table` holds; `None` when it does not exist.
-    pub(super) fn table_use(&mut self, table: &str) -> io::Result<Option<u32>> {
+    pub(super) fn table_use(
+        &mut self,
+        family: TableFamily,
+        table: &str,
+    ) -> io::Result<Option<u32>> {
         self.sequence += 1;
-        let request = encode::get_table(table, self.sequence);
+        let request = encode::get_table(family, table, self.sequence);
         self.requests.send(&request, 0)?;
         while receive(&self.requests, &mut self.buffer)?.is_some() {
             for message in messages(&self.buffer) {

@@ -5,6 +5,7 @@ use super::super::owner::ADDRESS_PROTOCOL;
 use super::*;
 use std::path::Path;
 use vrrp_proto::desired::Generation;
+use vrrp_proto::interval::Interval;
 use vrrp_proto::types::Vrid;
 
 const ETH0: u32 = 2;
@@ -41,6 +42,7 @@ fn wanted(family: Family, active: bool) -> Desired {
         active,
         accept: true,
         owner: false,
+        interval: Interval::DEFAULT,
     }
 }
 

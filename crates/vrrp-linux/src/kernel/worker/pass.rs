@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tracing::warn;
 use vrrp_proto::desired::{Desired, KernelReport, Upkeep};
-use vrrp_proto::types::RouterId;
+use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
 
 use super::{COALESCE, Worker};
 use crate::kernel::Notice;
@@ -98,6 +98,15 @@ impl<S: System> Worker<S> {
                 .routers
                 .values()
                 .for_each(|standing| _ = want(&standing.desired)),
+        }
+        // What an earlier life left behind answers until it is removed, and nothing else may be in its way.
+        if self.grace_until != Some(self.started) {
+            for link in self.observed.links().filter(|link| link.is_of(self.owner)) {
+                if let (Some(lower), Some(router)) = (&link.lower, link.mac.and_then(router_of)) {
+                    let duty = wanted.entry(lower.index).or_default();
+                    duty.silence(self.observed.name(lower.index), router);
+                }
+            }
         }
         for (index, outcome) in self.system.fence(&wanted, some.is_none()) {
             (self.notify)(Notice::Fence {
@@ -461,6 +470,14 @@ impl<S: System> Worker<S> {
             }
         }
     }
+}
+
+/// Whose virtual MAC address this is.
+fn router_of(mac: MacAddress) -> Option<(Family, Vrid)> {
+    let vrid = Vrid::new(mac.0[5])?;
+    let families = [Family::Ipv4, Family::Ipv6];
+    let mut routers = families.map(|family| (family, vrid)).into_iter();
+    routers.find(|(family, vrid)| mac == MacAddress::of_router(*family, *vrid))
 }
 
 /// Enters into the picture what the kernel does not notify, or only later.
