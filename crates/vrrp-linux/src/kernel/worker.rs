@@ -37,6 +37,10 @@ const COALESCE: Duration = Duration::from_millis(1);
 /// After the first order, leftovers of an earlier life wait this long: they may be wanted by an order still to come.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// Sockets are opened when it is known which interfaces there are, and that waits for the same lock of the kernel's as a
+/// thousand new links, which are not needed for some time: it comes first.
+const HEAD_START: Duration = Duration::from_millis(20);
+
 /// A daemon without routers gives no orders; after this long its leftovers are its.
 const FIRST_ORDER: Duration = Duration::from_secs(5);
 
@@ -67,6 +71,8 @@ pub(super) struct Worker<S> {
     started: Instant,
     /// Since when leftovers may be removed; `None` before the first order.
     grace_until: Option<Instant>,
+    /// Nothing is done before.
+    begins_at: Instant,
     audit_at: Instant,
     /// When to look at what changed.
     look_at: Option<Instant>,
@@ -96,6 +102,7 @@ impl<S: System> Worker<S> {
             patience: Patience::default(),
             started: now,
             grace_until: None,
+            begins_at: now,
             audit_at: now + AUDIT,
             look_at: None,
             waiting: BTreeSet::new(),
@@ -113,6 +120,10 @@ impl<S: System> Worker<S> {
             self.order(now, router, desired);
         }
         if !published.is_empty() || now >= self.started + FIRST_ORDER {
+            if self.grace_until.is_none() {
+                self.begins_at = now + HEAD_START;
+                self.tell_facts();
+            }
             self.grace_until.get_or_insert(now + GRACE);
         }
         if now >= self.audit_at {
@@ -133,6 +144,10 @@ impl<S: System> Worker<S> {
             if self.waiting.len() <= FEW {
                 published.append(&mut self.waiting);
             }
+        }
+        if now < self.begins_at {
+            self.look_at = Some(self.begins_at);
+            return;
         }
         if self.is_alone(&published) {
             // What was asked for first; the rest in a moment.

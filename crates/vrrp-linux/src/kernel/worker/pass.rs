@@ -387,7 +387,7 @@ impl<S: System> Worker<S> {
         });
     }
 
-    fn tell_facts(&mut self) {
+    pub(super) fn tell_facts(&mut self) {
         let names: BTreeSet<&str> = self
             .routers
             .values()
