@@ -156,14 +156,10 @@ impl Keep {
     }
 
     fn obey(&mut self, text: &str, fd: Option<OwnedFd>) -> io::Result<()> {
+        let mut old = None;
         match (text.split_at_checked(1), fd) {
-            // Closing sockets waits for the kernel, and a worker may die meanwhile.
-            (Some(("+", name)), Some(fd)) => {
-                self.kept.insert(name.to_owned(), fd).map(bury);
-            }
-            (Some(("-", name)), None) => {
-                self.kept.remove(name).map(bury);
-            }
+            (Some(("+", name)), Some(fd)) => old = self.kept.insert(name.to_owned(), fd),
+            (Some(("-", name)), None) => old = self.kept.remove(name),
             (Some(("?", "")), None) => {
                 for (name, fd) in &self.kept {
                     send(&self.socket, name, Some(fd.as_fd()), MsgFlags::empty())?;
@@ -172,6 +168,10 @@ impl Keep {
             }
             // A worker of another version: what it wants kept is lost, and a cold start makes up for that.
             _ => {}
+        }
+        if let Some(old) = old {
+            // Closing sockets waits for the kernel, and a worker may die meanwhile.
+            bury(old);
         }
         Ok(())
     }
