@@ -135,13 +135,19 @@ impl Daemon {
     /// Sends any signal; returns when. Those that end or stop a process at once go to all of them, and others to the one that
     /// was started, whose business they are.
     pub fn signal(&self, signal: Signal) -> Stamp {
-        let at = self.process.signal(signal);
-        if matches!(signal, Signal::SIGSTOP | Signal::SIGCONT | Signal::SIGKILL) {
-            for worker in self.process.children() {
-                // As above.
-                let _ = kill(worker, signal);
-            }
+        if !matches!(signal, Signal::SIGSTOP | Signal::SIGCONT | Signal::SIGKILL) {
+            return self.process.signal(signal);
         }
+        if signal == Signal::SIGKILL {
+            // A worker whose keeper dies first stops in good order.
+            self.process.signal(Signal::SIGSTOP);
+        }
+        let at = Stamp::now();
+        for worker in self.process.children() {
+            // As above.
+            let _ = kill(worker, signal);
+        }
+        self.process.signal(signal);
         at
     }
 

@@ -156,7 +156,9 @@ impl Keep {
     }
 
     fn obey(&mut self, text: &str, fd: Option<OwnedFd>) -> io::Result<()> {
+        let mut old = None;
         match (text.split_at_checked(1), fd) {
+<<<<<<< HEAD
             // Closing sockets waits for the kernel, and a worker may die meanwhile.
             (Some(("+", name)), Some(fd)) => {
                 if let Some(old) = self.kept.insert(name.to_owned(), fd) {
@@ -168,6 +170,10 @@ impl Keep {
                     bury(old);
                 }
             }
+=======
+            (Some(("+", name)), Some(fd)) => old = self.kept.insert(name.to_owned(), fd),
+            (Some(("-", name)), None) => old = self.kept.remove(name),
+>>>>>>> keeper
             (Some(("?", "")), None) => {
                 for (name, fd) in &self.kept {
                     send(&self.socket, name, Some(fd.as_fd()), MsgFlags::empty())?;
@@ -176,6 +182,10 @@ impl Keep {
             }
             // A worker of another version: what it wants kept is lost, and a cold start makes up for that.
             _ => {}
+        }
+        if let Some(old) = old {
+            // Closing sockets waits for the kernel, and a worker may die meanwhile.
+            bury(old);
         }
         Ok(())
     }

@@ -584,12 +584,18 @@ pub(crate) fn schedule_normally(nice: libc::c_int) {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
 }
 
-/// Returns to the system what was allocated for a while and is free now, where the allocator would keep it.
+/// Returns to the system what was allocated for a while and is free now, where the allocator would keep it. What is locked in
+/// memory cannot be returned, so that it is not locked for this moment.
 pub(crate) fn give_back() {
+    // SAFETY: no pointers.
+    let unlocked = is_exempt_from_lock_limit() && unsafe { libc::munlockall() } == 0;
     #[cfg(target_env = "gnu")]
     // SAFETY: no pointers; the allocator locks itself.
     unsafe {
         libc::malloc_trim(0);
+    }
+    if unlocked {
+        let _ = lock_memory();
     }
 }
 
