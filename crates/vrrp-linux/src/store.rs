@@ -158,22 +158,8 @@ impl Keep {
     fn obey(&mut self, text: &str, fd: Option<OwnedFd>) -> io::Result<()> {
         let mut old = None;
         match (text.split_at_checked(1), fd) {
-<<<<<<< HEAD
-            // Closing sockets waits for the kernel, and a worker may die meanwhile.
-            (Some(("+", name)), Some(fd)) => {
-                if let Some(old) = self.kept.insert(name.to_owned(), fd) {
-                    bury(old);
-                }
-            }
-            (Some(("-", name)), None) => {
-                if let Some(old) = self.kept.remove(name) {
-                    bury(old);
-                }
-            }
-=======
             (Some(("+", name)), Some(fd)) => old = self.kept.insert(name.to_owned(), fd),
             (Some(("-", name)), None) => old = self.kept.remove(name),
->>>>>>> keeper
             (Some(("?", "")), None) => {
                 for (name, fd) in &self.kept {
                     send(&self.socket, name, Some(fd.as_fd()), MsgFlags::empty())?;
