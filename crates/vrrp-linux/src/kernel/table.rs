@@ -112,7 +112,8 @@ impl Table {
 
     /// Whether somebody changed the table since the last call.
     pub(super) fn listen(&mut self) -> bool {
-        let changed = self.filters.drain(&self.name).unwrap_or(true);
+        let ours = self.transactions.number();
+        let changed = self.filters.drain_but(ours, &self.name).unwrap_or(true);
         changed && self.doubt_it()
     }
 
@@ -255,14 +256,13 @@ impl Table {
             let mac = MacAddress::of_router(*family, *vrid);
             transaction.remove(&leased(*index), mac);
         }
-        let others = self.filters.drain(&self.name).unwrap_or(true);
         let refused = self.commit(transaction).is_err();
         // Who spoke again meanwhile has lost what that was worth.
         let again = closed.iter().any(|(index, (family, vrid))| {
             let leases = self.leases.get(index);
             leases.is_some_and(|leases| leases.running(*family, *vrid).is_some())
         });
-        if others || refused || again {
+        if refused || again {
             self.doubt_it();
         }
     }
@@ -298,10 +298,9 @@ impl Table {
     }
 
     fn commit(&mut self, transaction: Transaction) -> Result<(), String> {
-        let result = self.transactions.commit(transaction);
-        // What was heard until now is about this, or undone by it.
-        let _ = self.filters.drain(&self.name);
-        result.map_err(|it| refusal(&it))
+        self.transactions
+            .commit(transaction)
+            .map_err(|it| refusal(&it))
     }
 
     /// Takes the table away; why it could not be.

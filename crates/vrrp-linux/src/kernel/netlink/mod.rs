@@ -371,12 +371,18 @@ impl Filters {
 
     /// Reads what waits; whether anything concerned `table`, or may have.
     pub(super) fn drain(&mut self, table: &str) -> io::Result<bool> {
+        self.drain_but(None, table)
+    }
+
+    /// As [`Self::drain`], without what the socket with this number did.
+    pub(super) fn drain_but(&mut self, ours: Option<u32>, table: &str) -> io::Result<bool> {
         let mut concerned = false;
         loop {
             match receive(&self.socket, &mut self.buffer) {
                 Ok(None) => return Ok(concerned),
                 Ok(Some(())) => {
                     concerned |= messages(&self.buffer)
+                        .filter(|message| ours != Some(message.port_number()))
                         .any(|message| decode::is_about_table(&message, table));
                 }
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => concerned = true,

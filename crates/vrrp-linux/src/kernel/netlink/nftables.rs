@@ -455,6 +455,13 @@ impl Transactions {
         })
     }
 
+    /// By which the kernel says who changed something.
+    pub(in crate::kernel) fn number(&self) -> Option<u32> {
+        let mut address = SocketAddr::new(0, 0);
+        self.socket.get_address(&mut address).ok()?;
+        Some(address.port_number())
+    }
+
     /// Does all of it, or nothing. Others may be at it, and are waited for.
     pub(in crate::kernel) fn commit(&mut self, transaction: Transaction) -> Result<(), Refusal> {
         let (bytes, asking) = transaction.finish();
