@@ -38,7 +38,7 @@ const COALESCE: Duration = Duration::from_millis(1);
 const GRACE: Duration = Duration::from_millis(250);
 
 /// Sockets are opened when it is known which interfaces there are, and that waits for the same lock of the kernel's as a
-/// thousand new links, which are not needed for some time: it comes first.
+/// thousand new links, which are not needed before somebody is Active: it comes first.
 const HEAD_START: Duration = Duration::from_millis(20);
 
 /// A daemon without routers gives no orders; after this long its leftovers are its.
@@ -116,6 +116,7 @@ impl<S: System> Worker<S> {
     /// Takes orders and does what they, the kernel's news and the clock ask for.
     pub(super) fn turn(&mut self, now: Instant, orders: BTreeMap<RouterId, Option<Desired>>) {
         let mut published: BTreeSet<RouterId> = orders.keys().copied().collect();
+        let urgent = orders.values().flatten().any(|desired| desired.active);
         for (router, desired) in orders {
             self.order(now, router, desired);
         }
@@ -144,6 +145,9 @@ impl<S: System> Worker<S> {
             if self.waiting.len() <= FEW {
                 published.append(&mut self.waiting);
             }
+        }
+        if urgent {
+            self.begins_at = self.begins_at.min(now);
         }
         if now < self.begins_at {
             self.look_at = Some(self.begins_at);
