@@ -1,10 +1,11 @@
 //! The directory of one daemon: its lock and its control socket.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -24,6 +25,24 @@ pub(crate) enum RuntimeDirError {
         /// Which process.
         holder: String,
     },
+}
+
+/// A process that was killed has its locks until it has let go of its sockets, which may take the kernel a moment: so long
+/// it is waited for.
+const DYING: Duration = Duration::from_secs(1);
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(5);
+
+fn take(mut file: File) -> Result<Flock<File>, (File, Errno)> {
+    let end = Instant::now() + DYING;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((back, Errno::EWOULDBLOCK)) if Instant::now() < end => file = back,
+            outcome => return outcome,
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// A runtime directory that this process has for itself.
@@ -51,18 +70,17 @@ impl RuntimeDir {
             .mode(0o644)
             .open(path.join("vrrpd.lock"))
             .map_err(io_error)?;
-        let mut lock =
-            Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, errno)| {
-                if errno != Errno::EWOULDBLOCK {
-                    return io_error(errno.into());
-                }
-                let mut pid = String::new();
-                let _ = file.read_to_string(&mut pid);
-                RuntimeDirError::Taken {
-                    path: path.to_owned(),
-                    holder: format!("process {}", pid.trim()),
-                }
-            })?;
+        let mut lock = take(file).map_err(|(mut file, errno)| {
+            if errno != Errno::EWOULDBLOCK {
+                return io_error(errno.into());
+            }
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            RuntimeDirError::Taken {
+                path: path.to_owned(),
+                holder: format!("process {}", pid.trim()),
+            }
+        })?;
         // For people and for the message above; the lock itself is what counts, and a full disk is no reason not to start.
         let noted = lock
             .set_len(0)
