@@ -752,6 +752,19 @@ impl Turn {
         }
     }
 
+    /// A successor would have to know of this interface, and of the routers on it.
+    fn note_link(&mut self, link: LinkId) {
+        let Self { engine, legacy, .. } = self;
+        let name = engine.links().find(|(id, _)| *id == link);
+        if let (Some(legacy), Some((_, name))) = (legacy, name) {
+            legacy.note(None);
+            let here = engine
+                .status()
+                .filter(|router| router.plan.interface == name);
+            here.for_each(|router| legacy.note(Some(router.id)));
+        }
+    }
+
     /// A successor would have to know of everything anew.
     const fn note_changes(&mut self) {
         if let Some(legacy) = &mut self.legacy {
@@ -761,10 +774,12 @@ impl Turn {
 
     /// Whether nothing is lost if `transmit` waits for the kernel. Without a gate, the addresses would be heard of before it.
     fn can_wait(&self, transmit: &Transmit) -> bool {
-        let index = self.macs.get(&transmit.link).map(|(index, _)| *index);
         transmit.unhurried
             && transmit.mac.is_some()
-            && index.is_some_and(|index| self.fences.has(index))
+            && self
+                .macs
+                .get(&transmit.link)
+                .is_some_and(|(index, _)| self.fences.has(*index))
     }
 
     fn send_held(&mut self, router: RouterId) {
@@ -933,7 +948,7 @@ impl Turn {
             bury(opened);
             return;
         }
-        self.note_changes();
+        self.note_link(link);
         for (family, failure) in self.ears.install(opened, &self.epoll) {
             let failure = failure.as_deref();
             self.engine.handle(
@@ -953,7 +968,7 @@ impl Turn {
     }
 
     fn tell_link(&mut self, link: LinkId, facts: Option<LinkFacts>) {
-        self.note_changes();
+        self.note_link(link);
         if let Some(facts) = &facts {
             self.macs.insert(link, (facts.index, facts.mac));
         }

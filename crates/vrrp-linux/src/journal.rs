@@ -11,13 +11,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use vrrp_proto::{Change, Handover, RouterId};
+
+use crate::store::read_text;
 
 /// A file shorter than this is not worth copying.
 const SHORT: usize = 64 << 10;
@@ -130,10 +132,7 @@ impl AsFd for Journal {
 /// # Errors
 /// When it is not one of this program's.
 pub(crate) fn read(file: OwnedFd) -> io::Result<Handover> {
-    let mut file = File::from(file);
-    file.rewind()?;
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
+    let text = read_text(file)?;
     let body = text
         .strip_prefix(&title())
         .ok_or_else(|| io::Error::other("it is of another version"))?;
@@ -160,11 +159,7 @@ mod tests {
     }
 
     fn written(journal: &Journal) -> String {
-        let mut file = File::from(journal.as_fd().try_clone_to_owned().unwrap());
-        let mut text = String::new();
-        file.rewind().unwrap();
-        file.read_to_string(&mut text).unwrap();
-        text
+        read_text(journal.as_fd().try_clone_to_owned().unwrap()).unwrap()
     }
 
     #[test]

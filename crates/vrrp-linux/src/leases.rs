@@ -91,15 +91,6 @@ impl Leases {
         }
     }
 
-    /// All that are guarded.
-    pub fn guarded(&self) -> impl Iterator<Item = (Family, Vrid)> {
-        let vrids = || (1..=u8::MAX).filter_map(Vrid::new);
-        [Family::Ipv4, Family::Ipv6]
-            .into_iter()
-            .flat_map(move |family| vrids().map(move |vrid| (family, vrid)))
-            .filter(|(family, vrid)| self.deadline(*family, *vrid).is_some())
-    }
-
     /// Until when frames pass; long past while it is closed, `None` if it is not guarded.
     #[must_use]
     pub fn deadline(&self, family: Family, vrid: Vrid) -> Option<u64> {

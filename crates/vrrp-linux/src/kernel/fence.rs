@@ -260,7 +260,7 @@ impl Fence {
                     }
                 }
             };
-            if let Ok(leases) = &outcome
+            if let Ok(Leases::Gate(leases)) = &outcome
                 && all
             {
                 // Also what a process before this one guarded.
