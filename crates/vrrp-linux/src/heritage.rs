@@ -420,8 +420,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use vrrp_proto::{
-        ChecksumPolicy, DataPlane, Dialect, Interval, LinkFacts, MacAddress, Plan, Priority, Role,
-        RouterPlan, VirtualAddress, Vrid,
+        LinkFacts, MacAddress, Plan, Priority, Role, RouterPlan, VirtualAddress, Vrid,
     };
 
     use super::*;
@@ -429,26 +428,18 @@ mod tests {
 
     fn plan(routers: u8) -> Plan {
         let router = |vrid: u8| RouterPlan {
-            name: format!("r{vrid}"),
-            interface: "eth0".into(),
-            vrid: Vrid::new(vrid).unwrap(),
-            dialect: Dialect::Vrrp3,
-            family: Family::Ipv4,
-            priority: Priority::new(255),
-            interval: Interval::DEFAULT,
-            addresses: vec![VirtualAddress {
-                ip: Ipv4Addr::new(192, 0, 2, vrid).into(),
-                prefix_len: 24,
-            }],
-            preempt: true,
-            preempt_delay: Duration::ZERO,
-            accept: true,
-            virtual_mac: true,
-            data_plane: DataPlane::Macvlan,
-            checksum: ChecksumPolicy::default(),
-            authentication: None,
-            unicast_peers: Vec::new(),
+            priority: Priority::OWNER,
             announce_refresh: None,
+            ..RouterPlan::new(
+                format!("r{vrid}"),
+                "eth0",
+                Vrid::new(vrid).unwrap(),
+                Family::Ipv4,
+                vec![VirtualAddress {
+                    ip: Ipv4Addr::new(192, 0, 2, vrid).into(),
+                    prefix_len: 24,
+                }],
+            )
         };
         Plan {
             routers: (1..=routers).map(router).collect(),

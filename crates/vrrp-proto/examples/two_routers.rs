@@ -69,26 +69,17 @@ fn tell(router: usize, output: &Output) {
 /// A router at 192.0.2.`last`, whose interface is up.
 fn router(last: u8, priority: u8, now: Instant) -> Engine {
     let plan = RouterPlan {
-        name: format!("r{last}"),
-        interface: "eth0".into(),
-        vrid: Vrid::new(51).unwrap(),
-        dialect: Dialect::Vrrp3,
-        family: Family::Ipv4,
         priority: Priority::new(priority),
-        interval: Interval::DEFAULT,
-        addresses: vec![VirtualAddress {
-            ip: "192.0.2.254".parse().unwrap(),
-            prefix_len: 24,
-        }],
-        preempt: true,
-        preempt_delay: Duration::ZERO,
-        accept: true,
-        virtual_mac: true,
-        data_plane: DataPlane::Macvlan,
-        checksum: ChecksumPolicy::default(),
-        authentication: None,
-        unicast_peers: vec![],
-        announce_refresh: None,
+        ..RouterPlan::new(
+            format!("r{last}"),
+            "eth0",
+            Vrid::new(51).unwrap(),
+            Family::Ipv4,
+            vec![VirtualAddress {
+                ip: "192.0.2.254".parse().unwrap(),
+                prefix_len: 24,
+            }],
+        )
     };
     let mut engine = Engine::new(
         &Plan {

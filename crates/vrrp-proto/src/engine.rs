@@ -719,34 +719,24 @@ mod tests {
     use crate::dialect::Dialect;
     use crate::interval::Interval;
     use crate::packet::Advertisement;
-    use crate::plan::ChecksumForm;
-    use crate::plan::{ChecksumPolicy, DataPlane, VirtualAddress};
+    use crate::plan::{ChecksumForm, VirtualAddress};
     use crate::types::Priority;
     use alloc::vec;
     use core::time::Duration;
 
     fn backup() -> Engine {
         let plan = RouterPlan {
-            name: "wan4".into(),
-            interface: "eth0".into(),
-            vrid: Vrid::new(1).unwrap(),
-            dialect: Dialect::Vrrp3,
-            family: Family::Ipv4,
-            priority: Priority::DEFAULT,
-            interval: Interval::DEFAULT,
-            addresses: vec![VirtualAddress {
-                ip: "192.0.2.254".parse().unwrap(),
-                prefix_len: 24,
-            }],
-            preempt: true,
-            preempt_delay: Duration::ZERO,
-            accept: true,
-            virtual_mac: true,
-            data_plane: DataPlane::Macvlan,
-            checksum: ChecksumPolicy::default(),
-            authentication: None,
-            unicast_peers: vec![],
             announce_refresh: None,
+            ..RouterPlan::new(
+                "wan4",
+                "eth0",
+                Vrid::new(1).unwrap(),
+                Family::Ipv4,
+                vec![VirtualAddress {
+                    ip: "192.0.2.254".parse().unwrap(),
+                    prefix_len: 24,
+                }],
+            )
         };
         let mut engine = Engine::new(
             &Plan {

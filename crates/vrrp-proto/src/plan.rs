@@ -61,6 +61,36 @@ pub struct RouterPlan {
 }
 
 impl RouterPlan {
+    /// A VRRPv3 router of priority 100 with every other parameter as it is when nobody sets it (RFC 9568 §6.1).
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        interface: impl Into<String>,
+        vrid: Vrid,
+        family: Family,
+        addresses: Vec<VirtualAddress>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            interface: interface.into(),
+            vrid,
+            dialect: Dialect::Vrrp3,
+            family,
+            priority: Priority::DEFAULT,
+            interval: Interval::DEFAULT,
+            addresses,
+            preempt: true,
+            preempt_delay: Duration::ZERO,
+            accept: true,
+            virtual_mac: true,
+            data_plane: DataPlane::default(),
+            checksum: ChecksumPolicy::default(),
+            authentication: None,
+            unicast_peers: Vec::new(),
+            announce_refresh: Some(Duration::from_secs(60)),
+        }
+    }
+
     /// The MAC address that answers for the virtual addresses; `None` means the interface's own.
     #[must_use]
     pub fn mac(&self) -> Option<MacAddress> {

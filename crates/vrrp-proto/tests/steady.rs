@@ -16,23 +16,16 @@ fn plan(priority: u8, dialect: Dialect, family: Family) -> Plan {
             Family::Ipv6 => (format!("fe80::{vrid}:254").parse().expect("an address"), 64),
         };
         RouterPlan {
-            name: format!("r{vrid}"),
-            interface: "eth0".into(),
-            vrid: Vrid::new(vrid).expect("1 to 255"),
             dialect,
-            family,
             priority: Priority::new(priority),
-            interval: Interval::DEFAULT,
-            addresses: vec![VirtualAddress { ip, prefix_len }],
-            preempt: true,
-            preempt_delay: Duration::ZERO,
-            accept: true,
-            virtual_mac: true,
-            data_plane: DataPlane::Macvlan,
-            checksum: ChecksumPolicy::default(),
-            authentication: None,
-            unicast_peers: Vec::new(),
             announce_refresh: None,
+            ..RouterPlan::new(
+                format!("r{vrid}"),
+                "eth0",
+                Vrid::new(vrid).expect("1 to 255"),
+                family,
+                vec![VirtualAddress { ip, prefix_len }],
+            )
         }
     });
     Plan {

@@ -4,8 +4,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use vrrp_proto::{
-    ChecksumPolicy, DataPlane, Dialect, Family, Interval, LinkFacts, MacAddress, Plan, Priority,
-    RouterPlan, VirtualAddress, Vrid,
+    ChecksumPolicy, Dialect, Family, Interval, LinkFacts, MacAddress, Plan, Priority, RouterPlan,
+    VirtualAddress, Vrid,
 };
 
 use crate::clock::{Rate, TRUE};
@@ -66,23 +66,14 @@ fn addresses(family: Family) -> Vec<VirtualAddress> {
 
 fn router(priority: Priority) -> RouterPlan {
     RouterPlan {
-        name: String::from("gateway"),
-        interface: String::from(INTERFACE),
-        vrid: VRID,
-        dialect: Dialect::Vrrp3,
-        family: Family::Ipv4,
         priority,
-        interval: Interval::DEFAULT,
-        addresses: addresses(Family::Ipv4),
-        preempt: true,
-        preempt_delay: Duration::ZERO,
-        accept: true,
-        virtual_mac: true,
-        data_plane: DataPlane::Macvlan,
-        checksum: ChecksumPolicy::default(),
-        authentication: None,
-        unicast_peers: Vec::new(),
-        announce_refresh: Some(Duration::from_secs(60)),
+        ..RouterPlan::new(
+            "gateway",
+            INTERFACE,
+            VRID,
+            Family::Ipv4,
+            addresses(Family::Ipv4),
+        )
     }
 }
 

@@ -45,23 +45,14 @@ pub(crate) fn centis(centis: u16) -> Interval {
 /// VRRPv3/IPv4, VRID 51, priority 100, 1 s, 192.0.2.254/24 on eth0.
 pub(crate) fn plan() -> RouterPlan {
     RouterPlan {
-        name: "wan4".into(),
-        interface: "eth0".into(),
-        vrid: Vrid::new(51).unwrap(),
-        dialect: Dialect::Vrrp3,
-        family: Family::Ipv4,
-        priority: Priority::new(100),
-        interval: Interval::DEFAULT,
-        addresses: addresses(&["192.0.2.254"]),
-        preempt: true,
-        preempt_delay: Duration::ZERO,
-        accept: true,
-        virtual_mac: true,
-        data_plane: DataPlane::Macvlan,
-        checksum: ChecksumPolicy::default(),
-        authentication: None,
-        unicast_peers: Vec::new(),
         announce_refresh: None,
+        ..RouterPlan::new(
+            "wan4",
+            "eth0",
+            Vrid::new(51).unwrap(),
+            Family::Ipv4,
+            addresses(&["192.0.2.254"]),
+        )
     }
 }
 

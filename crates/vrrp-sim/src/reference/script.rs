@@ -9,9 +9,9 @@ use core::time::Duration;
 
 use vrrp_proto::receive::Envelope;
 use vrrp_proto::{
-    AuthenticationKey, ChecksumForm, ChecksumPolicy, DataPlane, Datagram, Dialect, Engine, Family,
-    Generation, Input, Instant, Interval, KernelReport, LinkFacts, LinkId, MacAddress, Output,
-    Plan, Priority, RouterId, RouterPlan, VirtualAddress, Vrid,
+    AuthenticationKey, ChecksumForm, ChecksumPolicy, Datagram, Dialect, Engine, Family, Generation,
+    Input, Instant, Interval, KernelReport, LinkFacts, LinkId, MacAddress, Output, Plan, Priority,
+    RouterId, RouterPlan, VirtualAddress, Vrid,
 };
 
 use super::machine::{Machine, Role, Sent, Tally, group};
@@ -757,32 +757,22 @@ fn plan(terms: &Terms) -> Plan {
     let Some(vrid) = Vrid::new(terms.vrid) else {
         return Plan::default();
     };
+    let (family, prefix_len) = if terms.ipv6 {
+        (Family::Ipv6, 64)
+    } else {
+        (Family::Ipv4, 24)
+    };
+    let addresses = terms
+        .addresses
+        .iter()
+        .map(|&ip| VirtualAddress { ip, prefix_len });
     Plan {
         routers: vec![RouterPlan {
-            name: String::from("gateway"),
-            interface: String::from(INTERFACE),
-            vrid,
             dialect,
-            family: if terms.ipv6 {
-                Family::Ipv6
-            } else {
-                Family::Ipv4
-            },
             priority: Priority::new(terms.priority),
             interval: interval.unwrap_or(Interval::DEFAULT),
-            addresses: terms
-                .addresses
-                .iter()
-                .map(|ip| VirtualAddress {
-                    ip: *ip,
-                    prefix_len: if terms.ipv6 { 64 } else { 24 },
-                })
-                .collect(),
             preempt: terms.preempt,
             preempt_delay: Duration::from_nanos(terms.hold_time),
-            accept: true,
-            virtual_mac: true,
-            data_plane: DataPlane::Macvlan,
             checksum: ChecksumPolicy {
                 send: terms.send_form.map(|form| match form {
                     Form::Message => ChecksumForm::Rfc9568,
@@ -794,7 +784,7 @@ fn plan(terms: &Terms) -> Plan {
                 .password
                 .and_then(|password| AuthenticationKey::new(&password)),
             unicast_peers: terms.peers.clone(),
-            announce_refresh: Some(Duration::from_secs(60)),
+            ..RouterPlan::new("gateway", INTERFACE, vrid, family, addresses.collect())
         }],
     }
 }
