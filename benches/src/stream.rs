@@ -85,30 +85,17 @@ impl Stream {
             .enter(|| PacketSocket::open_filtered("eth0", &to_port()))
             .expect("the upstream host has its interface");
         let routers: Vec<Mac> = lan.routers.iter().map(|r| mac_of(r, "eth1")).collect();
-        let (log, stop) = (Arc::clone(&self.log), Arc::clone(&self.stop));
-        self.threads.push(std::thread::spawn(move || {
-            priority::raise();
-            let mut buffer = [0; 128];
-            while !stop.load(Ordering::Relaxed) {
-                let Ok(Some(received)) = socket.receive(&mut buffer) else {
-                    continue;
-                };
-                let frame = &buffer[..received.length.min(128)];
-                let number = frame.get(NUMBER..).and_then(<[u8]>::first_chunk);
-                let by = routers
-                    .iter()
-                    .position(|mac| frame.get(6..12) == Some(&mac.0));
-                if let (Some(number), Some(by)) = (number, by) {
-                    log.arrived
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push((
-                            u32::from_be_bytes(*number),
-                            u8::try_from(by).unwrap_or(u8::MAX),
-                        ));
-                }
+        let log = Arc::clone(&self.log);
+        self.hear(socket, move |frame, _| {
+            let number = frame.get(NUMBER..).and_then(<[u8]>::first_chunk);
+            let by = routers
+                .iter()
+                .position(|mac| frame.get(6..12) == Some(&mac.0));
+            if let (Some(number), Some(by)) = (number, by) {
+                let by = u8::try_from(by).unwrap_or(u8::MAX);
+                lock(&log.arrived).push((u32::from_be_bytes(*number), by));
             }
-        }));
+        });
     }
 
     fn listen_echoes(&mut self, lan: &Lan) {
@@ -116,25 +103,28 @@ impl Stream {
             .client
             .enter(|| PacketSocket::open_filtered("eth0", &echoes()))
             .expect("the client has its interface");
-        let (log, stop) = (Arc::clone(&self.log), Arc::clone(&self.stop));
+        let log = Arc::clone(&self.log);
+        self.hear(socket, move |frame, outgoing| {
+            // An echo carries the number in the place of its identifier and sequence.
+            let number = frame.get(14 + 20 + 4..).and_then(<[u8]>::first_chunk);
+            if let Some(number) = number
+                && !outgoing
+            {
+                lock(&log.echoed).push(u32::from_be_bytes(*number));
+            }
+        });
+    }
+
+    /// Gives each frame to `take`, with whether it is one that leaves.
+    fn hear(&mut self, socket: PacketSocket, take: impl Fn(&[u8], bool) + Send + 'static) {
+        let stop = Arc::clone(&self.stop);
         self.threads.push(std::thread::spawn(move || {
             priority::raise();
             let mut buffer = [0; 128];
             while !stop.load(Ordering::Relaxed) {
-                let Ok(Some(received)) = socket.receive(&mut buffer) else {
-                    continue;
-                };
-                // An echo carries the number in the place of its identifier and sequence.
-                let number = buffer[..received.length.min(128)]
-                    .get(14 + 20 + 4..)
-                    .and_then(<[u8]>::first_chunk);
-                if let Some(number) = number
-                    && !received.outgoing
-                {
-                    log.echoed
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(u32::from_be_bytes(*number));
+                if let Ok(Some(received)) = socket.receive(&mut buffer) {
+                    let length = received.length.min(buffer.len());
+                    take(&buffer[..length], received.outgoing);
                 }
             }
         }));
@@ -177,10 +167,7 @@ impl Stream {
                     return;
                 }
                 frame[NUMBER..NUMBER + 4].copy_from_slice(&number.to_be_bytes());
-                log.sent
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(Stamp::now());
+                lock(&log.sent).push(Stamp::now());
                 // What cannot leave is a loss like any other.
                 let _ = socket.send(&frame);
                 if number.is_multiple_of(ECHO) {

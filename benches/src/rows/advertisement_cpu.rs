@@ -11,7 +11,7 @@ use crate::sniff::{Heard, Interest, Sniff};
 use crate::{usage, witness};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use vrrp_lab::clock::ms;
+use vrrp_lab::clock::{Stamp, ms};
 
 pub(crate) const ROW: Row = Row {
     name: "advertisement-cpu",
@@ -33,6 +33,9 @@ pub(crate) const SLOW: Row = Row {
     about: "10,000 routers at one second on forty cables.",
     run: slow,
 };
+
+/// Announcements come in bursts for some seconds.
+const SETTLED: Duration = ms(3500);
 
 /// What one look at a pair of fleets found.
 struct Look {
@@ -96,12 +99,20 @@ fn ordinary(effort: &Effort) -> Vec<Measure> {
             format!("{count} routers, of that softirqs"),
             "µs per advertisement",
         );
+        let mut alone = Measure::new(
+            format!("{count} routers, sending into a cable that ends in nothing"),
+            "µs per advertisement",
+        );
+        alone.note("the other end drops every frame as it comes in, as far from the sender's own cost as a network card is");
         let mut turns = Maker::order(&makers, rounds);
         if parents == 4 {
             turns.push(Maker::KeepalivedPlain);
         }
         for maker in turns {
-            let look = look(&orders(maker, parents, 250, ms(100)), span, false);
+            let orders = orders(maker, parents, 250, ms(100));
+            let own = send(&orders, span);
+            alone.add(maker, own.micros(), own.stalled);
+            let look = look(&orders, span, false);
             sending.add(maker, look.micros(0), look.stalled);
             receiving.add(maker, look.micros(1), look.stalled);
             machine.add(maker, micros(look.machine[0], look.adverts), look.stalled);
@@ -112,7 +123,7 @@ fn ordinary(effort: &Effort) -> Vec<Measure> {
             }
         }
         machine.note("ticks of 10 ms over both processors: both sides, those who measure, and the kernel's own threads");
-        measures.extend([sending, receiving, machine, softirq]);
+        measures.extend([sending, alone, receiving, machine, softirq]);
     }
     measures
 }
@@ -176,6 +187,50 @@ fn orders(maker: Maker, parents: u8, each: u8, interval: Duration) -> Orders {
     }
 }
 
+/// What a fleet used that nobody hears.
+struct Alone {
+    used: Duration,
+    adverts: u64,
+    stalled: bool,
+}
+
+impl Alone {
+    fn micros(&self) -> f64 {
+        micros(self.used, self.adverts)
+    }
+}
+
+fn send(orders: &Orders, span: Duration) -> Alone {
+    let ground = Ground::direct(orders.parents);
+    for parent in 0..orders.parents {
+        ground.routers[1].sh(&format!(
+            "tc qdisc add dev eth{parent} clsact
+             tc filter add dev eth{parent} ingress matchall action drop"
+        ));
+    }
+    let active = Fleet::active(&ground, 0, *orders);
+    std::thread::sleep(SETTLED);
+    let pids = usage::pids(&ground.routers[0]);
+    let (from, first) = sent(&ground, 0);
+    let before = usage::run_time(&pids);
+    std::thread::sleep(span);
+    let used = usage::run_time(&pids).saturating_sub(before);
+    let (until, last) = sent(&ground, 0);
+    drop(active);
+    Alone {
+        used,
+        adverts: last - first,
+        stalled: witness::stalled(from, until),
+    }
+}
+
+/// Frames that a router has sent on its cables, and when that was.
+fn sent(ground: &Ground, router: usize) -> (Stamp, u64) {
+    let (at, packets) = usage::packets(&ground.routers[router]);
+    let cables = packets.iter().filter(|(name, _)| name.starts_with("eth"));
+    (at, cables.map(|(_, [_, sent])| sent).sum())
+}
+
 fn look(orders: &Orders, span: Duration, ticks: bool) -> Look {
     let ground = Ground::direct(orders.parents);
     let active = Fleet::active(&ground, 0, *orders);
@@ -187,8 +242,7 @@ fn look(orders: &Orders, span: Duration, ticks: bool) -> Look {
             ..*orders
         },
     );
-    // Announcements come in bursts for some seconds.
-    std::thread::sleep(ms(3500));
+    std::thread::sleep(SETTLED);
     let pids = [0, 1].map(|index| usage::pids(&ground.routers[index]));
     let sniffs: Vec<Sniff> = (0..orders.parents)
         .filter(|_| ticks)
@@ -197,21 +251,12 @@ fn look(orders: &Orders, span: Duration, ticks: bool) -> Look {
             Sniff::start(namespace, &interface, Interest::AdvertsOf(1 + parent * 60))
         })
         .collect();
-    let count = |index: usize| {
-        let (at, packets) = usage::packets(&ground.routers[index]);
-        let sent = packets
-            .iter()
-            .filter(|(name, _)| name.starts_with("eth"))
-            .map(|(_, [_, sent])| sent)
-            .sum::<u64>();
-        (at, sent)
-    };
     let used = || [0, 1].map(|index: usize| usage::by_thread(&pids[index]));
-    let ((from, first), (_, silent)) = (count(0), count(1));
+    let ((from, first), (_, silent)) = (sent(&ground, 0), sent(&ground, 1));
     let (before, quiet) = (used(), usage::machine());
     std::thread::sleep(span);
     let (after, loud) = (used(), usage::machine());
-    let ((until, last), (_, spoken)) = (count(0), count(1));
+    let ((until, last), (_, spoken)) = (sent(&ground, 0), sent(&ground, 1));
     let threads = [0, 1].map(|side: usize| {
         let since = |(name, used): (&String, &Duration)| {
             let before = before[side].get(name).copied().unwrap_or_default();

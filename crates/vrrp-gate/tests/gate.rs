@@ -15,6 +15,8 @@ mod world;
 
 #[path = "gate/passing.rs"]
 mod passing;
+#[path = "gate/peers.rs"]
+mod peers;
 #[path = "gate/serving.rs"]
 mod serving;
 #[path = "gate/standing.rs"]

@@ -213,7 +213,7 @@ impl Driver {
                 let estate = Estate {
                     vault: Vault::new(heritage.store().clone()),
                     gate,
-                    table: heritage.table(),
+                    filter: heritage.filter(),
                     resumed,
                 };
                 crate::kernel::spawn_with(owner, notify, estate)
@@ -419,15 +419,15 @@ struct Turn {
 impl Turn {
     /// Takes the place of the process that had this engine: with its sockets, on the interfaces it knew.
     fn inherit(&mut self) {
-        let links: Vec<LinkId> = self.engine.links().map(|(id, _)| id).collect();
-        for link in links {
+        let links = self.links();
+        for &link in &links {
             if let Some(facts) = self.engine.link(link) {
                 self.macs.insert(link, (facts.index, facts.mac));
                 self.ears.inherit(link, facts.index, &self.epoll);
             }
         }
         self.ears.disclaim();
-        self.heed();
+        self.heed(&links);
     }
 
     /// Runs until told to stop. The kernel backend has then not been told anything about the end yet.
@@ -624,7 +624,7 @@ impl Turn {
                     self.note_change(None);
                     self.engine.handle(now, Input::Reload(&plan));
                     self.drain();
-                    self.heed();
+                    self.heed(&self.links());
                 }
                 Mail::Shutdown => {
                     self.note_changes();
@@ -910,7 +910,7 @@ impl Turn {
             self.ears.close(link, &self.epoll);
             self.macs.remove(&link);
             self.tell_link(link, None);
-            self.heed();
+            self.heed(&[]);
             return;
         };
         if self.ears.is_open(link, facts.index) {
@@ -964,7 +964,7 @@ impl Turn {
         if waited && let Some(facts) = self.waiting.remove(&link) {
             self.tell_link(link, Some(facts));
         }
-        self.heed();
+        self.heed(&[link]);
     }
 
     fn tell_link(&mut self, link: LinkId, facts: Option<LinkFacts>) {
@@ -987,10 +987,14 @@ impl Turn {
         }
     }
 
-    /// After routers or sockets changed: which addresses' claims to hear, and whether something is not heard at all.
-    fn heed(&mut self) {
-        let links: Vec<LinkId> = self.engine.links().map(|(id, _)| id).collect();
-        for link in links {
+    fn links(&self) -> Vec<LinkId> {
+        self.engine.links().map(|(id, _)| id).collect()
+    }
+
+    /// After routers or sockets of these links changed: which addresses' claims to hear, and whether something is not heard
+    /// at all.
+    fn heed(&mut self, links: &[LinkId]) {
+        for &link in links {
             for family in [Family::Ipv4, Family::Ipv6] {
                 let addresses = self.engine.virtual_addresses(link, family);
                 self.ears.watch(link, family, &addresses);

@@ -27,7 +27,7 @@ use crate::store::{Descriptors, Store, read_text};
 const STATE: &str = "state";
 const PULSE: &str = "pulse";
 const FRAMES: &str = "frames";
-const TABLE: &str = "table";
+const FILTER: &str = "filter";
 const EARS: [&str; 2] = ["advertisements", "claims"];
 
 /// How the parts of an interface's gate are called in the store.
@@ -155,8 +155,8 @@ impl Heritage {
     }
 
     /// The script of the filter, and the chains and sets it made.
-    pub(crate) fn table(&mut self) -> Option<(String, u32)> {
-        let text = read_text(self.rest.remove(TABLE)?).ok()?;
+    pub(crate) fn filter(&mut self) -> Option<(String, u32)> {
+        let text = read_text(self.rest.remove(FILTER)?).ok()?;
         let (uses, script) = text.split_once('\n')?;
         Some((script.to_owned(), uses.parse().ok()?))
     }
@@ -202,7 +202,7 @@ pub fn release(left: &Descriptors, owner: OwnerId) -> (io::Result<usize>, Vec<St
         .err()
         .unwrap_or_default();
     complaints.extend(gates.iter().map(ToString::to_string));
-    complaints.extend(crate::kernel::remove_table(owner).err());
+    complaints.extend(crate::kernel::remove_leases(owner).err());
     (released, complaints)
 }
 
@@ -398,9 +398,9 @@ impl Vault {
         }
     }
 
-    /// How the table of the packet filter was made, and what was in it then.
-    pub(crate) fn leave_table(&self, script: &str, uses: u32) {
-        let _ = self.0.put_text(TABLE, &format!("{uses}\n{script}"));
+    /// How the packet filter was made, and what was in it then.
+    pub(crate) fn leave_filter(&self, script: &str, uses: u32) {
+        let _ = self.0.put_text(FILTER, &format!("{uses}\n{script}"));
     }
 
     /// A socket because of which an interface lets something in, which is so until nobody holds it. Another one of this name

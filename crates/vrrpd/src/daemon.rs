@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime};
 use nix::sys::prctl::{set_name, set_pdeathsig};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -76,7 +78,7 @@ impl RunError {
 }
 
 /// What this daemon remembers of itself, whichever process it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Life {
     /// Running since.
     since: String,
@@ -99,23 +101,11 @@ impl Life {
         }
     }
 
-    /// Three lines, of which the last is empty if nothing was wrong.
-    fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.splitn(3, '\n').map(str::to_owned);
-        Some(Self {
-            since: lines.next().filter(|since| !since.is_empty())?,
-            loaded: lines.next()?,
-            error: lines.next().filter(|error| !error.is_empty()),
-        })
-    }
-
     /// Leaves it to a successor, which makes up its own if that fails.
     fn leave(&self, store: &Store) {
-        let error = self.error.as_deref().unwrap_or_default();
-        let _ = store.put_text(
-            Self::NAME,
-            &format!("{}\n{}\n{error}", self.since, self.loaded),
-        );
+        if let Ok(text) = serde_json::to_string(self) {
+            let _ = store.put_text(Self::NAME, &text);
+        }
     }
 }
 
@@ -192,16 +182,17 @@ fn begin(
     }
 }
 
+/// What a file of the store says; nothing, if it is not there or says something else.
+fn remembered<T: DeserializeOwned>(file: Option<OwnedFd>) -> Option<T> {
+    serde_json::from_str(&read_text(file?).ok()?).ok()
+}
+
 fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<ExitCode, RunError> {
     let (runtime_dir, plan) = begin(arguments, keeper, &mut heritage)?;
     let resumed = heritage.is_resumption();
     let store = heritage.store().clone();
-    let text = |file: Option<OwnedFd>| {
-        file.and_then(|file| read_text(file).ok())
-            .unwrap_or_default()
-    };
-    let life = Life::parse(&text(heritage.take(Life::NAME)));
-    let restarts = Restarts::parse(&text(heritage.take(restarts::NAME)));
+    let life: Option<Life> = remembered(heritage.take(Life::NAME));
+    let restarts: Restarts = remembered(heritage.take(restarts::NAME)).unwrap_or_default();
     let history = heritage.take(chronicle::NAME);
     let socket = heritage.take(control::NAME);
     leave_last_words(&store);

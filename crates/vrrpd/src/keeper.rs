@@ -75,8 +75,9 @@ pub(crate) fn run() -> Result<ExitCode, RunError> {
         }
         end = keep.renew().map_err(failed)?;
         // The successor says what happened, and does without if there is no memory for it.
-        if let Ok(text) = text_file(&restarts.to_string()) {
-            keep.leave(restarts::NAME, text);
+        let text = serde_json::to_string(&restarts).map_err(std::io::Error::from);
+        if let Ok(file) = text.and_then(|text| text_file(&text)) {
+            keep.leave(restarts::NAME, file);
         }
     }
 }

@@ -1,12 +1,8 @@
-//! How often the worker was replaced, and why: what the keeper tells the next one, as a text.
-//!
-//! ```text
-//!   2 1763712000123456789 killed by SIGKILL
-//!   how often, when for the last time in nanoseconds since 1970, why
-//! ```
+//! How often the worker was replaced, and why: what the keeper tells the next one, as JSON.
 
-use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
 
 /// Where the text is in the store.
 pub(crate) const NAME: &str = "restarts";
@@ -15,7 +11,7 @@ pub(crate) const NAME: &str = "restarts";
 pub(crate) const LAST_WORDS: &str = "last-words";
 
 /// The last time.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Last {
     pub(crate) at: SystemTime,
     /// The end of a sentence.
@@ -23,7 +19,7 @@ pub(crate) struct Last {
 }
 
 /// How often, and the last time.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Restarts {
     count: u64,
     last: Option<Last>,
@@ -42,50 +38,5 @@ impl Restarts {
 
     pub(crate) const fn last(&self) -> Option<&Last> {
         self.last.as_ref()
-    }
-
-    /// From the text; nothing is known from one that says something else.
-    pub(crate) fn parse(text: &str) -> Self {
-        let mut words = text.splitn(3, ' ');
-        let mut number = || words.next()?.parse::<u64>().ok();
-        let (Some(count), Some(nanos)) = (number(), number()) else {
-            return Self::default();
-        };
-        let reason = words.next().unwrap_or_default().to_owned();
-        let at = UNIX_EPOCH + Duration::from_nanos(nanos);
-        Self {
-            count,
-            last: Some(Last { at, reason }),
-        }
-    }
-}
-
-impl fmt::Display for Restarts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(last) = &self.last else {
-            return Ok(());
-        };
-        let since = last.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        write!(f, "{} {} {}", self.count, since.as_nanos(), last.reason)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_text_says_it_all() {
-        let mut restarts = Restarts::default();
-        assert_eq!(Restarts::parse(&restarts.to_string()), restarts);
-        let at = UNIX_EPOCH + Duration::from_nanos(1_763_712_000_123_456_789);
-        restarts.note(at, "killed by SIGSEGV".into());
-        restarts.note(at, "a panic: left and right".into());
-        assert_eq!(
-            restarts.to_string(),
-            "2 1763712000123456789 a panic: left and right"
-        );
-        assert_eq!(Restarts::parse(&restarts.to_string()), restarts);
-        assert_eq!(Restarts::parse("2 x"), Restarts::default());
     }
 }

@@ -119,8 +119,8 @@ pub(crate) struct Estate {
     pub(crate) vault: Vault,
     /// The gates that stand.
     pub(crate) gate: Option<Gate>,
-    /// The script of the table that stands, and the chains and sets in it.
-    pub(crate) table: Option<(String, u32)>,
+    /// The script of the packet filter that stands, and the chains and sets it made.
+    pub(crate) filter: Option<(String, u32)>,
     /// Whether another process was here before this one: nobody waits then for this thread to begin.
     pub(crate) resumed: bool,
 }
@@ -202,7 +202,7 @@ fn begin_thread(replaceable: bool, work: impl FnOnce() -> Vec<String>) -> Vec<St
 ///
 /// # Errors
 /// They are still there, as a sentence.
-pub(crate) fn remove_table(owner: OwnerId) -> Result<(), String> {
+pub(crate) fn remove_leases(owner: OwnerId) -> Result<(), String> {
     // Without nftables there are none.
     table::Table::open(owner, "").map_or(Ok(()), |mut table| table.remove())
 }

@@ -90,7 +90,7 @@ pub(super) struct Live {
     fence: Option<Fence>,
     vault: Option<Vault>,
     /// What is known of the table that stands.
-    table: Option<(String, u32)>,
+    inherited: Option<(String, u32)>,
 }
 
 impl Live {
@@ -106,7 +106,7 @@ impl Live {
             monitor,
             filters: Filters::open().ok(),
             vault: estate.as_ref().map(|estate| estate.vault.clone()),
-            table: estate.as_mut().and_then(|estate| estate.table.take()),
+            inherited: estate.as_mut().and_then(|estate| estate.filter.take()),
             fence: Fence::open(owner, fencing, estate),
         })
     }
@@ -156,12 +156,12 @@ impl System for Live {
     }
 
     fn inherited_filter(&mut self) -> Option<(String, u32)> {
-        self.table.take()
+        self.inherited.take()
     }
 
     fn leave_filter(&mut self, script: &str, uses: u32) {
         if let Some(vault) = &self.vault {
-            vault.leave_table(script, uses);
+            vault.leave_filter(script, uses);
         }
     }
 

@@ -11,7 +11,7 @@ use vrrp_proto::interval::Interval;
 use vrrp_proto::types::{Family, MacAddress, Vrid};
 
 use crate::rig::{Capture, Lan, Namespace, Rig, active, router4, router6, sh, wait_for};
-use crate::{NONE, VIP4, VIP6, macvlans, soon, thread_time};
+use crate::{NONE, VIP4, VIP6, macvlans, soon};
 
 const LEASE: Duration = Duration::from_millis(300);
 /// The kernel counts time in ticks, of 10 ms at the most.
@@ -483,46 +483,4 @@ fn an_interface_goes_and_comes() {
         link set eth9 up
         link set eth1 up");
     wait_for(Duration::from_secs(3), || egress() == 2);
-}
-
-/// What the kernel thread spends on tables of this size; not judged, as it depends on the machine.
-#[test]
-#[ignore = "a measurement"]
-fn what_tables_cost() {
-    let lan = Lan::new();
-    let mut rig = Rig::tabled(&lan.router, "/nonexistent/a");
-    let routers: Vec<Desired> = (1..=250)
-        .map(|vrid| router4(vrid, &[&format!("192.0.2.{vrid}/24")]))
-        .collect();
-    let all = || (1..).zip(&routers);
-    timed(&mut rig, "250 routers made", |rig| {
-        all().for_each(|(id, router)| rig.publish(id, router));
-    });
-    let leases = rig.ready(250);
-    for _ in 0..3 {
-        timed(&mut rig, "250 taken", |rig| {
-            all().for_each(|(id, router)| rig.publish(id, &active(router)));
-            rig.applied(1..=250);
-        });
-        timed(&mut rig, "250 released", |rig| {
-            for (id, router) in all() {
-                leases.extend(router.family, router.vrid, u64::MAX);
-                leases.close(router.family, router.vrid);
-                rig.publish(id, router);
-            }
-            rig.applied(1..=250);
-        });
-        timed(&mut rig, "flushed and put back", |_| {
-            lan.router.run("nft flush ruleset");
-            std::thread::sleep(Duration::from_millis(100));
-        });
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "a measurement")]
-fn timed(rig: &mut Rig, what: &str, work: impl FnOnce(&mut Rig)) {
-    let (began, used) = (Instant::now(), thread_time("kernel"));
-    work(rig);
-    let (took, used) = (began.elapsed(), thread_time("kernel") - used);
-    eprintln!("{what}: {took:.1?}, {used:.1?} of a processor");
 }
