@@ -492,7 +492,7 @@ impl Daemon {
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let variable = format!("{}_BIN", name.to_uppercase());
-    if let Some(path) = std::env::var_os(&variable) {
+    if let Some(path) = std::env::var_os(&variable).filter(|path| !path.is_empty()) {
         return path.into();
     }
     let me = std::env::current_exe().expect("Linux knows");

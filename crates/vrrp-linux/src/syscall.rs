@@ -621,3 +621,24 @@ fn is_exempt_from_lock_limit() -> bool {
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     capabilities.is_some_and(|mask| mask & (1 << CAP_IPC_LOCK) != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> libc::c_int {
+        // SAFETY: no pointers. 0 is the calling thread.
+        unsafe { libc::sched_getscheduler(0) & !libc::SCHED_RESET_ON_FORK }
+    }
+
+    /// Two threads of a real-time class that wrote an IPv6 setting, for which the kernel tries again until it has its
+    /// routing lock, kept both processors from whoever had that lock for ten minutes.
+    #[test]
+    fn what_is_done_as_everybody_has_no_real_time_priority() {
+        let scheduling = schedule_first(KERNEL_PRIORITY);
+        let before = policy();
+        assert_eq!(before == libc::SCHED_FIFO, scheduling == Scheduling::Fifo);
+        assert_eq!(as_everybody(KERNEL_PRIORITY, policy), libc::SCHED_OTHER);
+        assert_eq!(policy(), before);
+    }
+}
