@@ -48,6 +48,18 @@ codes! {
     OWNER = "VR0102", "Priority 255 makes this router the owner of the addresses.";
     OWNER_IGNORES = "VR0103", "A key has no effect on the owner.";
     UNICAST_MAC = "VR0104", "Unicast advertisements are not sent from the virtual MAC address.";
+    PAIR_VRID = "VR0201", "Two routers of a pair share an address, and not the VRID.";
+    PAIR_VERSION = "VR0202", "Two routers of a pair speak different versions.";
+    PAIR_INTERVAL = "VR0203", "Two routers of a pair have different advertisement intervals.";
+    PAIR_ADDRESSES = "VR0204", "Two routers of a pair have different addresses.";
+    PAIR_PREFIX = "VR0205", "Two routers of a pair have an address with different prefix lengths.";
+    PAIR_PRIORITY = "VR0206", "Two routers of a pair have the same priority.";
+    PAIR_AUTHENTICATION = "VR0207", "Two routers of a pair authenticate in different ways.";
+    PAIR_CHECKSUM = "VR0208", "Two routers of a pair do not accept each other's checksums.";
+    PAIR_MODE = "VR0209", "One router of a pair speaks unicast, the other one multicast.";
+    PAIR_MAC = "VR0210", "One router of a pair uses the virtual MAC address, the other one does not.";
+    PAIR_ACCEPT = "VR0211", "One router of a pair accepts packets to the addresses, the other one does not.";
+    PAIR_ALONE = "VR0212", "A router has no counterpart in the other file.";
 }
 
 #[cfg(test)]

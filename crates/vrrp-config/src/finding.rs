@@ -76,11 +76,16 @@ impl Finding {
     /// Line and column of its first byte in `text`, both counted from 1, the column in characters.
     #[must_use]
     pub fn line_column(&self, text: &str) -> (usize, usize) {
-        let before = &text[..floor(text, self.span.start)];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        (line, before[line_start..].chars().count() + 1)
+        line_column(text, self.span.start)
     }
+}
+
+/// Line and column of the byte at `index`.
+pub(crate) fn line_column(text: &str, index: usize) -> (usize, usize) {
+    let before = &text[..floor(text, index)];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    (line, before[line_start..].chars().count() + 1)
 }
 
 /// The nearest place at or before `index` where `text` may be cut.

@@ -22,8 +22,11 @@ mod duration;
 mod file;
 mod finding;
 mod keys;
+mod load;
 mod name;
+mod pair;
 mod peers;
+mod place;
 mod plane;
 mod render;
 mod router;
@@ -33,6 +36,9 @@ mod syntax;
 mod timing;
 
 pub use finding::{Finding, Severity};
+pub use load::{LoadError, Loaded, Wrong, load};
+pub use pair::compare;
+pub use place::Place;
 pub use render::render;
 
 use vrrp_proto::Plan;
@@ -42,6 +48,8 @@ use vrrp_proto::Plan;
 pub struct Config {
     /// The routers, in the order of the file.
     pub plan: Plan,
+    /// Where each of them stands, in the same order.
+    pub places: Vec<Place>,
     /// Warnings only, in the order of the file.
     pub findings: Vec<Finding>,
 }
@@ -59,15 +67,20 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
     findings.retain(|finding| document.stands(text, finding));
     findings.append(&mut document.findings);
     findings.sort_by_key(|finding| finding.span.start);
-    let plans: Option<Vec<_>> = routers.into_iter().map(|router| router.plan).collect();
+    let plans: Option<Vec<_>> = routers
+        .into_iter()
+        .map(|router| Some((router.plan?, router.place)))
+        .collect();
     match plans {
-        Some(routers)
+        Some(plans)
             if findings
                 .iter()
                 .all(|finding| finding.severity == Severity::Warning) =>
         {
+            let (routers, places) = plans.into_iter().unzip();
             Ok(Config {
                 plan: Plan { routers },
+                places,
                 findings,
             })
         }

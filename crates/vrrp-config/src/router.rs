@@ -7,6 +7,7 @@ use toml::de::DeTable;
 use vrrp_proto::{Dialect, Family, Interval, Priority, RouterPlan, VirtualAddress, Vrid};
 
 use crate::finding::{Finding, excerpt};
+use crate::place::Place;
 use crate::section::{Field, Given, Section};
 use crate::{addresses, authentication, checksum, code, keys, name, peers, plane, timing};
 
@@ -19,6 +20,7 @@ pub(crate) struct Router {
     pub(crate) addresses: Vec<Given<VirtualAddress>>,
     /// Complete, unless an error says why not.
     pub(crate) plan: Option<RouterPlan>,
+    pub(crate) place: Place,
 }
 
 impl Router {
@@ -151,6 +153,7 @@ pub(crate) fn read(
         dialect,
         addresses,
         plan,
+        place: Place::of(&section),
     }
 }
 

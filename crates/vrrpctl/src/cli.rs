@@ -11,6 +11,9 @@ use crate::page::Page;
 /// Where the daemon listens unless told otherwise.
 pub(crate) const DEFAULT_SOCKET: &str = "/run/vrrpd/vrrpd.sock";
 
+/// The daemon's configuration unless told otherwise.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/vrrpd/vrrpd.toml";
+
 /// Asks vrrpd what stands: which router is Active, since when, and what is wrong.
 ///
 /// Without a command it shows the status of all virtual routers.
@@ -18,13 +21,15 @@ pub(crate) const DEFAULT_SOCKET: &str = "/run/vrrpd/vrrpd.sock";
 #[command(
     version,
     after_help = "\
-Exit codes: 0 done, 1 refused by the daemon, 2 bad input such as a router that does not exist, \
+Exit codes: 0 done, 1 refused or something is wrong, 2 bad input such as a router that does not exist, \
 3 the daemon does not answer, 4 timed out, 64 wrong usage.
 
 Examples:
   vrrpctl                          all virtual routers, one line each
   vrrpctl show lan4                everything about one
   vrrpctl events -f                what happens, as it happens
+  vrrpctl status -x                only what is wrong; exit code 1 if anything is
+  vrrpctl check a.toml --peer b.toml   do the files of a pair fit together?
   vrrpctl status --json            for programs"
 )]
 pub(crate) struct Arguments {
@@ -60,6 +65,14 @@ pub(crate) enum Command {
     Status {
         /// Only this virtual router
         name: Option<String>,
+
+        /// Only what is wrong; exit code 1 if anything is
+        #[arg(short = 'x', long)]
+        problems: bool,
+
+        /// Go on with a line for each change, until interrupted
+        #[arg(short, long, conflicts_with = "problems")]
+        watch: bool,
     },
     /// Everything about one virtual router: timers, counters, its last events
     Show {
@@ -75,6 +88,26 @@ pub(crate) enum Command {
         /// Only the last NUMBER of those that happened so far [default: all; 10 with --follow]
         #[arg(short, long, value_name = "NUMBER")]
         number: Option<usize>,
+
+        /// Only those no older than this, such as 90s, 15m, 2h or 7d, or a moment such as 2026-11-20T14:00:00Z
+        #[arg(long, value_name = "TIME", value_parser = crate::moment::parse_since)]
+        since: Option<crate::moment::Since>,
+
+        /// Only those of this virtual router
+        #[arg(long, value_name = "NAME")]
+        router: Option<String>,
+    },
+    /// What is wrong with a configuration file, or with those of a pair beside each other; asks no daemon
+    ///
+    /// Exit codes: 0 good, 1 the two files are good and do not fit together, 2 a file has errors or cannot be read.
+    Check {
+        /// The file
+        #[arg(default_value = DEFAULT_CONFIG)]
+        file: PathBuf,
+
+        /// The file of the other router of the pair: VRIDs, addresses, versions, intervals and so on must fit
+        #[arg(long, value_name = "FILE")]
+        peer: Option<PathBuf>,
     },
     /// Print a script that completes this command line
     Completions {
@@ -152,7 +185,7 @@ mod tests {
         let mut command = Arguments::command().term_width(80);
         insta::assert_snapshot!("help", command.render_long_help());
         command.build();
-        for name in ["status", "show", "events", "completions"] {
+        for name in ["status", "show", "events", "check", "completions"] {
             let child = command.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help_{name}"), child.render_long_help());
         }

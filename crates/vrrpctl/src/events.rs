@@ -1,42 +1,62 @@
 //! What happened, in order.
 
+use jiff::Timestamp;
 use serde_json::Value;
 use vrrp_control::{Answer, EventRecord, Request};
 
 use crate::client::{Answers, Client, Reply};
 use crate::failure::{Failure, Silence};
 use crate::json;
+use crate::moment::{Calendar, Since};
 use crate::page::{Look, Page, Tone};
 use crate::plain;
 
 /// Past events shown before those to come.
 const BEFORE_FOLLOWING: usize = 10;
 
+/// Which events are shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    /// The last so many of those that happened so far.
+    pub(crate) number: Option<usize>,
+    /// None that are older.
+    pub(crate) since: Option<Since>,
+    /// Only those of this router.
+    pub(crate) router: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    fn has(&self, event: &EventRecord, calendar: &Calendar) -> bool {
+        let is_of_it = |name| event.router.as_deref() == Some(name);
+        let is_new = |from| event.time.parse::<Timestamp>().is_ok_and(|at| at >= from);
+        let from = self.since.and_then(|since| calendar.moment(since));
+        self.router.is_none_or(is_of_it) && from.is_none_or(is_new)
+    }
+}
+
 /// `vrrpctl events`.
 pub(crate) fn run(
     client: &Client,
     page: &mut Page,
     follow: bool,
-    number: Option<usize>,
+    wanted: Wanted<'_>,
 ) -> Result<(), Failure> {
     if follow {
-        return follow_events(client, page, number.unwrap_or(BEFORE_FOLLOWING));
+        return follow_events(client, page, wanted);
     }
     let mut answers = client.ask(&Request::Events { follow: false })?;
     let mut past = Vec::new();
     while let Some(reply) = answers.next()? {
         match reply.answer {
             Answer::End => {
-                let skipped = number.map_or(0, |number| past.len().saturating_sub(number));
-                return past
+                return last(past, wanted.number)
                     .into_iter()
-                    .skip(skipped)
                     .try_for_each(|event| print(event, page));
             }
             Answer::Event(_)
             | Answer::EventsLost { .. }
             | Answer::Status(_)
-            | Answer::Refused(_) => past.push(reply),
+            | Answer::Refused(_) => past.extend(choose(reply, wanted, &page.look)),
         }
     }
     Err(answers.failure(Silence::HungUp))
@@ -44,7 +64,25 @@ pub(crate) fn run(
 
 /// The stream begins with the whole history and does not say where that ends. So a second question, asked after the
 /// stream was opened, tells which event was the last one then; the stream brings every event exactly once.
-fn follow_events(client: &Client, page: &mut Page, number: usize) -> Result<(), Failure> {
+fn follow_events(client: &Client, page: &mut Page, wanted: Wanted<'_>) -> Result<(), Failure> {
+    let (mut stream, past) = stream(client)?;
+    let past = past
+        .into_iter()
+        .filter_map(|reply| choose(reply, wanted, &page.look));
+    // Who says since when wants all of it.
+    let few = wanted.since.is_none().then_some(BEFORE_FOLLOWING);
+    last(past.collect(), wanted.number.or(few))
+        .into_iter()
+        .try_for_each(|event| print(event, page))?;
+    loop {
+        if let Some(event) = choose(next(&mut stream)?, wanted, &page.look) {
+            print(event, page)?;
+        }
+    }
+}
+
+/// What will happen, and what has happened before.
+pub(crate) fn stream(client: &Client) -> Result<(Answers, Vec<Reply>), Failure> {
     let mut stream = client.ask(&Request::Events { follow: true })?;
     let last = last_sequence(&mut client.ask(&Request::Events { follow: false })?)?;
     let mut past = Vec::new();
@@ -52,16 +90,25 @@ fn follow_events(client: &Client, page: &mut Page, number: usize) -> Result<(), 
         past.push(next(&mut stream)?);
     }
     stream.wait_for_ever();
-    let skipped = past.len().saturating_sub(number);
-    past.into_iter()
-        .skip(skipped)
-        .try_for_each(|event| print(event, page))?;
-    loop {
-        print(next(&mut stream)?, page)?;
-    }
+    Ok((stream, past))
 }
 
-fn next(stream: &mut Answers) -> Result<Reply, Failure> {
+/// What is no event is shown in any case: it says that some are lost.
+fn choose(reply: Reply, wanted: Wanted<'_>, look: &Look) -> Option<Reply> {
+    let shown = match &reply.answer {
+        Answer::Event(event) => wanted.has(event, &look.calendar),
+        Answer::EventsLost { .. } | Answer::Status(_) | Answer::End | Answer::Refused(_) => true,
+    };
+    shown.then_some(reply)
+}
+
+fn last(mut past: Vec<Reply>, number: Option<usize>) -> Vec<Reply> {
+    let skipped = number.map_or(0, |number| past.len().saturating_sub(number));
+    past.split_off(skipped)
+}
+
+/// The next one.
+pub(crate) fn next(stream: &mut Answers) -> Result<Reply, Failure> {
     match stream.next()? {
         Some(reply) if reply.answer != Answer::End => Ok(reply),
         _ => Err(stream.failure(Silence::Stopped)),
@@ -86,7 +133,8 @@ fn sequence(reply: &Reply) -> Option<u64> {
     }
 }
 
-fn print(reply: Reply, page: &mut Page) -> Result<(), Failure> {
+/// Writes it.
+pub(crate) fn print(reply: Reply, page: &mut Page) -> Result<(), Failure> {
     match reply.answer {
         Answer::Event(_) if page.look.json => page.text(&json::line(&json::document(reply.value))),
         Answer::Event(event) => {

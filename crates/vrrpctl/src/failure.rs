@@ -19,6 +19,10 @@ pub(crate) enum Failure {
     NoSuchRouter(String, Vec<String>),
     /// The daemon does not answer.
     Silent(PathBuf, Silence),
+    /// A file cannot be read, and the cause of that.
+    File(String, String),
+    /// Something is wrong, and what has been said already; the exit code.
+    Wrong(u8),
     /// Standard output cannot be written.
     Output(io::Error),
 }
@@ -42,8 +46,9 @@ impl Failure {
     const fn exit_code(&self) -> u8 {
         match self {
             Self::Refused(_) | Self::Output(_) => 1,
-            Self::NoSuchRouter(..) => 2,
+            Self::NoSuchRouter(..) | Self::File(..) => 2,
             Self::Silent(..) => 3,
+            Self::Wrong(code) => *code,
         }
     }
 
@@ -54,7 +59,10 @@ impl Failure {
         {
             return ExitCode::SUCCESS;
         }
-        let _ = writeln!(io::stderr(), "{}", plain::text(&self.to_string()));
+        let sentence = self.to_string();
+        if !sentence.is_empty() {
+            let _ = writeln!(io::stderr(), "{}", plain::text(&sentence));
+        }
         ExitCode::from(self.exit_code())
     }
 }
@@ -80,6 +88,8 @@ impl fmt::Display for Failure {
                     socket.display()
                 )
             }
+            Self::File(what, cause) => write!(f, "{what}{cause}"),
+            Self::Wrong(_) => Ok(()),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
         }
     }

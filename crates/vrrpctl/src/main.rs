@@ -10,6 +10,7 @@
 //! answer is a failure, never an old answer.
 #![forbid(unsafe_code)]
 
+mod check;
 mod cli;
 mod client;
 mod counter;
@@ -19,9 +20,12 @@ mod json;
 mod moment;
 mod page;
 mod plain;
+mod problems;
 mod show;
 mod status;
 mod table;
+mod watch;
+
 #[cfg(test)]
 mod testing;
 
@@ -31,6 +35,7 @@ use clap::Parser;
 
 use crate::cli::{Arguments, Command};
 use crate::client::Client;
+use crate::events::Wanted;
 use crate::failure::{Failure, USAGE};
 use crate::page::Page;
 
@@ -56,11 +61,36 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let client = Client::new(&arguments.socket);
     let mut page = Page::open(arguments);
-    let whole = Command::Status { name: None };
+    let whole = Command::Status {
+        name: None,
+        problems: false,
+        watch: false,
+    };
     match arguments.command.as_ref().unwrap_or(&whole) {
-        Command::Status { name } => status::run(&client, &mut page, name.as_deref()),
+        Command::Status {
+            name,
+            problems: true,
+            ..
+        } => problems::run(&client, &mut page, name.as_deref()),
+        Command::Status {
+            name, watch: true, ..
+        } => watch::run(&client, &mut page, name.as_deref()),
+        Command::Status { name, .. } => status::run(&client, &mut page, name.as_deref()),
         Command::Show { name } => show::run(&client, &mut page, name),
-        Command::Events { follow, number } => events::run(&client, &mut page, *follow, *number),
+        Command::Events {
+            follow,
+            number,
+            since,
+            router,
+        } => {
+            let wanted = Wanted {
+                number: *number,
+                since: *since,
+                router: router.as_deref(),
+            };
+            events::run(&client, &mut page, *follow, wanted)
+        }
+        Command::Check { file, peer } => check::run(&mut page, file, peer.as_deref()),
         Command::Completions { shell } => cli::completions(*shell, &mut page),
     }
 }

@@ -1,7 +1,7 @@
 //! Times as people read them.
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Unit};
+use jiff::{Span, Timestamp, Unit, civil};
 
 /// Now, and where: what a time on the page is relative to.
 #[derive(Clone, Debug)]
@@ -82,6 +82,48 @@ impl Calendar {
     }
 }
 
+/// A moment of the past, as an operator names it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Since {
+    /// This long ago.
+    Ago(Span),
+    /// Then.
+    At(Timestamp),
+    /// Then, by the clock on the wall.
+    Local(civil::DateTime),
+    /// At this time of today.
+    Today(civil::Time),
+}
+
+/// From what stands on the command line.
+///
+/// # Errors
+/// A sentence, if it is no time.
+pub(crate) fn parse_since(text: &str) -> Result<Since, String> {
+    let span = text.parse::<Span>().ok().filter(|span| span.is_positive());
+    let since = span
+        .map(Since::Ago)
+        .or_else(|| text.parse().map(Since::At).ok())
+        .or_else(|| text.parse().map(Since::Local).ok())
+        .or_else(|| text.parse().map(Since::Today).ok());
+    since.ok_or_else(|| "write for example 90s, 15m, 2h, 7d, 14:00 or 2026-11-20T14:00".to_owned())
+}
+
+impl Calendar {
+    /// When that was; `None` for what no calendar has.
+    pub(crate) fn moment(&self, since: Since) -> Option<Timestamp> {
+        let now = self.now.to_zoned(self.zone.clone());
+        let there = |time: civil::DateTime| time.to_zoned(self.zone.clone()).ok();
+        let then = match since {
+            Since::Ago(span) => now.checked_sub(span).ok(),
+            Since::At(then) => return Some(then),
+            Since::Local(then) => there(then),
+            Since::Today(time) => there(now.date().to_datetime(time)),
+        };
+        then.map(|then| then.timestamp())
+    }
+}
+
 /// Microseconds in a unit that suits them: `60.938 ms`, `3.609 s`.
 pub(crate) fn span(micros: u64) -> String {
     let (unit, name) = if micros >= 1_000_000 {
@@ -141,6 +183,28 @@ mod tests {
             calendar.exact("2026-11-20T13:02:11.204561Z"),
             "2026-11-20T14:02:11.204561+01:00"
         );
+    }
+
+    #[test]
+    fn a_moment_of_the_past() {
+        for (text, then) in [
+            ("90s", "2026-11-20T13:01:01Z"),
+            ("2h", "2026-11-20T11:02:31Z"),
+            ("1h 30m", "2026-11-20T11:32:31Z"),
+            ("7d", "2026-11-13T13:02:31Z"),
+            ("2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z"),
+            ("2026-11-20T12:00:00+01:00", "2026-11-20T11:00:00Z"),
+            ("2026-11-20T12:00", "2026-11-20T11:00:00Z"),
+            ("2026-11-20", "2026-11-19T23:00:00Z"),
+            ("14:00", "2026-11-20T13:00:00Z"),
+        ] {
+            let since = parse_since(text).unwrap();
+            let moment = calendar("CET-1").moment(since);
+            assert_eq!(moment, Some(then.parse().unwrap()), "{text}");
+        }
+        for text in ["", "soon", "-2h", "0s", "25:00", "2026-02-30"] {
+            assert!(parse_since(text).is_err(), "{text}");
+        }
     }
 
     #[test]

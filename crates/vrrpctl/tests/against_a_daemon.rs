@@ -234,6 +234,105 @@ fn events_are_one_object_a_line() {
 }
 
 #[test]
+fn events_of_one_router_or_of_late() {
+    let fake = well("some-events");
+    let sequences = |words: &[&str]| -> Vec<Value> {
+        let output = fake.ask(&[&["events", "--json"], words].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let lines = text(&output.stdout);
+        let documents = lines.lines().map(serde_json::from_str::<Value>);
+        documents
+            .map(|line| line.unwrap()["sequence"].clone())
+            .collect()
+    };
+    assert_eq!(sequences(&["--router", "lan4", "-n2"]), [18, 20]);
+    assert_eq!(sequences(&["--router", "lan5"]), [] as [u64; 0]);
+    assert_eq!(sequences(&["--since", "2026-11-20T13:00:00Z"]).len(), 20);
+    assert!(sequences(&["--since", "2026-11-20T13:00:01Z"]).is_empty());
+    let output = fake.ask(&["events", "--since", "soon"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(text(&output.stderr).contains("write for example 90s"));
+}
+
+#[test]
+fn watching_is_what_stands_and_then_what_changes() {
+    let fake = well("watch");
+    let output = fake.ask(&["status", "-w", "--utc", "lan4"]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let said = text(&output.stdout);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    assert!(
+        lines[0].contains("lan4") && lines[0].ends_with("is active"),
+        "{said}"
+    );
+    assert!(lines[1].ends_with("event 21"), "{said}");
+    assert_eq!(lines[2], "5 events were not read in time and are lost");
+    assert_eq!(fake.ask(&["status", "-w", "lan5"]).status.code(), Some(2));
+    assert_eq!(fake.ask(&["status", "-wx"]).status.code(), Some(64));
+}
+
+#[test]
+fn only_what_is_wrong() {
+    let fake = well("problems");
+    let output = fake.ask(&["status", "-x"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), "all 2 virtual routers are well\n");
+    let mut ill = status();
+    ill["routers"][1]["faults"] = json!(["eth0 has no carrier"]);
+    let fake = Fake::saying("ill", format!("{ill}\n"));
+    let output = fake.ask(&["status", "-x"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout), "! lan6: eth0 has no carrier\n");
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(fake.ask(&["status", "-x", "lan4"]).status.code(), Some(0));
+    let output = fake.ask(&["status", "-x", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let expected = json!({ "version": 1, "routers": 2, "problems": ["lan6: eth0 has no carrier"] });
+    assert_eq!(printed, expected);
+}
+
+#[test]
+fn files_are_checked_without_a_daemon() {
+    let nobody = Fake::nobody("check");
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conf/examples");
+    let [a, b] = ["router-a.toml", "router-b.toml"].map(|name| examples.join(name));
+    let (a, b) = (a.to_str().unwrap(), b.to_str().unwrap());
+    let output = nobody.ask(&["check", a, "--peer", b]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(text(&output.stdout).ends_with(&format!("{a} and {b} fit together\n")));
+
+    let other = nobody.directory.join("other.toml");
+    let changed = fs::read_to_string(b)
+        .unwrap()
+        .replacen("vrid = ", "vrid = 1", 1);
+    fs::write(&other, changed).unwrap();
+    let other = other.to_str().unwrap();
+    let output = nobody.ask(&["check", a, "--peer", other]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text(&output.stdout).contains("error[VR0201]"));
+    assert!(text(&output.stdout).ends_with("do not fit together\n"));
+    let output = nobody.ask(&["check", a, "--peer", other, "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed["good"], false);
+    assert_eq!(printed["findings"][0]["code"], "VR0201");
+    assert_eq!(printed["findings"][0]["file"], a);
+
+    fs::write(other, "[virtual-router.lan4]\nvrid = 0\n").unwrap();
+    for words in [vec!["check", other], vec!["check", a, "--peer", other]] {
+        let output = nobody.ask(&words);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(text(&output.stdout).contains("VR0012"), "{output:?}");
+    }
+    let output = nobody.ask(&["check", "/nonexistent.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(said.contains("/nonexistent.toml: No such file"), "{said}");
+}
+
+#[test]
 fn following_ends_when_the_daemon_stops() {
     let fake = well("follow");
     let output = fake.ask(&["events", "-f", "-n", "2", "--json"]);

@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use vrrp_config::{LoadError, Loaded, load};
 use vrrp_control::{Daemon, GlobalCounters, Restart, StatusReport};
 use vrrp_linux::kernel::OwnerId;
 use vrrp_linux::store::{Store, read_text, text_file};
 use vrrp_linux::{Driver, Handle, Heritage, HeritageError, News, StartError};
 use vrrp_proto::Plan;
 
-use crate::check::{self, LoadError};
 use crate::chronicle;
 use crate::cli::Arguments;
 use crate::control::{self, StatusSource};
@@ -165,8 +165,12 @@ fn begin(
         return Ok((runtime_dir, Plan::default()));
     }
     let config = arguments.config();
-    match check::load(config) {
-        Ok((loaded, text)) => {
+    match load(config) {
+        Ok(Loaded {
+            config: loaded,
+            text,
+            ..
+        }) => {
             warn(&loaded.findings, config, &text);
             Ok((runtime_dir, loaded.plan))
         }
@@ -402,8 +406,10 @@ async fn stop(driver: Driver) -> Vec<String> {
 fn reload(running: &Running<'_>, office: &Office, engine: &Handle) {
     let config = running.config;
     let mut life = running.life.lock().unwrap_or_else(PoisonError::into_inner);
-    match check::load(config) {
-        Ok((new, text)) => {
+    match load(config) {
+        Ok(Loaded {
+            config: new, text, ..
+        }) => {
             warn(&new.findings, config, &text);
             let text = format!(
                 "loaded {}, {} virtual routers",
