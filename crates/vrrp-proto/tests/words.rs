@@ -221,6 +221,9 @@ fn small_words() {
     for (dialect, name) in [(Dialect::Vrrp2, "vrrpv2"), (Dialect::Vrrp3, "vrrpv3")] {
         assert_eq!(dialect.name(), name);
     }
+    for (plane, name) in [(DataPlane::Macvlan, "macvlan"), (DataPlane::Ebpf, "ebpf")] {
+        assert_eq!(plane.name(), name);
+    }
     let mac = MacAddress([0, 0, 0x5e, 0, 1, 0xff]);
     assert_eq!(
         format!("{mac} {mac:?}"),
