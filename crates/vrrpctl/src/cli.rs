@@ -109,6 +109,17 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         peer: Option<PathBuf>,
     },
+    /// What a router makes of each VRRP packet in a capture: taken, or refused and why; asks no daemon
+    ///
+    /// Reads pcap and pcapng. Exit codes: 0 none is refused, 1 some are, 2 the capture cannot be read.
+    Decode {
+        /// The capture; `-` is standard input, also of a capture that goes on: tcpdump -i eth0 -U -w - proto 112 | vrrpctl decode -
+        file: PathBuf,
+
+        /// Judge as the routers of this configuration file would, instead of one that expects just what comes
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Print a script that completes this command line
     Completions {
         /// The shell that is to complete it
@@ -185,7 +196,7 @@ mod tests {
         let mut command = Arguments::command().term_width(80);
         insta::assert_snapshot!("help", command.render_long_help());
         command.build();
-        for name in ["status", "show", "events", "check", "completions"] {
+        for name in ["status", "show", "events", "check", "decode", "completions"] {
             let child = command.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help_{name}"), child.render_long_help());
         }

@@ -14,8 +14,10 @@ mod check;
 mod cli;
 mod client;
 mod counter;
+mod decode;
 mod events;
 mod failure;
+mod frame;
 mod json;
 mod moment;
 mod page;
@@ -24,6 +26,8 @@ mod problems;
 mod show;
 mod status;
 mod table;
+mod trace;
+mod verdict;
 mod watch;
 
 #[cfg(test)]
@@ -91,6 +95,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             events::run(&client, &mut page, *follow, wanted)
         }
         Command::Check { file, peer } => check::run(&mut page, file, peer.as_deref()),
+        Command::Decode { file, config } => decode::run(&mut page, file, config.as_deref()),
         Command::Completions { shell } => cli::completions(*shell, &mut page),
     }
 }

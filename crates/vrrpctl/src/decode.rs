@@ -1,0 +1,241 @@
+//! Packets of a capture, and what a router makes of each.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use vrrp_config::{LoadError, load};
+use vrrp_proto::packet::Header;
+use vrrp_proto::{ChecksumForm, Family, Plan};
+
+use crate::failure::Failure;
+use crate::frame::{self, Arrived};
+use crate::json;
+use crate::page::{Look, Page, Tone};
+use crate::trace::{self, Captured};
+use crate::verdict::{self, Verdict, judge, reason};
+
+/// What was seen.
+#[derive(Default)]
+struct Tally {
+    packets: u64,
+    good: u64,
+    refused: u64,
+    carp: u64,
+    cut: u64,
+}
+
+/// `vrrpctl decode`.
+pub(crate) fn run(page: &mut Page, file: &Path, config: Option<&Path>) -> Result<(), Failure> {
+    let plan = config.map(configured).transpose()?;
+    let mut tally = Tally::default();
+    let piped = file == Path::new("-");
+    let source: Box<dyn Read + Send> = if piped {
+        Box::new(io::stdin())
+    } else {
+        let opened = File::open(file);
+        Box::new(opened.map_err(|error| unreadable(file, &error.to_string()))?)
+    };
+    let told = trace::read(source, |captured| {
+        tell(&captured, plan.as_ref(), &mut tally, page)
+    });
+    let damage = match told {
+        Ok(told) => {
+            told?;
+            None
+        }
+        Err(why) => Some(unreadable(file, &why)),
+    };
+    if !page.look.json && (damage.is_none() || tally.packets > 0) {
+        page.text(&tally.sentence())?;
+    }
+    match damage {
+        Some(failure) => Err(failure),
+        None if tally.refused > 0 => Err(Failure::Wrong(1)),
+        None => Ok(()),
+    }
+}
+
+fn unreadable(file: &Path, why: &str) -> Failure {
+    Failure::File(
+        format!("cannot decode {}", file.display()),
+        format!(": {why}"),
+    )
+}
+
+fn configured(file: &Path) -> Result<Plan, Failure> {
+    load(file)
+        .map(|loaded| loaded.config.plan)
+        .map_err(|error| match &error {
+            LoadError::Wrong(_) => Failure::File(error.to_string(), String::new()),
+            LoadError::Read(..) | LoadError::TooLong(_) => {
+                let cause = std::error::Error::source(&error);
+                let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+                Failure::File(error.to_string(), cause)
+            }
+        })
+}
+
+fn tell(
+    captured: &Captured<'_>,
+    plan: Option<&Plan>,
+    tally: &mut Tally,
+    page: &mut Page,
+) -> Result<(), Failure> {
+    tally.packets += 1;
+    let Some(arrived) = frame::open(captured.link, captured.bytes) else {
+        return Ok(());
+    };
+    let verdict = judge(&arrived, plan);
+    *match verdict {
+        Verdict::Good(_) => &mut tally.good,
+        Verdict::Refused(_) => &mut tally.refused,
+        Verdict::Carp => &mut tally.carp,
+        Verdict::Cut => &mut tally.cut,
+    } += 1;
+    let text = if page.look.json {
+        json::line(&document(captured.time, &arrived, &verdict))
+    } else {
+        line(captured.time, &arrived, &verdict, &page.look)
+    };
+    page.text(&text)
+}
+
+impl Tally {
+    fn sentence(&self) -> String {
+        let mut parts = vec![
+            format!("{} good", self.good),
+            format!("{} refused", self.refused),
+        ];
+        if self.carp > 0 {
+            parts.push(format!("{} of CARP", self.carp));
+        }
+        if self.cut > 0 {
+            parts.push(format!("{} not captured as a whole", self.cut));
+        }
+        let noun = if self.packets == 1 {
+            "packet"
+        } else {
+            "packets"
+        };
+        format!(
+            "{} {noun}; advertisements: {}\n",
+            self.packets,
+            parts.join(", ")
+        )
+    }
+}
+
+fn line(time: Option<Timestamp>, arrived: &Arrived<'_>, verdict: &Verdict, look: &Look) -> String {
+    let time = time.map_or_else(
+        || "-".to_owned(),
+        |time| {
+            let time = time.to_string();
+            match look.width {
+                Some(_) => look.calendar.clock(&time),
+                None => look.calendar.exact(&time),
+            }
+        },
+    );
+    let envelope = &arrived.envelope;
+    let (source, destination) = (envelope.source, envelope.destination);
+    let what = content(arrived, verdict);
+    let (tone, said) = match verdict {
+        Verdict::Good(heard) if heard.other_interval => (
+            Tone::Good,
+            "good, with another interval than ours".to_owned(),
+        ),
+        Verdict::Good(heard) if heard.other_addresses => (
+            Tone::Good,
+            "good, with other addresses than ours".to_owned(),
+        ),
+        Verdict::Good(heard) if heard.form == ChecksumForm::Rfc5798 && source.is_ipv4() => {
+            (Tone::Good, "good, checksum of RFC 5798".to_owned())
+        }
+        Verdict::Good(_) => (Tone::Good, "good".to_owned()),
+        Verdict::Refused(reject) => (Tone::Bad, format!("refused: {}", reason(*reject, arrived))),
+        Verdict::Carp => (Tone::Quiet, "CARP, not VRRP".to_owned()),
+        Verdict::Cut => (Tone::Plain, "not captured as a whole".to_owned()),
+    };
+    let said = look.paint(tone, &said);
+    format!("{time}  {source} > {destination}  {what}  {said}\n")
+}
+
+/// What it says of itself, as far as it says something.
+fn content(arrived: &Arrived<'_>, verdict: &Verdict) -> String {
+    let Some(header) = Header::new(arrived.message) else {
+        let length = arrived.message.len();
+        return format!("{length} {}", if length == 1 { "byte" } else { "bytes" });
+    };
+    if let ([_, vhid, skew, _, demotion, base, ..], Verdict::Carp) = (arrived.message, verdict) {
+        return format!("CARP {vhid}  advbase {base} advskew {skew} demotion {demotion}");
+    }
+    let family = Family::of(arrived.envelope.source);
+    let interval = header.interval(verdict::dialect(header, family));
+    let interval = interval.map_or_else(|| "0s".to_owned(), |interval| interval.to_string());
+    let addresses: Vec<String> = header.addresses(family).map(|ip| ip.to_string()).collect();
+    let vrid = header.vrid().map_or(0, |vrid| vrid.get());
+    format!(
+        "VRRPv{} {vrid}  priority {} every {interval}  {}",
+        header.version(),
+        header.priority(),
+        addresses.join(","),
+    )
+}
+
+fn document(time: Option<Timestamp>, arrived: &Arrived<'_>, verdict: &Verdict) -> Value {
+    let header = Header::new(arrived.message).filter(|_| *verdict != Verdict::Carp);
+    let family = Family::of(arrived.envelope.source);
+    let mac = arrived.source_mac.map(|mac| {
+        let [a, b, c, d, e, f] = mac;
+        format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+    });
+    let (word, why, form) = match verdict {
+        Verdict::Good(heard) => ("good", None, Some(heard.form)),
+        Verdict::Refused(reject) => ("refused", Some(reason(*reject, arrived)), None),
+        Verdict::Carp => ("carp", None, None),
+        Verdict::Cut => ("cut", None, None),
+    };
+    let form = form
+        .filter(|_| family == Family::Ipv4)
+        .map(|form| match form {
+            ChecksumForm::Rfc9568 => "rfc9568",
+            ChecksumForm::Rfc5798 => "rfc5798",
+        });
+    let interval = header.and_then(|header| header.interval(verdict::dialect(header, family)));
+    let addresses = header.map(|header| {
+        let list = header.addresses(family).map(|ip| ip.to_string());
+        list.collect::<Vec<_>>()
+    });
+    json::object([
+        ("time", time.map(|time| time.to_string()).into()),
+        ("source", arrived.envelope.source.to_string().into()),
+        (
+            "destination",
+            arrived.envelope.destination.to_string().into(),
+        ),
+        ("source-mac", mac.into()),
+        ("hop-limit", arrived.envelope.hop_limit.into()),
+        ("version", header.map(Header::version).into()),
+        (
+            "vrid",
+            header.and_then(Header::vrid).map(|vrid| vrid.get()).into(),
+        ),
+        (
+            "priority",
+            header.map(|header| header.priority().get()).into(),
+        ),
+        (
+            "interval-ms",
+            interval
+                .map(|it| u64::try_from(it.duration().as_millis()).unwrap_or(0))
+                .into(),
+        ),
+        ("addresses", addresses.into()),
+        ("checksum", form.into()),
+        ("verdict", word.into()),
+        ("reason", why.into()),
+    ])
+}
