@@ -102,9 +102,10 @@ pub type NewsSink = Box<dyn FnMut(News) -> bool + Send>;
 /// Work on the engine's thread.
 type Inspection = Box<dyn FnOnce(&mut Engine, Instant) + Send>;
 
+/// The mailbox has room for many of them from the beginning, so what is large is boxed.
 enum Mail {
-    Notice(Notice),
-    Opened(Opened),
+    Notice(Box<Notice>),
+    Opened(Box<Opened>),
     Inspect(Inspection),
     Reload(Arc<Plan>),
     Shutdown,
@@ -199,7 +200,7 @@ impl Driver {
         };
         let mut fences = Fences::default();
         let notify = mail.clone();
-        let notify = Box::new(move |notice| notify.send(Mail::Notice(notice)));
+        let notify = Box::new(move |notice| notify.send(Mail::Notice(Box::new(notice))));
         let kernel = match &mut heritage {
             Some(heritage) => {
                 let gate = heritage.gate(owner);
@@ -571,6 +572,46 @@ impl Turn {
         self.send();
     }
 
+    /// What the kernel side says.
+    fn notice(&mut self, now: Instant, notice: Notice) {
+        match notice {
+            Notice::Link { interface, facts } => self.link_notice(&interface, facts),
+            Notice::Report {
+                router,
+                generation,
+                report,
+            } => {
+                self.note_change(Some(router));
+                self.send_held(router);
+                self.engine.handle(
+                    now,
+                    Input::Kernel {
+                        router,
+                        generation,
+                        report: &report,
+                    },
+                );
+                self.drain();
+            }
+            Notice::Fence {
+                index,
+                interface,
+                outcome,
+            } => self.fence_notice(now, index, interface, outcome),
+            Notice::Upkeep { router, upkeep } => {
+                self.note_change(Some(router));
+                self.engine.handle(
+                    now,
+                    Input::Upkeep {
+                        router,
+                        upkeep: &upkeep,
+                    },
+                );
+                self.drain();
+            }
+        }
+    }
+
     /// Handles all mail; whether it was the last.
     fn read_mail(&mut self) -> bool {
         let _ = self.wake.read();
@@ -582,43 +623,8 @@ impl Turn {
             };
             let now = clock::now();
             match mail {
-                Mail::Notice(Notice::Link { interface, facts }) => {
-                    self.link_notice(&interface, facts);
-                }
-                Mail::Notice(Notice::Report {
-                    router,
-                    generation,
-                    report,
-                }) => {
-                    self.note_change(Some(router));
-                    self.send_held(router);
-                    self.engine.handle(
-                        now,
-                        Input::Kernel {
-                            router,
-                            generation,
-                            report: &report,
-                        },
-                    );
-                    self.drain();
-                }
-                Mail::Notice(Notice::Fence {
-                    index,
-                    interface,
-                    outcome,
-                }) => self.fence_notice(now, index, interface, outcome),
-                Mail::Notice(Notice::Upkeep { router, upkeep }) => {
-                    self.note_change(Some(router));
-                    self.engine.handle(
-                        now,
-                        Input::Upkeep {
-                            router,
-                            upkeep: &upkeep,
-                        },
-                    );
-                    self.drain();
-                }
-                Mail::Opened(opened) => self.opened(opened),
+                Mail::Notice(notice) => self.notice(now, *notice),
+                Mail::Opened(opened) => self.opened(*opened),
                 Mail::Inspect(inspect) => inspect(&mut self.engine, now),
                 Mail::Reload(plan) => {
                     self.note_change(None);
@@ -930,7 +936,7 @@ impl Turn {
     fn open(&mut self, link: LinkId, interface: &str, index: u32, families: Vec<Family>) {
         let post = self.post.clone();
         let asked = Ears::open(link, interface, index, families, move |opened| {
-            post.send(Mail::Opened(opened));
+            post.send(Mail::Opened(Box::new(opened)));
         });
         if let Err(failed) = asked {
             self.opened(failed);

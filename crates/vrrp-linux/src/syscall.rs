@@ -54,13 +54,22 @@ impl Default for Batch {
         // SAFETY: all of these are plain data for which zeros are valid.
         let (names, headers, vectors) = unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed()) };
         Self {
-            messages: Box::new([[0; MESSAGE]; BATCH]),
+            messages: written(),
             controls: Box::new([Control([0; CONTROL]); BATCH]),
             names: Box::new(names),
             headers: Box::new(headers),
             vectors: Box::new(vectors),
         }
     }
+}
+
+/// Room that was written to once. Zeros would be the kernel's, which gives the memory for them when a packet waits; and an
+/// array on its way into a box leaves as much of the stack in use for good.
+fn written() -> Box<[[u8; MESSAGE]; BATCH]> {
+    let messages = vec![[u8::MAX; MESSAGE]; BATCH].into_boxed_slice();
+    messages
+        .try_into()
+        .unwrap_or_else(|_| unreachable!("it was made as long as this"))
 }
 
 impl std::fmt::Debug for Batch {

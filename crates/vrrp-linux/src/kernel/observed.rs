@@ -2,7 +2,7 @@
 //!
 //! Filled from one dump and kept current by notifications; a sysctl that changes without one is found by the next dump.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 
 use vrrp_proto::link::LinkFacts;
@@ -11,23 +11,52 @@ use vrrp_proto::types::{MacAddress, is_link_local};
 
 use super::owner::{ADDRESS_PROTOCOL, Mark, OWNER_BITS, OWNER_MASK, OwnerId};
 
-/// One `net.ipv4.conf.<interface>` setting; the number is the kernel's `IPV4_DEVCONF_*`.
+/// One `net.ipv4.conf.<interface>` setting.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[repr(u16)]
 pub(super) enum Ipv4Key {
-    Forwarding = 1,
-    ProxyArp = 3,
-    RpFilter = 8,
-    ArpFilter = 13,
-    ArpAnnounce = 18,
-    ArpIgnore = 19,
-    PromoteSecondaries = 20,
-    ArpNotify = 22,
-    AcceptLocal = 23,
-    ProxyArpPvlan = 25,
+    Forwarding,
+    ProxyArp,
+    RpFilter,
+    ArpFilter,
+    ArpAnnounce,
+    ArpIgnore,
+    PromoteSecondaries,
+    ArpNotify,
+    AcceptLocal,
+    ProxyArpPvlan,
 }
 
 impl Ipv4Key {
+    /// In the order of their declaration.
+    const ALL: [Self; 10] = [
+        Self::Forwarding,
+        Self::ProxyArp,
+        Self::RpFilter,
+        Self::ArpFilter,
+        Self::ArpAnnounce,
+        Self::ArpIgnore,
+        Self::PromoteSecondaries,
+        Self::ArpNotify,
+        Self::AcceptLocal,
+        Self::ProxyArpPvlan,
+    ];
+
+    /// The kernel's `IPV4_DEVCONF_*`.
+    pub(super) const fn number(self) -> u16 {
+        match self {
+            Self::Forwarding => 1,
+            Self::ProxyArp => 3,
+            Self::RpFilter => 8,
+            Self::ArpFilter => 13,
+            Self::ArpAnnounce => 18,
+            Self::ArpIgnore => 19,
+            Self::PromoteSecondaries => 20,
+            Self::ArpNotify => 22,
+            Self::AcceptLocal => 23,
+            Self::ProxyArpPvlan => 25,
+        }
+    }
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Forwarding => "forwarding",
@@ -44,39 +73,62 @@ impl Ipv4Key {
     }
 }
 
-/// The kernel's array of `net.ipv4.conf.<interface>` settings. Its first number is `IPV4_DEVCONF_*` 1.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Ipv4Conf(pub(super) Vec<i32>);
+/// The `net.ipv4.conf.<interface>` settings that matter here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Ipv4Conf([i32; Ipv4Key::ALL.len()]);
 
 impl Ipv4Conf {
-    pub(super) fn get(&self, key: Ipv4Key) -> i32 {
-        self.0
-            .get(usize::from(key as u16) - 1)
-            .copied()
-            .unwrap_or(0)
+    /// Of the kernel's array, which begins with `IPV4_DEVCONF_*` 1. What `at` does not know is 0.
+    pub(super) fn read(at: impl Fn(usize) -> Option<i32>) -> Self {
+        Self(Ipv4Key::ALL.map(|key| at(usize::from(key.number()) - 1).unwrap_or(0)))
     }
 
-    pub(super) fn set(&mut self, key: Ipv4Key, value: i32) {
-        if let Some(slot) = self.0.get_mut(usize::from(key as u16) - 1) {
-            *slot = value;
-        }
+    pub(super) const fn get(&self, key: Ipv4Key) -> i32 {
+        self.0[key as usize]
+    }
+
+    pub(super) const fn set(&mut self, key: Ipv4Key, value: i32) {
+        self.0[key as usize] = value;
     }
 }
 
-/// One `net.ipv6.conf.<interface>` setting; the number is the kernel's `DEVCONF_*`.
+/// One `net.ipv6.conf.<interface>` setting.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[repr(u16)]
 pub(super) enum Ipv6Key {
-    Forwarding = 0,
-    AcceptRa = 3,
-    RouterSolicitations = 7,
-    ProxyNdp = 22,
-    DisableIpv6 = 26,
-    AcceptDad = 27,
-    NdiscNotify = 29,
+    Forwarding,
+    AcceptRa,
+    RouterSolicitations,
+    ProxyNdp,
+    DisableIpv6,
+    AcceptDad,
+    NdiscNotify,
 }
 
 impl Ipv6Key {
+    /// In the order of their declaration.
+    const ALL: [Self; 7] = [
+        Self::Forwarding,
+        Self::AcceptRa,
+        Self::RouterSolicitations,
+        Self::ProxyNdp,
+        Self::DisableIpv6,
+        Self::AcceptDad,
+        Self::NdiscNotify,
+    ];
+
+    /// The kernel's `DEVCONF_*`.
+    const fn number(self) -> u16 {
+        match self {
+            Self::Forwarding => 0,
+            Self::AcceptRa => 3,
+            Self::RouterSolicitations => 7,
+            Self::ProxyNdp => 22,
+            Self::DisableIpv6 => 26,
+            Self::AcceptDad => 27,
+            Self::NdiscNotify => 29,
+        }
+    }
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Forwarding => "forwarding",
@@ -90,25 +142,34 @@ impl Ipv6Key {
     }
 }
 
-/// IPv6 settings of a link: the kernel's array, from `DEVCONF_*` 0, and the address generation mode.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// The `net.ipv6.conf.<interface>` settings that matter here, and the address generation mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Ipv6Conf {
-    pub(super) values: Vec<i32>,
+    values: [i32; Ipv6Key::ALL.len()],
     pub(super) address_generation: u8,
 }
 
 impl Ipv6Conf {
-    pub(super) fn get(&self, key: Ipv6Key) -> i32 {
-        self.values
-            .get(usize::from(key as u16))
-            .copied()
-            .unwrap_or(0)
+    /// Everything off, with this mode.
+    #[cfg(feature = "model")]
+    pub(super) fn blank(address_generation: u8) -> Self {
+        Self {
+            address_generation,
+            ..Self::default()
+        }
     }
 
-    pub(super) fn set(&mut self, key: Ipv6Key, value: i32) {
-        if let Some(slot) = self.values.get_mut(usize::from(key as u16)) {
-            *slot = value;
-        }
+    /// Takes over the kernel's array, which begins with `DEVCONF_*` 0. What `at` does not know is 0.
+    pub(super) fn read(&mut self, at: impl Fn(usize) -> Option<i32>) {
+        self.values = Ipv6Key::ALL.map(|key| at(usize::from(key.number())).unwrap_or(0));
+    }
+
+    pub(super) const fn get(&self, key: Ipv6Key) -> i32 {
+        self.values[key as usize]
+    }
+
+    pub(super) const fn set(&mut self, key: Ipv6Key, value: i32) {
+        self.values[key as usize] = value;
     }
 }
 
@@ -191,6 +252,14 @@ impl Link {
                 elsewhere: false,
             }),
         }
+    }
+
+    /// Most links have one address, for which a vector would make room for four.
+    fn add(&mut self, address: Address) {
+        if self.addresses.is_empty() {
+            self.addresses.reserve_exact(1);
+        }
+        self.addresses.push(address);
     }
 
     /// The parent for which it was made and that parent's original settings, as far as its mark tells.
@@ -291,7 +360,7 @@ pub(super) enum Effect {
 /// The picture.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Observed {
-    links: BTreeMap<u32, Link>,
+    links: BTreeMap<u32, Box<Link>>,
     names: HashMap<String, u32>,
     /// `net.ipv4.conf.all.rp_filter`
     pub(super) rp_filter_all: i32,
@@ -304,39 +373,48 @@ impl Observed {
         addresses: Vec<(u32, Address)>,
         rp_filter_all: i32,
     ) -> Self {
-        let mut observed = Self {
-            rp_filter_all,
-            ..Self::default()
-        };
-        for link in links {
-            observed.apply(Event::Link(link));
-        }
-        observed.set_addresses(addresses);
+        let mut observed = Self::default();
+        observed.renew(links, addresses, rp_filter_all);
         observed
     }
 
-    /// Replaces all addresses by those of a dump.
-    pub(super) fn set_addresses(&mut self, addresses: Vec<(u32, Address)>) {
+    /// Becomes what a dump says. What stayed the same stays where it is: a second picture beside this one would leave as
+    /// much memory unused as both need.
+    pub(super) fn renew(
+        &mut self,
+        links: Vec<Link>,
+        addresses: Vec<(u32, Address)>,
+        rp_filter_all: i32,
+    ) {
+        self.rp_filter_all = rp_filter_all;
+        let there: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
+        for link in links {
+            self.apply(Event::Link(link));
+        }
+        let gone = self.links.keys().filter(|index| !there.contains(index));
+        for index in gone.copied().collect::<Vec<u32>>() {
+            self.apply(Event::LinkGone(index));
+        }
         for link in self.links.values_mut() {
             link.addresses.clear();
         }
         for (index, address) in addresses {
             if let Some(link) = self.links.get_mut(&index) {
-                link.addresses.push(address);
+                link.add(address);
             }
         }
     }
 
     pub(super) fn links(&self) -> impl Iterator<Item = &Link> {
-        self.links.values()
+        self.links.values().map(Box::as_ref)
     }
 
     pub(super) fn link(&self, index: u32) -> Option<&Link> {
-        self.links.get(&index)
+        self.links.get(&index).map(Box::as_ref)
     }
 
     pub(super) fn named(&self, name: &str) -> Option<&Link> {
-        self.links.get(self.names.get(name)?)
+        self.link(*self.names.get(name)?)
     }
 
     /// The name of a link for a sentence.
@@ -350,7 +428,7 @@ impl Observed {
             Event::Link(mut link) => {
                 if let Some(old) = self.links.get_mut(&link.index) {
                     link.addresses = std::mem::take(&mut old.addresses);
-                    if *old == link {
+                    if **old == link {
                         old.addresses = link.addresses;
                         return Effect::Nothing;
                     }
@@ -360,7 +438,7 @@ impl Observed {
                     }
                 }
                 self.names.insert(link.name.clone(), link.index);
-                self.links.insert(link.index, link);
+                self.links.insert(link.index, Box::new(link));
                 Effect::Changed
             }
             Event::Partial => Effect::Unclear,
@@ -384,7 +462,7 @@ impl Observed {
                     None => {
                         // Where a real address stands among others is the kernel's choice, and the first one matters.
                         let ours = address.is_virtual();
-                        link.addresses.push(address);
+                        link.add(address);
                         if ours {
                             Effect::Changed
                         } else {
@@ -493,5 +571,54 @@ impl Observed {
                 })
                 .collect::<Vec<Ipv6Addr>>(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, name: &str) -> Link {
+        Link {
+            index,
+            name: name.to_owned(),
+            ..Link::default()
+        }
+    }
+
+    fn address(last: u8) -> Address {
+        let ip = IpAddr::from([192, 0, 2, last]);
+        Address::expected(VirtualAddress { ip, prefix_len: 24 }, 0)
+    }
+
+    #[test]
+    fn keys_stand_in_their_own_places() {
+        let mut ipv4 = Ipv4Conf::read(|position| i32::try_from(position + 1).ok());
+        for key in Ipv4Key::ALL {
+            assert_eq!(ipv4.get(key), i32::from(key.number()), "{key:?}");
+            ipv4.set(key, -1);
+        }
+        assert_eq!(ipv4, Ipv4Conf::read(|_| Some(-1)));
+        assert_eq!(Ipv4Conf::read(|_| None), Ipv4Conf::default());
+        let mut ipv6 = Ipv6Conf::default();
+        ipv6.read(|position| i32::try_from(position).ok());
+        for key in Ipv6Key::ALL {
+            assert_eq!(ipv6.get(key), i32::from(key.number()), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_picture_renewed_is_the_picture_taken() {
+        let before = vec![link(1, "lo"), link(2, "a"), link(3, "b"), link(4, "gone")];
+        let mut observed = Observed::new(before, vec![(2, address(1)), (4, address(2))], 0);
+        // Two swap their names, and a new one has that of one that is gone.
+        let links = || vec![link(1, "lo"), link(2, "b"), link(3, "a"), link(5, "gone")];
+        let addresses = || vec![(2, address(3)), (2, address(1)), (9, address(4))];
+        observed.renew(links(), addresses(), 1);
+        assert_eq!(observed, Observed::new(links(), addresses(), 1));
+        let indices = ["lo", "a", "b", "gone"].map(|name| observed.named(name).unwrap().index);
+        assert_eq!(indices, [1, 3, 2, 5]);
+        observed.renew(Vec::new(), Vec::new(), 0);
+        assert_eq!(observed, Observed::default());
     }
 }

@@ -15,8 +15,8 @@ use crate::syscall::{self, KERNEL_PRIORITY};
 
 /// A kernel.
 pub(super) trait System {
-    /// All links, addresses and settings as they are.
-    fn look(&mut self) -> io::Result<Observed>;
+    /// Makes `observed` all links, addresses and settings as they are.
+    fn look(&mut self, observed: &mut Observed) -> io::Result<()>;
 
     /// Hands over what changed since the last call.
     fn drain(&mut self, each: impl FnMut(Event)) -> io::Result<Drained>;
@@ -120,10 +120,11 @@ impl Live {
 }
 
 impl System for Live {
-    fn look(&mut self) -> io::Result<Observed> {
+    fn look(&mut self, observed: &mut Observed) -> io::Result<()> {
         let links = self.requests.links()?;
         let addresses = self.requests.addresses()?;
-        Ok(Observed::new(links, addresses, sysctl::rp_filter_all()?))
+        observed.renew(links, addresses, sysctl::rp_filter_all()?);
+        Ok(())
     }
 
     fn drain(&mut self, each: impl FnMut(Event)) -> io::Result<Drained> {

@@ -59,7 +59,7 @@ pub(super) struct Worker<S> {
     observed: Observed,
     /// Whether the picture may be wrong.
     stale: bool,
-    routers: BTreeMap<RouterId, Standing>,
+    routers: BTreeMap<RouterId, Box<Standing>>,
     /// Original settings of the parents that were changed.
     touched: Touched,
     /// What a gate keeps silent.
@@ -232,7 +232,8 @@ impl<S: System> Worker<S> {
             (Some(desired), None) => {
                 self.routers
                     .retain(|_, other| other.until.is_none() || !other.is_like(&desired));
-                self.routers.insert(router, Standing::new(desired));
+                self.routers
+                    .insert(router, Box::new(Standing::new(desired)));
             }
             (None, Some(standing)) => standing.withdraw(now + LINGER),
             (None, None) => {}
@@ -263,7 +264,7 @@ impl<S: System> Worker<S> {
 
     /// Takes the picture anew.
     fn look(&mut self) -> io::Result<()> {
-        self.observed = self.system.look()?;
+        self.system.look(&mut self.observed)?;
         self.stale = false;
         // What was notified before and during the dump brings nothing new, what came after it does.
         self.listen();

@@ -12,8 +12,7 @@ use super::Temper;
 use crate::kernel::OwnerId;
 use crate::kernel::netlink::{Drained, Refusal};
 use crate::kernel::observed::{
-    Address, Event, Ipv4Conf, Ipv4Key, Ipv6Conf, Ipv6Key, Kind, Link, Lower, Observed, ParentConf,
-    flag,
+    Address, Event, Ipv4Key, Ipv6Conf, Ipv6Key, Kind, Link, Lower, Observed, ParentConf, flag,
 };
 use crate::kernel::op::Op;
 use crate::kernel::system::System;
@@ -51,11 +50,7 @@ pub(super) fn blank(index: u32, name: &str) -> Link {
         up: true,
         carrier: true,
         mtu: 1500,
-        ipv4: Ipv4Conf(vec![0; 33]),
-        ipv6: Some(Ipv6Conf {
-            values: vec![0; 60],
-            address_generation: EUI64,
-        }),
+        ipv6: Some(Ipv6Conf::blank(EUI64)),
         ..Link::default()
     }
 }
@@ -314,13 +309,14 @@ impl Truth {
 }
 
 impl System for Truth {
-    fn look(&mut self) -> io::Result<Observed> {
+    fn look(&mut self, observed: &mut Observed) -> io::Result<()> {
         self.unseen = false;
         let links = self.links.values().map(|link| Link {
             addresses: Vec::new(),
             ..link.clone()
         });
-        Ok(Observed::new(links.collect(), self.addresses(), 0))
+        observed.renew(links.collect(), self.addresses(), 0);
+        Ok(())
     }
 
     fn drain(&mut self, each: impl FnMut(Event)) -> io::Result<Drained> {

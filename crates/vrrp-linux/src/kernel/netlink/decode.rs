@@ -187,14 +187,15 @@ fn link_kind(info: &[u8]) -> Kind {
     }
 }
 
-fn numbers(bytes: &[u8]) -> Vec<i32> {
-    bytes.chunks_exact(4).filter_map(i32_of).collect()
+/// The numbers of an array by their positions.
+fn numbers(bytes: &[u8]) -> impl Fn(usize) -> Option<i32> {
+    |position| i32_of(bytes.get(4 * position..)?)
 }
 
 fn ipv4_conf(bytes: &[u8]) -> Ipv4Conf {
     attributes(bytes)
         .find(|(kind, _)| *kind == IFLA_INET_CONF)
-        .map(|(_, values)| Ipv4Conf(numbers(values)))
+        .map(|(_, values)| Ipv4Conf::read(numbers(values)))
         .unwrap_or_default()
 }
 
@@ -202,7 +203,7 @@ fn ipv6_conf(bytes: &[u8]) -> Ipv6Conf {
     let mut conf = Ipv6Conf::default();
     for (kind, value) in attributes(bytes) {
         match kind {
-            IFLA_INET6_CONF => conf.values = numbers(value),
+            IFLA_INET6_CONF => conf.read(numbers(value)),
             IFLA_INET6_ADDR_GEN_MODE => {
                 conf.address_generation = value.first().copied().unwrap_or(0);
             }

@@ -191,7 +191,7 @@ fn ipv4_settings(settings: &[(Ipv4Key, i32)]) -> AfSpecUnspec {
     let mut bytes = Vec::with_capacity(settings.len() * 8);
     for (key, value) in settings {
         bytes.extend_from_slice(&8_u16.to_ne_bytes());
-        bytes.extend_from_slice(&(*key as u16).to_ne_bytes());
+        bytes.extend_from_slice(&key.number().to_ne_bytes());
         bytes.extend_from_slice(&value.to_ne_bytes());
     }
     AfSpecUnspec::Inet(vec![AfSpecInet::Other(DefaultNla::new(

@@ -64,11 +64,7 @@ fn parent() -> Link {
         name: "eth0".into(),
         up: true,
         mtu: 1500,
-        ipv4: Ipv4Conf(vec![0; 33]),
-        ipv6: Some(Ipv6Conf {
-            values: vec![0; 60],
-            address_generation: 0,
-        }),
+        ipv6: Some(Ipv6Conf::default()),
         ..Link::default()
     };
     link.ipv4.set(Ipv4Key::Forwarding, 1);
