@@ -1,5 +1,7 @@
 //! An event on its way to the log, the history and subscribers.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// Something that happened.
@@ -15,16 +17,16 @@ pub struct EventRecord {
     pub router: Option<String>,
     /// A stable word: `role`, `faults`, `followed-active`, `conflict`, `claimed`, `refused`, `odd`, `late`, `repaired`,
     /// `kernel-refused`, `revised`, `added`, `removed`, `reload`, `reload-refused`, `start`, `restart`, `stop`.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// A sentence.
     pub text: String,
     /// `role` only: the role before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub from: Option<String>,
+    pub from: Option<Cow<'static, str>>,
     /// `role` only: the role after.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub to: Option<String>,
+    pub to: Option<Cow<'static, str>>,
     /// `role` only: a stable word for the reason.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
+    pub reason: Option<Cow<'static, str>>,
 }

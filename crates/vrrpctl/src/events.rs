@@ -178,7 +178,7 @@ pub(crate) fn render(event: &EventRecord, look: &Look, named: bool) -> String {
 }
 
 fn tone(event: &EventRecord) -> Tone {
-    match (event.kind.as_str(), event.to.as_deref()) {
+    match (event.kind.as_ref(), event.to.as_deref()) {
         ("role", Some("active")) => Tone::Good,
         ("role", Some("backup")) => Tone::Quiet,
         (

@@ -160,10 +160,10 @@ pub(crate) fn history() -> Vec<EventRecord> {
         time: time.into(),
         sequence,
         router: router.map(Into::into),
-        kind: kind.into(),
+        kind: kind.to_owned().into(),
         text: text.into(),
         from: to.map(|_| "backup".into()),
-        to: to.map(Into::into),
+        to: to.map(|to| to.to_owned().into()),
         reason: to.map(|_| "no-response".into()),
     };
     vec![

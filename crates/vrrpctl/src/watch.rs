@@ -46,7 +46,7 @@ fn present(router: &RouterReport) -> EventRecord {
             faults
         },
         from: None,
-        to: Some(router.state.clone()),
+        to: Some(router.state.clone().into()),
         reason: None,
     }
 }
@@ -62,7 +62,7 @@ fn shows(reply: &Reply, wanted: impl Fn(&str) -> bool) -> bool {
                 "reload",
                 "reload-refused",
             ];
-            changes.contains(&event.kind.as_str()) && event.router.as_deref().is_none_or(wanted)
+            changes.contains(&event.kind.as_ref()) && event.router.as_deref().is_none_or(wanted)
         }
         Answer::EventsLost { .. } => true,
         Answer::Status(_) | Answer::End | Answer::Refused(_) => false,

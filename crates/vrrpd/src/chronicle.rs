@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use vrrp_control::EventRecord;
 use vrrp_linux::store::{Store, read_text, text_file};
@@ -21,7 +22,7 @@ pub(crate) struct Chronicle {
 
 impl Chronicle {
     /// One that is to go on from `history`.
-    pub(crate) fn begin(store: Store, history: &VecDeque<EventRecord>) -> Self {
+    pub(crate) fn begin(store: Store, history: &VecDeque<Arc<EventRecord>>) -> Self {
         let mut chronicle = Self {
             store,
             file: None,
@@ -32,7 +33,7 @@ impl Chronicle {
     }
 
     /// Enters the last record of `history`. When most of the file is older than that, it is written anew.
-    pub(crate) fn enter(&mut self, history: &VecDeque<EventRecord>, room: usize) {
+    pub(crate) fn enter(&mut self, history: &VecDeque<Arc<EventRecord>>, room: usize) {
         let (Some(file), Some(last)) = (&mut self.file, history.back()) else {
             return;
         };
@@ -45,14 +46,14 @@ impl Chronicle {
         }
     }
 
-    fn renew(&mut self, history: &VecDeque<EventRecord>) {
+    fn renew(&mut self, history: &VecDeque<Arc<EventRecord>>) {
         self.file = self.write(history).ok();
         self.lines = history.len();
     }
 
-    fn write(&self, history: &VecDeque<EventRecord>) -> io::Result<File> {
+    fn write(&self, history: &VecDeque<Arc<EventRecord>>) -> io::Result<File> {
         let mut file = File::from(text_file("")?);
-        let lines: io::Result<Vec<Vec<u8>>> = history.iter().map(line).collect();
+        let lines: io::Result<Vec<Vec<u8>>> = history.iter().map(|record| line(record)).collect();
         file.write_all(&lines?.concat())?;
         self.store.put(NAME, file.as_fd())?;
         Ok(file)
@@ -66,10 +67,10 @@ fn line(record: &EventRecord) -> io::Result<Vec<u8>> {
 }
 
 /// What was entered; a line that is not whole was not.
-pub(crate) fn read(file: OwnedFd) -> VecDeque<EventRecord> {
+pub(crate) fn read(file: OwnedFd) -> VecDeque<Arc<EventRecord>> {
     let text = read_text(file).unwrap_or_default();
     text.lines()
-        .map_while(|line| serde_json::from_str(line).ok())
+        .map_while(|line| serde_json::from_str(line).ok().map(Arc::new))
         .collect()
 }
 
@@ -92,7 +93,7 @@ mod tests {
         }
     }
 
-    fn kept(keep: &mut Keep) -> VecDeque<EventRecord> {
+    fn kept(keep: &mut Keep) -> VecDeque<Arc<EventRecord>> {
         keep.serve().unwrap();
         read(keep.kept()[NAME].try_clone().unwrap())
     }
@@ -101,11 +102,11 @@ mod tests {
     fn a_successor_reads_the_last_of_it() {
         const ROOM: usize = 3;
         let (mut keep, end) = Keep::new().unwrap();
-        let mut history = VecDeque::from([record(1)]);
+        let mut history = VecDeque::from([Arc::new(record(1))]);
         let mut chronicle = Chronicle::begin(Store::new(end), &history);
         assert_eq!(kept(&mut keep), history);
         for sequence in 2..30 {
-            history.push_back(record(sequence));
+            history.push_back(Arc::new(record(sequence)));
             if history.len() > ROOM {
                 history.pop_front();
             }
@@ -122,6 +123,6 @@ mod tests {
         let mut text = line(&record(1)).unwrap();
         text.extend_from_slice(b"{\"time\":");
         let file = text_file(std::str::from_utf8(&text).unwrap()).unwrap();
-        assert_eq!(read(file), [record(1)]);
+        assert_eq!(read(file), [Arc::new(record(1))]);
     }
 }

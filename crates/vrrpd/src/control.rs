@@ -12,7 +12,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
-use vrrp_control::{Answer, MAX_REQUEST, Refusal, Request, StatusReport, decode, encode};
+use vrrp_control::{
+    Answer, EventRecord, MAX_REQUEST, Refusal, Request, StatusReport, decode, encode,
+};
 use vrrp_linux::store::Store;
 
 use crate::office::Office;
@@ -114,14 +116,14 @@ async fn events(
 ) -> io::Result<()> {
     let (history, mut receiver) = office.subscribe();
     for record in history {
-        send(writer, &Answer::Event(record)).await?;
+        send(writer, &Answer::Event(EventRecord::clone(&record))).await?;
     }
     if !follow {
         return send(writer, &Answer::End).await;
     }
     loop {
         let answer = match receiver.recv().await {
-            Ok(record) => Answer::Event(record),
+            Ok(record) => Answer::Event(EventRecord::clone(&record)),
             Err(RecvError::Lagged(count)) => Answer::EventsLost { count },
             Err(RecvError::Closed) => return send(writer, &Answer::End).await,
         };

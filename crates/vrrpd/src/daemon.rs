@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use nix::sys::prctl::{set_name, set_pdeathsig};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use vrrp_config::{LoadError, Loaded, load};
 use vrrp_control::{Daemon, GlobalCounters, Restart, StatusReport};
 use vrrp_linux::kernel::OwnerId;
@@ -30,9 +31,7 @@ use crate::office::{Office, timestamp};
 use crate::report::{self, Times};
 use crate::restarts::{self, Restarts};
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
-
-/// By then everything has been read, looked at and made that a start needs memory for.
-const SETTLED: Duration = Duration::from_secs(5);
+use crate::thrift::Thrift;
 
 /// Where the lock of the runtime directory is in the store.
 const LOCK: &str = "lock";
@@ -223,9 +222,11 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         &office,
         config,
         &driver.handle(),
-        &plan,
+        plan.routers.len(),
         resumed.then_some(&restarts),
     );
+    // The engine has its own.
+    drop(plan);
     let running = Running {
         config,
         keeper,
@@ -285,7 +286,7 @@ fn tell_start(
     office: &Office,
     config: &Path,
     engine: &Handle,
-    plan: &Plan,
+    routers: usize,
     restarts: Option<&Restarts>,
 ) {
     let scheduling = engine.scheduling().name();
@@ -301,7 +302,7 @@ fn tell_start(
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         config = %config.display(),
-        routers = plan.routers.len(),
+        routers,
         scheduling,
         "started"
     );
@@ -343,23 +344,28 @@ async fn live(
         Some(Err(_)) | None => control::bind(&runtime_dir.socket(), &running.store)?,
     };
     let server = tokio::spawn(control::serve(listener, office.clone(), status));
-    let settled = tokio::time::sleep(SETTLED);
-    tokio::pin!(settled);
-    let mut given_back = false;
+    let mut thrift = Thrift::new(Instant::now());
     let died = loop {
+        let quiet = thrift.due();
         tokio::select! {
             // In this order: events that precede a signal are logged before what the signal does.
             biased;
             next = news.recv() => match next {
-                Some(next) => office.note(next),
+                Some(next) => {
+                    office.note(next);
+                    thrift.event(Instant::now());
+                }
                 None => break true,
             },
             _ = terminate.recv() => break false,
             _ = interrupt.recv() => break false,
-            _ = hangup.recv() => reload(&running, office, engine),
-            () = &mut settled, if !given_back => {
+            _ = hangup.recv() => {
+                reload(&running, office, engine);
+                thrift.reload(Instant::now());
+            }
+            () = sleep_until(quiet.unwrap_or_else(Instant::now)), if quiet.is_some() => {
                 vrrp_linux::give_back();
-                given_back = true;
+                thrift.done();
             }
         }
     };

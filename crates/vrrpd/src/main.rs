@@ -12,6 +12,7 @@
 //! | `chronicle` | the history, for the process that comes after this one |
 //! | `control` | the control socket |
 //! | `report` | the engine's state in the words of the control socket |
+//! | `thrift` | when memory is given back |
 #![forbid(unsafe_code)]
 
 mod check;
@@ -25,6 +26,7 @@ mod office;
 mod report;
 mod restarts;
 mod runtime_dir;
+mod thrift;
 
 use std::process::ExitCode;
 

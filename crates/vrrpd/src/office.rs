@@ -22,19 +22,19 @@ const SUBSCRIBER: usize = 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Office {
     desk: Arc<Mutex<Desk>>,
-    subscribers: broadcast::Sender<EventRecord>,
+    subscribers: broadcast::Sender<Arc<EventRecord>>,
 }
 
 #[derive(Debug)]
 struct Desk {
-    history: VecDeque<EventRecord>,
+    history: VecDeque<Arc<EventRecord>>,
     sequence: u64,
     chronicle: Chronicle,
 }
 
 impl Office {
     /// Goes on from what an office before this one noted, and leaves its own notes in `store`.
-    pub(crate) fn new(mut history: VecDeque<EventRecord>, store: Store) -> Self {
+    pub(crate) fn new(mut history: VecDeque<Arc<EventRecord>>, store: Store) -> Self {
         let extra = history.len().saturating_sub(HISTORY);
         history.drain(..extra);
         let desk = Desk {
@@ -80,7 +80,7 @@ impl Office {
     }
 
     /// Notes what the daemon did; the caller logs it.
-    pub(crate) fn note_daemon(&self, kind: &str, text: impl Into<String>) {
+    pub(crate) fn note_daemon(&self, kind: &'static str, text: impl Into<String>) {
         let (time, text) = (timestamp(SystemTime::now()), text.into());
         self.file(EventRecord {
             time,
@@ -95,7 +95,9 @@ impl Office {
     }
 
     /// The events so far, and those to come, without a gap between them.
-    pub(crate) fn subscribe(&self) -> (Vec<EventRecord>, broadcast::Receiver<EventRecord>) {
+    pub(crate) fn subscribe(
+        &self,
+    ) -> (Vec<Arc<EventRecord>>, broadcast::Receiver<Arc<EventRecord>>) {
         let desk = self.desk();
         (
             desk.history.iter().cloned().collect(),
@@ -110,7 +112,8 @@ impl Office {
         if desk.history.len() == HISTORY {
             desk.history.pop_front();
         }
-        desk.history.push_back(record.clone());
+        let record = Arc::new(record);
+        desk.history.push_back(Arc::clone(&record));
         let Desk {
             history, chronicle, ..
         } = &mut *desk;
