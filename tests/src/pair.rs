@@ -115,6 +115,11 @@ impl Pair {
             lan,
         };
         pair.expect_elected(0);
+        if profile == Profile::V3Ipv4 {
+            // Who takes the first's form of checksum for a fault speaks up after its down interval, and is come round to.
+            std::thread::sleep(profile.down(LOWER, interval));
+            pair.expect_elected(0);
+        }
         pair
     }
 

@@ -2,6 +2,7 @@
 
 use crate::profile::{Profile, VRID};
 use std::fmt::{self, Display};
+use std::io::Write;
 
 /// The environment variable that names the data plane of every router that has a choice and was not given one: all suites
 /// can be run on either.
@@ -11,6 +12,19 @@ pub const DATA_PLANE: &str = "VRRPD_DATA_PLANE";
 #[must_use]
 pub fn without_macvlan() -> bool {
     std::env::var(DATA_PLANE).is_ok_and(|plane| plane == "ebpf")
+}
+
+/// Whether a test cannot be run because there is no macvlan; says so, with `reason`, where the test harness hides nothing.
+#[must_use]
+pub fn left_out(reason: &str) -> bool {
+    let left_out = without_macvlan();
+    if left_out {
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or_default();
+        let said = writeln!(std::io::stderr(), "{test} is left out on ebpf: {reason}");
+        said.expect("standard error is there");
+    }
+    left_out
 }
 
 /// One `[virtual-router.NAME]` table.
@@ -56,6 +70,12 @@ impl Router {
     pub fn list<S: Display>(self, key: &str, values: &[S]) -> Self {
         let values: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
         self.set(key, format_args!("[{}]", values.join(", ")))
+    }
+
+    /// With its addresses in the kernel while it is Active: without a macvlan they are there only to be accepted.
+    #[must_use]
+    pub fn held(self) -> Self {
+        self.set("accept-mode", without_macvlan())
     }
 
     fn has(&self, key: &str, value: &str) -> bool {

@@ -20,6 +20,7 @@ fn sigterm_with_250_routers() {
             Router::new(&format!("r{vrid}"), Profile::V3Ipv4)
                 .set("vrid", vrid)
                 .list("addresses", &[format!("10.7.{vrid}.254/24")])
+                .held()
         })
         .collect();
     let begun = Stamp::now();

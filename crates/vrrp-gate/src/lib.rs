@@ -30,7 +30,8 @@
 //! - Frames tagged for a VLAN belong to the interface of that VLAN, which has a gate of its own and may well have a router
 //!   of the same VRID; the gate of the interface below passes them on. A tag with the identifier 0 is none.
 //! - Frames between macvlans of the same parent never reach the parent, and are not judged: they do not leave the host.
-//! - Packet sockets see frames before the gate when they come in, and after it when they go out.
+//! - Packet sockets for all protocols see frames before the gate when they come in, those for one protocol see what the gate
+//!   passes; all of them see what goes out after it.
 //!
 //! A program that redirects frames before traffic control (XDP, a switch chip, TCX programs, which come before all
 //! filters), and a filter that another program has put before the gate ([`Standing::Behind`]), may let frames pass.
@@ -44,7 +45,7 @@
 //! - ARP requests and Neighbor Solicitations for the addresses are answered with the virtual MAC address and go no further,
 //!   wherever they were sent. Solicitations are checked as RFC 4861 §7.1.1 asks, checksum included, but for their options;
 //!   those with extension headers or of more than 256 bytes are not answered. What announces an address goes on to
-//!   whoever listens.
+//!   whoever listens; the kernel's own ARP leaves it alone.
 //! - Packets to the addresses pass if they are to be accepted, and end here otherwise.
 //! - When the lease has ended, all of these are dropped: also where the host still has the address.
 //! - What the host itself says in the name of an address, in ARP or ND, leaves with the virtual MAC address in it, or not

@@ -10,6 +10,12 @@ use vrrp_lab::netns::Namespace;
 use vrrp_lab::presence::{Presence, carriers};
 use vrrp_lab::profile::Profile;
 
+/// For what is done to a macvlan.
+const MACVLAN: Setup = Setup {
+    subject: Some("macvlan"),
+    ..DIRECT
+};
+
 pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "unplug",
@@ -176,7 +182,7 @@ pub(crate) const ROWS: &[Row] = &[
         injected: "the macvlan of router 1 deleted by a stranger, ten times",
         expected: "address back within 100 ms each time, no transition",
         known: None,
-        setup: DIRECT,
+        setup: MACVLAN,
         inject: |scene| {
             let address = Profile::V3Ipv4.gateway();
             let presence = Presence::watch(&scene.lan.routers[0], address);
@@ -204,7 +210,7 @@ pub(crate) const ROWS: &[Row] = &[
         injected: "the macvlan of router 1 set down by a stranger, ten times",
         expected: "up again within 100 ms each time, no transition",
         known: None,
-        setup: DIRECT,
+        setup: MACVLAN,
         inject: |scene| {
             let address = Profile::V3Ipv4.gateway();
             for _ in 0..10 {
@@ -228,6 +234,7 @@ pub(crate) const ROWS: &[Row] = &[
         known: None,
         setup: Setup {
             adjust: |_, router| router.set("accept-mode", false),
+            subject: Some("filter"),
             ..DIRECT
         },
         inject: |scene| {
@@ -259,6 +266,46 @@ pub(crate) const ROWS: &[Row] = &[
             Within("longest absence", 100.0),
             Most("never back", 0.0),
             Most("gap", 10.0),
+            Most("transitions 1", 0.0),
+            Most("transitions 2", 0.0),
+        ],
+    },
+    Row {
+        name: "gate-removed",
+        injected: "a stranger removes the gate's queueing discipline, with all its filters, from eth0 of router 1 and of router 2, five times each",
+        expected: "back within 100 ms each time, no transition, no wrong hardware address; router 2 never answers",
+        known: None,
+        setup: DIRECT,
+        inject: |scene| {
+            let mut longest = Duration::ZERO;
+            let mut missing = 0;
+            for index in [0, 1].repeat(5) {
+                let router = &scene.lan.routers[index];
+                router.sh("tc qdisc del dev eth0 clsact");
+                let removed = Stamp::now();
+                let stands = || {
+                    let sides = ["ingress", "egress"];
+                    sides.iter().all(|side| {
+                        let filters = router.sh(&format!("tc filter show dev eth0 {side}"));
+                        filters.contains("vrrp-gate")
+                    })
+                };
+                match wait_for(ms(2000), || stands().then(Stamp::now)) {
+                    Some(back) => longest = longest.max(back.since(removed)),
+                    None => missing += 1,
+                }
+                std::thread::sleep(ms(200));
+            }
+            scene.note_time("longest absence", longest);
+            scene.note("never back", count(missing));
+            let answered = scene.observer.answers(1, scene.from).len();
+            scene.note("answers of the Backup", count(answered));
+        },
+        limits: &[
+            Within("longest absence", 100.0),
+            Most("never back", 0.0),
+            Most("answers of the Backup", 0.0),
+            Within("gap", 100.0),
             Most("transitions 1", 0.0),
             Most("transitions 2", 0.0),
         ],
@@ -390,9 +437,11 @@ fn flip_sysctls(scene: &mut Scene) {
         ("macvlan arp_ignore", &device, "arp_ignore"),
         ("macvlan forwarding", &device, "forwarding"),
     ];
+    // Without a macvlan the other two are the host's own.
+    let settings = &settings[..if device == "eth0" { 3 } else { 5 }];
     let mut notes = Vec::new();
     let mut missing = 0;
-    for (name, interface, setting) in settings {
+    for &(name, interface, setting) in settings {
         let path = format!("ipv4/conf/{interface}/{setting}");
         let wanted = router.read_sysctl(&path);
         if wanted == "0" {

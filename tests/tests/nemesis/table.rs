@@ -1,8 +1,9 @@
-//! The table of `docs/nemesis.md`, between two marks.
+//! The table of `docs/nemesis.md`, or of `docs/nemesis-ebpf.md` for the other data plane, between two marks.
 
 use crate::row::{Outcome, Row, Verdict};
 use std::path::PathBuf;
 use std::time::Duration;
+use vrrp_lab::settings::without_macvlan;
 
 const BEGIN: &str = "<!-- written by scripts/nemesis -->";
 const END: &str = "<!-- end -->";
@@ -53,6 +54,7 @@ pub(crate) fn line(row: &Row, outcome: &Outcome) -> String {
         Verdict::BetterThanKnown => "holds, though listed as falling short".to_owned(),
         Verdict::FallsShort => format!("**falls short**: {}", outcome.complaints.join("; ")),
         Verdict::Fails => format!("**FAILS**: {}", outcome.complaints.join("; ")),
+        Verdict::LeftOut => format!("left out: no {} here", row.left_out().unwrap_or_default()),
     };
     format!(
         "| `{}` | {} | {} | {} | {} | {} | {} / {} | {} | {} | {} |",
@@ -87,8 +89,13 @@ fn cell(text: &str) -> String {
 /// # Panics
 /// If the document is not there or has no marks.
 pub(crate) fn write(rows: &[&Row], lines: &[(&str, String)]) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/nemesis.md");
-    let text = std::fs::read_to_string(&path).expect("docs/nemesis.md is there");
+    let page = if without_macvlan() {
+        "../docs/nemesis-ebpf.md"
+    } else {
+        "../docs/nemesis.md"
+    };
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(page);
+    let text = std::fs::read_to_string(&path).expect("the page is there");
     let (before, rest) = text.split_once(BEGIN).expect("it has a first mark");
     let (old, after) = rest.split_once(END).expect("it has a second mark");
     let kept = |name: &str| {
@@ -116,7 +123,7 @@ pub(crate) fn write(rows: &[&Row], lines: &[(&str, String)]) {
         table.join("\n"),
         short.join("\n"),
     );
-    std::fs::write(&path, written).expect("docs/nemesis.md can be written");
+    std::fs::write(&path, written).expect("the page can be written");
 }
 
 /// When and where.

@@ -117,9 +117,10 @@ INLINE int answer_arp(struct __sk_buff *skb)
 	if (!entry)
 		return NEXT_FILTER;
 	u32 router = *entry & ROUTER;
-	// Not a question: somebody says that it is his. The kernel would contradict, and take a successor's traffic back.
+	// Not a question: somebody says that it is his. The kernel would contradict, and take a successor's traffic back; what is
+	// for another host it leaves alone, and whoever listens hears it all the same.
 	if (word(arp->sender) == word(arp->target))
-		return is_open(router) ? DROP : NEXT_FILTER;
+		return is_open(router) && skb_change_type(skb, OTHER_HOST) < 0 ? DROP : NEXT_FILTER;
 	if (!is_open(router) || (arp->sender_mac[0] & 1))
 		return DROP;
 

@@ -310,7 +310,11 @@ fn a_successor_is_not_contradicted() {
         "without a gate"
     );
     let (_gate, _leases) = open(&world, &serving(true));
-    assert_eq!(wire.ask(&arp(BROADCAST, VIP, VIP)), [[0; 0]; 0]);
+    // A daemon listens for claims, with a socket that comes after the gate.
+    let listener = Wire::of(&world.router, "r0", libc::ETH_P_ARP);
+    let claim = arp(BROADCAST, VIP, VIP);
+    assert_eq!(wire.ask(&claim), [[0; 0]; 0]);
+    assert_eq!(listener.hear(|frame| frame[28..32] == VIP), [claim]);
     assert!(world.answers(VIP4));
 }
 

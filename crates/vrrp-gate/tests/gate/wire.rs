@@ -21,9 +21,15 @@ pub struct Wire(Socket);
 
 impl Wire {
     pub fn new(namespace: &Namespace, interface: &str) -> Self {
-        let all = i32::from(u16::try_from(libc::ETH_P_ALL).unwrap().to_be());
+        Self::of(namespace, interface, libc::ETH_P_ALL)
+    }
+
+    /// Hears the frames of one protocol.
+    pub fn of(namespace: &Namespace, interface: &str, protocol: i32) -> Self {
+        let protocol = i32::from(u16::try_from(protocol).unwrap().to_be());
         let socket = namespace.enter(|| {
-            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(all))).unwrap();
+            let protocol = Some(Protocol::from(protocol));
+            let socket = Socket::new(Domain::PACKET, Type::RAW, protocol).unwrap();
             let address = getifaddrs()
                 .unwrap()
                 .filter(|found| found.interface_name == interface)
