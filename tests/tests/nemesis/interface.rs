@@ -275,7 +275,12 @@ pub(crate) const ROWS: &[Row] = &[
         injected: "a stranger removes the gate's queueing discipline, with all its filters, from eth0 of router 1 and of router 2, five times each",
         expected: "back within 100 ms each time, no transition, no wrong hardware address; router 2 never answers",
         known: None,
-        setup: DIRECT,
+        setup: Setup {
+            bare: Some(
+                "the host has the address, to accept packets to it, and until the gate is back its kernel gives out the physical address; it is announced again at once",
+            ),
+            ..DIRECT
+        },
         inject: |scene| {
             let mut longest = Duration::ZERO;
             let mut missing = 0;

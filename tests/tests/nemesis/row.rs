@@ -30,6 +30,8 @@ pub(crate) struct Setup {
     pub(crate) launch: [&'static str; 2],
     /// The index of the router that is Active before the misfortune.
     pub(crate) active: usize,
+    /// Why this row is known to fall short without macvlans.
+    pub(crate) bare: Option<&'static str>,
     /// What this row is about, if there is none of it without macvlans.
     pub(crate) subject: Option<&'static str>,
 }
@@ -40,6 +42,7 @@ pub(crate) const PLAIN: Setup = Setup {
     adjust: |_, router| router,
     launch: ["", ""],
     active: 0,
+    bare: None,
     subject: None,
 };
 
@@ -177,7 +180,7 @@ impl Row {
             };
         }
         let first = self.attempt(1);
-        if first.complaints.is_empty() || self.known.is_some() {
+        if first.complaints.is_empty() || self.known().is_some() {
             return first;
         }
         self.attempt(2)
@@ -213,6 +216,12 @@ impl Row {
         }
     }
 
+    /// Why it is known to fall short on this data plane.
+    pub(crate) fn known(&self) -> Option<&'static str> {
+        self.known
+            .or_else(|| self.setup.bare.filter(|_| without_macvlan()))
+    }
+
     /// What is not there on this data plane.
     pub(crate) fn left_out(&self) -> Option<&'static str> {
         self.setup.subject.filter(|_| without_macvlan())
@@ -222,7 +231,7 @@ impl Row {
         if self.left_out().is_some() {
             return Verdict::LeftOut;
         }
-        match (outcome.complaints.is_empty(), self.known.is_some()) {
+        match (outcome.complaints.is_empty(), self.known().is_some()) {
             (true, false) => Verdict::Holds,
             (true, true) => Verdict::BetterThanKnown,
             (false, true) => Verdict::FallsShort,

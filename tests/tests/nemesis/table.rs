@@ -115,7 +115,7 @@ pub(crate) fn write(rows: &[&Row], lines: &[(&str, String)]) {
         .collect();
     let short: Vec<String> = rows
         .iter()
-        .filter_map(|row| Some(format!("* `{}`: {}.", row.name, row.known?)))
+        .filter_map(|row| Some(format!("* `{}`: {}.", row.name, row.known()?)))
         .collect();
     let written = format!(
         "{before}{BEGIN}\n{}\n\n{HEAD}\n{}\n\nRows that fall short, and why:\n\n{}\n{END}{after}",

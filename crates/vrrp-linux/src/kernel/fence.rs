@@ -130,6 +130,8 @@ pub(super) struct Fence {
     reception: Reception,
     /// Whether somebody may have removed a gate.
     disturbed: bool,
+    /// Interfaces whose gate was put back, until somebody is told.
+    mended: BTreeSet<u32>,
     /// Whether what an earlier life left on other interfaces is gone.
     swept: bool,
     /// Where gates are left to a process after this one.
@@ -178,6 +180,7 @@ impl Fence {
             posts: BTreeMap::new(),
             reception: Reception::new(vault.clone()),
             disturbed: false,
+            mended: BTreeSet::new(),
             swept: false,
             vault,
         })
@@ -274,6 +277,7 @@ impl Fence {
                 vault.leave_gate(*index, &parts);
             }
             if repaired {
+                self.mended.insert(*index);
                 warn!(
                     interface = *index,
                     "put back the gate that somebody removed"
@@ -314,6 +318,11 @@ impl Fence {
             }
         }
         news
+    }
+
+    /// The interfaces whose gate was put back since the last call.
+    pub(super) fn take_mended(&mut self) -> BTreeSet<u32> {
+        std::mem::take(&mut self.mended)
     }
 
     /// Whether this router is off the wire on this interface while it has no lease.

@@ -1,5 +1,6 @@
 //! What the thread asks of the kernel, behind one door: the real one, and models of it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -64,6 +65,11 @@ pub(super) trait System {
     /// Whether the gate on this interface keeps a router that has no lease silent.
     fn guards(&self, _index: u32, _router: (Family, Vrid)) -> bool {
         false
+    }
+
+    /// The interfaces whose gate somebody removed, and which have one again, since the last call.
+    fn take_mended(&mut self) -> BTreeSet<u32> {
+        BTreeSet::new()
     }
 
     /// Whether a guard may have been taken away since the last call.
@@ -181,6 +187,11 @@ impl System for Live {
     fn guards(&self, index: u32, router: (Family, Vrid)) -> bool {
         let fence = self.fence.as_ref();
         fence.is_some_and(|fence| fence.guards(index, router))
+    }
+
+    fn take_mended(&mut self) -> BTreeSet<u32> {
+        let fence = self.fence.as_mut();
+        fence.map(Fence::take_mended).unwrap_or_default()
     }
 
     fn drain_fence(&mut self) -> bool {

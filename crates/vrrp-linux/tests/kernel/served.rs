@@ -177,13 +177,14 @@ fn without_accept_mode_there_is_no_address_anywhere() {
     }
     assert_eq!(lan.router.run("nft list ruleset"), "");
 
-    // Somebody takes the gate away: nobody answers, and it comes back as it was.
+    // Somebody takes the gate away: nobody answers, it comes back as it was, and the engine hears of it.
     lan.router.run("tc qdisc del dev eth0 clsact");
     wait_for(Duration::from_secs(2), || {
         lan.router
             .run("tc filter show dev eth0 ingress")
             .contains("vrrp-gate/")
     });
+    assert_eq!(rig.repair().1, "the gate on eth0");
     assert_eq!(resolved_both(&lan.client), macs);
     assert_eq!(forwards(&lan), [true, true]);
 

@@ -47,6 +47,7 @@ impl<S: System> Worker<S> {
                 self.look_at.get_or_insert(now + COALESCE);
             }
             self.note_unserved(&all, &mut outcome);
+            self.note_mended(now);
             self.waiting.clone_from(&outcome.waiting);
             self.tell_facts();
             self.learn();
@@ -151,6 +152,23 @@ impl<S: System> Worker<S> {
                 let sentence = format!("cannot do without a macvlan on {}: {why}", parent.name);
                 outcome.incomplete.insert(*id);
                 outcome.failures.entry(Some(*id)).or_insert(sentence);
+            }
+        }
+    }
+
+    /// Where the gate was away, the kernel may have answered in the name of routers that have no macvlan, from the address of
+    /// the interface: that is put right.
+    fn note_mended(&mut self, now: Instant) {
+        let mended = self.system.take_mended();
+        if mended.is_empty() {
+            return;
+        }
+        for standing in self.routers.values_mut() {
+            let desired = &standing.desired;
+            let parent = self.observed.named(&desired.interface);
+            if is_served(desired) && parent.is_some_and(|parent| mended.contains(&parent.index)) {
+                let what = format!("the gate on {}", desired.interface);
+                standing.repairs.note(now, what);
             }
         }
     }
