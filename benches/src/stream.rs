@@ -197,19 +197,16 @@ impl Stream {
         };
         let mut steps: Vec<Step> = sent[first..last].iter().enumerate().map(step).collect();
         drop(sent);
-        // Nothing overtakes more than a few thousand others.
-        let near = |number: u32| number as usize + 5000 >= first;
-        let place = |number: u32| (number as usize).checked_sub(first);
         let arrived = lock(&self.log.arrived);
-        for (number, by) in arrived.iter().rev().take_while(|(number, _)| near(*number)) {
-            if let Some(step) = place(*number).and_then(|place| steps.get_mut(place)) {
+        for ((_, by), place) in since(&arrived, |(number, _)| *number, first) {
+            if let Some(step) = steps.get_mut(place) {
                 step.by |= 1 << by;
             }
         }
         drop(arrived);
         let echoed = lock(&self.log.echoed);
-        for number in echoed.iter().rev().take_while(|number| near(**number)) {
-            if let Some(step) = place(*number).and_then(|place| steps.get_mut(place)) {
+        for (_, place) in since(&echoed, |number| *number, first) {
+            if let Some(step) = steps.get_mut(place) {
                 step.echo = Some(true);
             }
         }
@@ -275,6 +272,26 @@ struct Step {
     echo: Option<bool>,
 }
 
+/// What a log in order of arrival has of the numbers from `first` on, and how far each is behind that. Hardly anything
+/// overtakes more than a few thousand others; but what a router kept back for seconds, until it knew its neighbour, may
+/// come at any time.
+fn since<T: Copy>(
+    log: &[T],
+    number: impl Fn(&T) -> u32,
+    first: usize,
+) -> impl Iterator<Item = (T, usize)> {
+    let mut strays = 0;
+    let near = move |(_, number): &(T, usize)| {
+        strays += usize::from(number + 5000 < first);
+        strays < 1000
+    };
+    let newest = log.iter().rev();
+    newest
+        .map(move |entry| (*entry, number(entry) as usize))
+        .take_while(near)
+        .filter_map(move |(entry, number)| Some((entry, number.checked_sub(first)?)))
+}
+
 /// From the last probe that was served before the longest loss to the first that was served after it, by the time they left.
 fn gap(probes: &[(Stamp, bool)], from: Stamp, until: Stamp) -> Duration {
     let (mut longest, mut served, mut broken) = (Duration::ZERO, from, false);
@@ -330,6 +347,16 @@ fn to_port() -> [SockFilter; 8] {
 mod tests {
     use super::*;
     use vrrp_lab::clock::ms;
+
+    #[test]
+    fn what_comes_late_hides_nothing() {
+        let mut log: Vec<u32> = (0..100_000).collect();
+        log.splice(99_990..99_990, [3, 80_000]);
+        let found: Vec<usize> = since(&log, |number| *number, 99_000)
+            .map(|(_, place)| place)
+            .collect();
+        assert_eq!(found, (0..1000).rev().collect::<Vec<_>>());
+    }
 
     #[test]
     fn a_gap_is_from_served_to_served() {
