@@ -204,8 +204,8 @@ fn send(orders: &Orders, span: Duration) -> Alone {
     let ground = Ground::direct(orders.parents);
     for parent in 0..orders.parents {
         ground.routers[1].sh(&format!(
-            "tc qdisc add dev eth{parent} clsact
-             tc filter add dev eth{parent} ingress matchall action drop"
+            "nft add table netdev sink
+             nft add chain netdev sink eth{parent} '{{ type filter hook ingress device eth{parent} priority 0; policy drop; }}'"
         ));
     }
     let active = Fleet::active(&ground, 0, *orders);
