@@ -36,7 +36,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
         "vrrpd",
         &["vrrp-proto", "vrrp-config", "vrrp-control", "vrrp-linux"],
     ),
-    ("vrrpctl", &["vrrp-config", "vrrp-control"]),
+    ("vrrpctl", &["vrrp-config", "vrrp-control", "vrrp-proto"]),
     (
         "vrrp-sim",
         &["vrrp-proto", "vrrp-config", "vrrp-control", "vrrp-linux"],
