@@ -1,25 +1,23 @@
 //! Where in the text a router and its keys stand.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::keys;
 use crate::section::Section;
 
 /// Where a router stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Place {
     head: Range<usize>,
-    keys: BTreeMap<String, Range<usize>>,
+    keys: Vec<(&'static str, Range<usize>)>,
 }
 
 impl Place {
     pub(crate) fn of(section: &Section<'_>) -> Self {
-        let values = section.table.iter();
+        let given = |key: &&'static str| Some((*key, section.value(key)?.span()));
         Self {
             head: section.head.clone(),
-            keys: values
-                .map(|(key, value)| (key.get_ref().clone().into_owned(), value.span()))
-                .collect(),
+            keys: keys::ROUTER.iter().filter_map(given).collect(),
         }
     }
 
@@ -32,6 +30,7 @@ impl Place {
     /// The bytes of the value of this key; of the header, if its default holds.
     #[must_use]
     pub fn value(&self, key: &str) -> Range<usize> {
-        self.keys.get(key).unwrap_or(&self.head).clone()
+        let given = self.keys.iter().find(|(name, _)| *name == key);
+        given.map_or_else(|| self.head(), |(_, span)| span.clone())
     }
 }

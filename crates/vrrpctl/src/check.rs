@@ -35,7 +35,7 @@ pub(crate) fn run(page: &mut Page, file: &Path, peer: Option<&Path>) -> Result<(
                 findings: wrong.findings.clone(),
             },
             Err(error @ (LoadError::Read(..) | LoadError::TooLong(_))) => {
-                return Err(Failure::File(error.to_string(), cause(error)));
+                return Err(error.into());
             }
         });
     }
@@ -65,12 +65,6 @@ fn has_errors(findings: &[Finding]) -> bool {
     findings
         .iter()
         .any(|finding| finding.severity == Severity::Error)
-}
-
-fn cause(error: &LoadError) -> String {
-    std::error::Error::source(error)
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default()
 }
 
 fn prose(judged: &[Judged<'_>], loaded: &[Result<Loaded, LoadError>], look: &Look) -> String {

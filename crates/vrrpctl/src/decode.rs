@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use vrrp_config::{LoadError, load};
+use vrrp_config::load;
 use vrrp_proto::packet::Header;
 use vrrp_proto::{ChecksumForm, Family, Plan};
 
@@ -29,7 +29,11 @@ struct Tally {
 
 /// `vrrpctl decode`.
 pub(crate) fn run(page: &mut Page, file: &Path, config: Option<&Path>) -> Result<(), Failure> {
-    let plan = config.map(configured).transpose()?;
+    let plan = config
+        .map(load)
+        .transpose()
+        .map_err(|error| Failure::from(&error))?;
+    let plan = plan.map(|loaded| loaded.config.plan);
     let mut tally = Tally::default();
     let piped = file == Path::new("-");
     let source: Box<dyn Read + Send> = if piped {
@@ -59,23 +63,7 @@ pub(crate) fn run(page: &mut Page, file: &Path, config: Option<&Path>) -> Result
 }
 
 fn unreadable(file: &Path, why: &str) -> Failure {
-    Failure::File(
-        format!("cannot decode {}", file.display()),
-        format!(": {why}"),
-    )
-}
-
-fn configured(file: &Path) -> Result<Plan, Failure> {
-    load(file)
-        .map(|loaded| loaded.config.plan)
-        .map_err(|error| match &error {
-            LoadError::Wrong(_) => Failure::File(error.to_string(), String::new()),
-            LoadError::Read(..) | LoadError::TooLong(_) => {
-                let cause = std::error::Error::source(&error);
-                let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-                Failure::File(error.to_string(), cause)
-            }
-        })
+    Failure::File(format!("cannot decode {}: {why}", file.display()))
 }
 
 fn tell(

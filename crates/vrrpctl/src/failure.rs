@@ -1,9 +1,12 @@
 //! Why a command did not do what it was asked, and the exit code that says so.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use vrrp_config::LoadError;
 
 use crate::plain;
 
@@ -19,8 +22,8 @@ pub(crate) enum Failure {
     NoSuchRouter(String, Vec<String>),
     /// The daemon does not answer.
     Silent(PathBuf, Silence),
-    /// A file cannot be read, and the cause of that.
-    File(String, String),
+    /// A file cannot be used.
+    File(String),
     /// Something is wrong, and what has been said already; the exit code.
     Wrong(u8),
     /// Standard output cannot be written.
@@ -88,7 +91,7 @@ impl fmt::Display for Failure {
                     socket.display()
                 )
             }
-            Self::File(what, cause) => write!(f, "{what}{cause}"),
+            Self::File(why) => f.write_str(why),
             Self::Wrong(_) => Ok(()),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
         }
@@ -115,6 +118,13 @@ impl fmt::Display for Silence {
             Self::Gibberish(what) => write!(f, "it does not speak the control protocol: {what}"),
             Self::Stopped => f.write_str("it stopped"),
         }
+    }
+}
+
+impl From<&LoadError> for Failure {
+    fn from(error: &LoadError) -> Self {
+        let cause = error.source().map(|cause| format!(": {cause}"));
+        Self::File(format!("{error}{}", cause.unwrap_or_default()))
     }
 }
 

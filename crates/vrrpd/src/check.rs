@@ -12,24 +12,18 @@ pub(crate) fn run(file: &Path) -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     // A reader that has gone away is no reason to fail: the exit code is the answer.
     let code = match load(file) {
-        Ok(Loaded { config, text, .. }) => {
+        Ok(Loaded { config, file, text }) => {
             if !config.findings.is_empty() {
                 let _ = write!(
                     err,
                     "{}",
-                    vrrp_config::render(
-                        &config.findings,
-                        &file.display().to_string(),
-                        &text,
-                        color
-                    )
+                    vrrp_config::render(&config.findings, &file, &text, color)
                 );
             }
             let count = config.plan.routers.len();
             let _ = writeln!(
                 out,
-                "{}: good, {count} virtual router{}",
-                file.display(),
+                "{file}: good, {count} virtual router{}",
                 if count == 1 { "" } else { "s" }
             );
             0
