@@ -128,7 +128,14 @@ impl Fleet {
                 .expect("the scratch directory is fresh");
             (
                 binary("vrrpd"),
-                vec!["--config".into(), config, "--runtime-dir".into(), at("run")],
+                vec![
+                    "--config".into(),
+                    config,
+                    "--runtime-dir".into(),
+                    at("run"),
+                    "--state-dir".into(),
+                    at("state"),
+                ],
             )
         } else {
             let words = [

@@ -244,7 +244,9 @@ impl Daemon {
             .arg("--config")
             .arg(self.config_path())
             .arg("--runtime-dir")
-            .arg(self.runtime_dir());
+            .arg(self.runtime_dir())
+            .arg("--state-dir")
+            .arg(self.state_dir());
         command.output().expect("vrrpd starts")
     }
 
@@ -278,6 +280,12 @@ impl Daemon {
     #[must_use]
     pub fn runtime_dir(&self) -> PathBuf {
         self.scratch.path().join("run")
+    }
+
+    /// The state directory; the daemon makes it.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.scratch.path().join("state")
     }
 
     /// The status report, if the daemon answers.
@@ -443,8 +451,15 @@ fn launch(namespace: &Namespace, directory: &Path, attempt: u32, line: &str) -> 
     let (config, program) = (directory.join("vrrpd.toml"), binary("vrrpd"));
     let plain = |path: &Path| path.to_str().expect("a plain path").to_owned();
     let log = directory.join(format!("vrrpd-{attempt}.log"));
-    let runtime = plain(&runtime);
-    let options = ["--config", &plain(&config), "--runtime-dir", &runtime];
+    let (runtime, state) = (plain(&runtime), plain(&directory.join("state")));
+    let options = [
+        "--config",
+        &plain(&config),
+        "--runtime-dir",
+        &runtime,
+        "--state-dir",
+        &state,
+    ];
     if line.is_empty() {
         return Process::start(namespace, &program, &options, &log);
     }

@@ -45,6 +45,12 @@ pub struct Daemon {
     /// What was wrong with the configuration file at the last reload; absent when it was applied.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reload_error: Option<String>,
+    /// Where it keeps what is to outlive it.
+    #[serde(default)]
+    pub state_dir: String,
+    /// Why nothing can be kept there; absent while it can.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub state_problem: Option<String>,
     /// How the engine's thread is scheduled: `deadline`, `fifo`, `nice` or `normal`.
     pub scheduling: String,
     /// Whether its memory is kept from being paged out.

@@ -219,6 +219,7 @@ pub(crate) fn complaints(report: &StatusReport) -> Vec<String> {
         )
     });
     reload
+        .chain(report.daemon.state_problem.clone())
         .chain(restarts)
         .chain(unprotected)
         .chain(report.routers.iter().flat_map(of_router))
@@ -265,6 +266,15 @@ mod tests {
             reason: "killed by SIGSEGV".into(),
         });
         let sentence = "the worker process died 2 times and was replaced, at last at 2026-11-20T13:01:50Z: killed by SIGSEGV";
+        assert!(complaints(&report).contains(&sentence.to_owned()));
+    }
+
+    #[test]
+    fn a_state_directory_that_cannot_be_used_is_mentioned() {
+        let mut report = report();
+        let sentence =
+            "what is to outlive a restart cannot be kept in the state directory /x: read-only";
+        report.daemon.state_problem = Some(sentence.into());
         assert!(complaints(&report).contains(&sentence.to_owned()));
     }
 

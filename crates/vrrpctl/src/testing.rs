@@ -139,6 +139,8 @@ pub(crate) fn report() -> StatusReport {
             config: "/etc/vrrpd/vrrpd.toml".into(),
             config_loaded: "2026-11-18T10:00:00Z".into(),
             reload_error: Some("/etc/vrrpd/vrrpd.toml:7:12: priority is 1 to 255, not 300".into()),
+            state_dir: "/var/lib/vrrpd".into(),
+            state_problem: None,
             scheduling: "fifo".into(),
             memory_locked: true,
             unprotected: BTreeMap::new(),

@@ -7,6 +7,9 @@ use clap::{Parser, ValueEnum};
 /// Where the configuration is unless told otherwise.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/vrrpd/vrrpd.toml";
 
+/// Where what is to outlive the daemon is kept unless told otherwise.
+const DEFAULT_STATE_DIR: &str = "/var/lib/vrrpd";
+
 /// Router redundancy for Linux: shares addresses among routers by VRRPv2 and VRRPv3.
 ///
 /// Runs in the foreground and logs to standard error. SIGTERM and SIGINT hand over to the other routers and remove
@@ -19,7 +22,7 @@ Exit codes: 0 stopped as asked, 1 could not run or could not clean up, 2 error i
 
 Examples:
   vrrpd --check /etc/vrrpd/vrrpd.toml      what is wrong with this file? Needs no root and no interface
-  vrrpd --config pair.toml --runtime-dir /run/vrrpd-test
+  vrrpd --config pair.toml --runtime-dir /run/vrrpd-test --state-dir /var/lib/vrrpd-test
   vrrpctl status                           what it does now"
 )]
 pub(crate) struct Arguments {
@@ -30,6 +33,10 @@ pub(crate) struct Arguments {
     /// Directory for control socket and lock; each daemon needs its own
     #[arg(long, value_name = "DIR", default_value = vrrp_control::DEFAULT_RUNTIME_DIR)]
     pub(crate) runtime_dir: PathBuf,
+
+    /// Directory for what is to outlive the daemon; each daemon needs its own
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
+    pub(crate) state_dir: PathBuf,
 
     /// Only check the configuration: exits 0 if it can be used and 2 if not
     #[arg(long, value_name = "FILE", num_args = 0..=1)]

@@ -31,6 +31,7 @@ use crate::office::{Office, timestamp};
 use crate::report::{self, Times};
 use crate::restarts::{self, Restarts};
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
+use crate::state_dir::{self, StateDir};
 use crate::thrift::Thrift;
 
 /// Where the lock of the runtime directory is in the store.
@@ -198,6 +199,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     let restarts: Restarts = remembered(heritage.take(restarts::NAME)).unwrap_or_default();
     let history = heritage.take(chronicle::NAME);
     let socket = heritage.take(control::NAME);
+    let state_lock = heritage.take(state_dir::LOCK);
     leave_last_words(&store);
     let (sender, news) = mpsc::channel::<News>(NEWS);
     let driver = {
@@ -207,6 +209,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     };
     // The engine runs; the rest can wait its turn.
     vrrp_linux::fall_back();
+    let state_dir = StateDir::open(&arguments.state_dir, state_lock, &store);
     let config = arguments.config();
     let serve_error = |error| RunError::Serve(runtime_dir.socket(), error);
     let office = Office::new(
@@ -233,6 +236,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         socket,
         restarts,
         store,
+        state_dir,
         life: Arc::new(Mutex::new(life)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -322,6 +326,7 @@ struct Running<'a> {
     socket: Option<OwnedFd>,
     restarts: Restarts,
     store: Store,
+    state_dir: StateDir,
     life: Arc<Mutex<Life>>,
 }
 
@@ -457,6 +462,7 @@ fn status_source(running: &Running<'_>, engine: Handle) -> StatusSource {
         .unwrap_or_else(|_| running.config.to_owned())
         .display()
         .to_string();
+    let state_dir = running.state_dir.clone();
     let (pid, life) = (running.keeper, Arc::clone(&running.life));
     let restarts = running.restarts.count();
     let last_restart = running.restarts.last().map(|last| Restart {
@@ -486,6 +492,8 @@ fn status_source(running: &Running<'_>, engine: Handle) -> StatusSource {
             config: config.clone(),
             config_loaded: life.loaded,
             reload_error: life.error,
+            state_dir: state_dir.path().display().to_string(),
+            state_problem: state_dir.problem(),
             scheduling: engine.scheduling().name().into(),
             memory_locked: engine.memory_locked(),
             unprotected: protection

@@ -7,6 +7,7 @@
 //! | `keeper` | the process that replaces a worker which died |
 //! | `restarts` | how often it did, and why |
 //! | `runtime_dir` | the directory that belongs to one daemon, and the lock that keeps others out |
+//! | `state_dir` | the directory for what is to outlive the daemon |
 //! | `daemon` | start, signals, reload, stop |
 //! | `office` | where events become log lines, history and news for subscribers |
 //! | `chronicle` | the history, for the process that comes after this one |
@@ -26,6 +27,8 @@ mod office;
 mod report;
 mod restarts;
 mod runtime_dir;
+#[allow(dead_code, reason = "what is kept in it comes next")]
+mod state_dir;
 mod thrift;
 
 use std::process::ExitCode;

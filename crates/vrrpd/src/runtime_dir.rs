@@ -34,7 +34,8 @@ const DYING: Duration = Duration::from_secs(1);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
-fn take(mut file: File) -> Result<Flock<File>, (File, Errno)> {
+/// Locks a file, or gives it back with the reason why not: `EWOULDBLOCK` if others hold the lock and live on.
+pub(crate) fn take(mut file: File) -> Result<Flock<File>, (File, Errno)> {
     let end = Instant::now() + DYING;
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
