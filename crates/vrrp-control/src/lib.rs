@@ -6,11 +6,13 @@
 
 pub mod event;
 pub mod frame;
+pub mod peer;
 pub mod request;
 pub mod status;
 
 pub use event::EventRecord;
 pub use frame::{FrameError, MAX_REQUEST, decode, encode};
+pub use peer::PeerReport;
 pub use request::{Answer, Refusal, Request};
 pub use status::{
     ActiveRouter, Daemon, GlobalCounters, Lateness, LatenessClass, PriorityStatus, Protection,

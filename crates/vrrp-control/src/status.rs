@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::peer::PeerReport;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::{GlobalStatistics, RouterStatistics};
 
@@ -121,6 +122,9 @@ pub struct RouterReport {
     pub priority: PriorityStatus,
     /// The Active; null when none is known.
     pub active: Option<ActiveRouter>,
+    /// Who else was heard, the latest last.
+    #[serde(default)]
+    pub peers: Vec<PeerReport>,
     /// Since when it has this state, as RFC 3339 in UTC with microseconds.
     pub since: String,
     /// Virtual addresses with prefix lengths, in the order in which they are advertised.

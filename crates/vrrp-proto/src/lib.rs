@@ -11,6 +11,7 @@
 //! | [`router`], [`dialect`] | the election of one virtual router, and what the protocol versions do differently |
 //! | [`engine`] | all routers of one daemon: datagrams, link changes and timeouts in; packets, desired kernel state and events out |
 //! | [`handover`] | what one process leaves to its successor |
+//! | [`peers`] | who else speaks for a router, and how regularly |
 //! | [`plan`], [`desired`], [`event`], [`fault`], [`statistics`], [`status`] | the values that go in and come out |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ pub mod handover;
 pub mod interval;
 pub mod link;
 pub mod packet;
+pub mod peers;
 pub mod plan;
 pub mod receive;
 mod refusal;
@@ -47,6 +49,7 @@ pub use fault::Fault;
 pub use handover::{Change, Handover, Trace};
 pub use interval::Interval;
 pub use link::{LinkFacts, LinkId};
+pub use peers::{Parting, Peer};
 pub use plan::{
     AuthenticationKey, ChecksumForm, ChecksumPolicy, DataPlane, Plan, RouterPlan, VirtualAddress,
 };

@@ -150,6 +150,13 @@ impl Default for VirtualRouter {
     }
 }
 
+/// A state machine that stands there: of a router that is known from what was heard of it.
+impl From<State> for VirtualRouter {
+    fn from(state: State) -> Self {
+        Self { state }
+    }
+}
+
 impl VirtualRouter {
     /// The state with its timer.
     #[must_use]

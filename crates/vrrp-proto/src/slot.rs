@@ -17,6 +17,7 @@ use crate::event::{Event, Happening, Reason};
 use crate::fault::{self, Fault};
 use crate::link::{LinkFacts, LinkId};
 use crate::packet::Advertisement;
+use crate::peers::Peers;
 use crate::plan::{ChecksumForm, RouterPlan};
 use crate::receive::{Heard, Oddity};
 use crate::refusal::Refusal;
@@ -55,6 +56,8 @@ pub(crate) struct Slot {
     pub(crate) refusal: Option<Refusal>,
     /// The Active last heard.
     pub(crate) followed: Option<(IpAddr, Priority)>,
+    #[serde(default)]
+    pub(crate) peers: Peers,
     pub(crate) form: ChecksumForm,
     /// Advertisements ready to be sent, one for each destination; empty when something they say has changed.
     #[serde(skip)]
@@ -84,6 +87,7 @@ impl Slot {
             faults: Vec::new(),
             refusal: None,
             followed: None,
+            peers: Peers::default(),
             form: plan.checksum.send.unwrap_or(ChecksumForm::Rfc9568),
             ready: Vec::new(),
             addresses: plan.ips(),
@@ -210,6 +214,7 @@ impl Slot {
         links: &[Link],
         outputs: &mut Outputs,
     ) {
+        self.peers.hear(now, heard);
         let Some(terms) = self.terms() else {
             return;
         };
@@ -335,6 +340,9 @@ impl Slot {
         self.followed = None;
         if to == Role::Active {
             self.statistics.master_transitions += 1;
+            if let Some(terms) = terms {
+                self.peers.yield_to(now, terms.priority, terms.primary);
+            }
         }
         if (from == Role::Active) != (to == Role::Active) && self.leaving.is_none() {
             self.publish(id, outputs);
@@ -647,6 +655,7 @@ impl Slot {
                 Role::Active => self.primary.map(|primary| (primary, priority)),
             },
             primary: self.primary,
+            peers: self.peers.all(),
             active_interval,
             skew_time: self.plan.dialect.skew_time(priority, active_interval),
             active_down_interval: self

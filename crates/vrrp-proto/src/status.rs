@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use crate::fault::Fault;
 use crate::interval::Interval;
+use crate::peers::Peer;
 use crate::plan::{ChecksumForm, RouterPlan};
 use crate::router::Role;
 use crate::statistics::RouterStatistics;
@@ -28,6 +29,8 @@ pub struct RouterStatus<'a> {
     pub effective_priority: Priority,
     /// The Active, when one is known: ourselves, or the last one heard.
     pub active: Option<(IpAddr, Priority)>,
+    /// Who else was heard.
+    pub peers: &'a [Peer],
     /// Source of our advertisements.
     pub primary: Option<IpAddr>,
     /// Active_Adver_Interval.

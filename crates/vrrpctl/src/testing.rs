@@ -63,6 +63,7 @@ fn router(name: &str, interface: &str, vrid: u8, state: &str, addresses: &[&str]
         preempt: true,
         accept_mode: true,
         checksum: None,
+        peers: Vec::new(),
         kernel_in_step: true,
         statistics: RouterCounters {
             advertisement_sent: 1_036_800,

@@ -24,6 +24,7 @@ mod daemon;
 mod keeper;
 mod log;
 mod office;
+mod peers;
 mod report;
 mod restarts;
 mod runtime_dir;

@@ -12,6 +12,7 @@ use vrrp_proto::router::Role;
 use vrrp_proto::{ChecksumForm, Dialect, Engine, Family, Instant, RouterId, RouterStatus};
 
 use crate::office::timestamp;
+use crate::peers;
 
 /// Wall-clock times of the last role changes: read off once, so that an answer does not depend on when it was asked.
 #[derive(Debug, Default)]
@@ -47,14 +48,14 @@ pub(crate) fn routers(engine: &Engine, now: Instant, times: &mut Times) -> Vec<R
                 |(_, since)| *since,
             );
             read.insert(status.id, (status.since, since));
-            router(&status, since)
+            router(&status, since, now)
         })
         .collect();
     times.0 = read;
     reports
 }
 
-fn router(status: &RouterStatus<'_>, since: SystemTime) -> RouterReport {
+fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant) -> RouterReport {
     let plan = status.plan;
     let checksum = (plan.dialect == Dialect::Vrrp3 && plan.family == Family::Ipv4).then(|| {
         match status.checksum_form {
@@ -84,6 +85,7 @@ fn router(status: &RouterStatus<'_>, since: SystemTime) -> RouterReport {
             address: address.to_string(),
             priority: priority.get(),
         }),
+        peers: peers::reports(status.peers, now),
         since: timestamp(since),
         addresses: plan.addresses.iter().map(ToString::to_string).collect(),
         virtual_mac: plan.mac().map(|mac| mac.to_string()),

@@ -1,0 +1,34 @@
+//! Who else was heard, in the words of the control socket.
+
+use std::time::Duration;
+
+use vrrp_control::PeerReport;
+use vrrp_proto::{Instant, Parting, Peer};
+
+/// All of a router, the one heard last at the end.
+pub(crate) fn reports(peers: &[Peer], now: Instant) -> Vec<PeerReport> {
+    let mut peers: Vec<&Peer> = peers.iter().collect();
+    peers.sort_by_key(|peer| peer.last);
+    peers.into_iter().map(|peer| report(peer, now)).collect()
+}
+
+fn report(peer: &Peer, now: Instant) -> PeerReport {
+    PeerReport {
+        address: peer.address.to_string(),
+        priority: peer.priority.get(),
+        state: peer.parting.map_or("active", Parting::name).to_owned(),
+        advertise_interval_ms: u64::try_from(peer.interval.duration().as_millis())
+            .unwrap_or(u64::MAX),
+        first_heard_us: micros(now.saturating_since(peer.first)),
+        last_heard_us: micros(now.saturating_since(peer.last)),
+        in_a_row: peer.in_a_row,
+        late: peer.late,
+        longest_gap_us: micros(peer.longest_gap),
+        other_interval: peer.other_interval,
+        other_addresses: peer.other_addresses,
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
