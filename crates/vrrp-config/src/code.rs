@@ -44,6 +44,7 @@ codes! {
     VERSIONS = "VR0032", "One VRID is used in VRRPv2 and VRRPv3 on one interface.";
     ADDRESS_SHARED = "VR0033", "Two virtual routers have the same address.";
     DATA_PLANE = "VR0034", "A data plane is chosen for a virtual MAC address that is not used.";
+    GROUP = "VR0035", "No group of users can have this name.";
     DERIVED = "VR0101", "No IPv6 link-local address is listed; one is derived from the VRID.";
     OWNER = "VR0102", "Priority 255 makes this router the owner of the addresses.";
     OWNER_IGNORES = "VR0103", "A key has no effect on the owner.";

@@ -1,4 +1,4 @@
-//! The file as a whole: its one table, and what its routers must not share.
+//! The file as a whole: its tables, and what its routers must not share.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,14 +19,14 @@ const HEADER: &str = "begin a virtual router with [virtual-router.NAME]";
 /// Reads all routers, in the order of the file.
 pub(crate) fn read(root: &DeTable<'_>, findings: &mut Vec<Finding>) -> Vec<Router> {
     for (key, value) in root {
-        if key.get_ref() != keys::VIRTUAL_ROUTER {
+        if !keys::TOP.contains(&key.get_ref().as_ref()) {
             findings.push(stranger(key.get_ref(), key.span(), value.get_ref()));
         }
     }
     let mut routers = match root.get_key_value(keys::VIRTUAL_ROUTER) {
         Some((key, value)) => named(key.span(), value, findings),
         None => {
-            if root.is_empty() {
+            if root.keys().all(|key| key.get_ref() == keys::CONTROL_TABLE) {
                 findings.push(
                     Finding::error(
                         code::NO_ROUTER,
@@ -68,10 +68,10 @@ fn stranger(name: &str, span: Range<usize>, value: &DeValue<'_>) -> Finding {
         | DeValue::Boolean(_)
         | DeValue::Datetime(_) => (code::UNKNOWN_KEY, "key"),
     };
-    let help = match keys::meant(name, &[keys::VIRTUAL_ROUTER]) {
+    let help = match keys::meant(name, &keys::TOP) {
         Some(near) => format!("did you mean `{near}`?"),
         None => keys::advice(name)
-            .unwrap_or_else(|| format!("the file has only virtual routers; {HEADER}")),
+            .unwrap_or_else(|| format!("the file has virtual routers and `control`; {HEADER}")),
     };
     Finding::error(code, span, format!("unknown {noun} `{shown}`"))
         .label(format!("not a {noun} of this file"))

@@ -5,8 +5,17 @@ use std::ops::Range;
 use crate::code;
 use crate::finding::{Finding, excerpt};
 
-/// The one table at the top of the file.
+/// The table that has the virtual routers.
 pub(crate) const VIRTUAL_ROUTER: &str = "virtual-router";
+
+/// The table about the control sockets.
+pub(crate) const CONTROL_TABLE: &str = "control";
+
+/// The tables at the top of the file.
+pub(crate) const TOP: [&str; 2] = [VIRTUAL_ROUTER, CONTROL_TABLE];
+
+/// Keys of `control`, in the order of the documentation.
+pub(crate) const CONTROL: [&str; 2] = ["group", "read-only-group"];
 
 /// Keys of a virtual router, in the order of the documentation.
 pub(crate) const ROUTER: [&str; 16] = [
@@ -281,7 +290,7 @@ mod tests {
     fn every_key_and_code_is_documented() {
         let manual = include_str!("../../../docs/man/vrrpd.toml.5");
         let reference = include_str!("../../../conf/vrrpd.toml");
-        for key in ROUTER {
+        for key in ROUTER.into_iter().chain(CONTROL) {
             assert!(manual.contains(&format!("\n.It Ic {key} No =")), "{key}");
             let line = format!("{key} = ");
             let stands = |text: &str| {

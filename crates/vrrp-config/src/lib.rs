@@ -18,6 +18,7 @@ mod addresses;
 mod authentication;
 mod checksum;
 pub mod code;
+mod control;
 mod duration;
 mod file;
 mod finding;
@@ -35,6 +36,7 @@ mod section;
 mod syntax;
 mod timing;
 
+pub use control::Control;
 pub use finding::{Finding, Severity};
 pub use load::{LoadError, Loaded, Wrong, load};
 pub use pair::compare;
@@ -50,6 +52,8 @@ pub struct Config {
     pub plan: Plan,
     /// Where each of them stands, in the same order.
     pub places: Vec<Place>,
+    /// Who may use the daemon's control sockets.
+    pub control: Control,
     /// Warnings only, in the order of the file.
     pub findings: Vec<Finding>,
 }
@@ -64,6 +68,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
     let mut document = syntax::read(text, &repaired);
     let mut findings = Vec::new();
     let routers = file::read(document.root.get_ref(), &mut findings);
+    let control = control::read(document.root.get_ref(), &mut findings);
     findings.retain(|finding| document.stands(text, finding));
     findings.append(&mut document.findings);
     findings.sort_by_key(|finding| finding.span.start);
@@ -81,6 +86,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
             Ok(Config {
                 plan: Plan { routers },
                 places,
+                control,
                 findings,
             })
         }

@@ -22,6 +22,9 @@ pub use status::{
 /// File name of the control socket in the daemon's runtime directory.
 pub const SOCKET_NAME: &str = "vrrpd.sock";
 
+/// File name of the socket beside it on which only questions are answered.
+pub const READ_ONLY_SOCKET_NAME: &str = "vrrpd-ro.sock";
+
 /// Where the daemon keeps its socket and lock unless told otherwise.
 pub const DEFAULT_RUNTIME_DIR: &str = "/run/vrrpd";
 

@@ -19,6 +19,16 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether it asks for a change, which is refused on the socket that is only for asking.
+    #[must_use]
+    pub const fn changes(&self) -> bool {
+        match self {
+            Self::Status | Self::Events { .. } => false,
+        }
+    }
+}
+
 /// What the daemon answers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]

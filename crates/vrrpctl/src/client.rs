@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use socket2::{Domain, SockAddr, Socket, Type};
-use vrrp_control::{Answer, Request, decode, encode};
+use vrrp_control::{Answer, READ_ONLY_SOCKET_NAME, Request, decode, encode};
 
 use crate::failure::{Failure, Silence};
 
@@ -64,7 +64,15 @@ impl Client {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         // Also bounds the connecting: a daemon that hangs stops accepting, and its queue fills.
         socket.set_write_timeout(Some(self.patience))?;
-        socket.connect(&SockAddr::unix(&self.socket)?)?;
+        let asks = !request.changes();
+        let read_only = self.socket.with_file_name(READ_ONLY_SOCKET_NAME);
+        match socket.connect(&SockAddr::unix(&self.socket)?) {
+            // Who may only ask does not have to know that there are two.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && asks => socket
+                .connect(&SockAddr::unix(read_only)?)
+                .map_err(|_| error)?,
+            outcome => outcome?,
+        }
         let mut stream = UnixStream::from(OwnedFd::from(socket));
         stream.write_all(&encode(request)?)?;
         Ok(Patient {

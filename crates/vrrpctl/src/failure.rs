@@ -107,9 +107,9 @@ impl fmt::Display for Silence {
             Self::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 f.write_str("nobody listens there: it does not run any more")
             }
-            Self::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                f.write_str("permission denied: only root and the socket's group may ask")
-            }
+            Self::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => f.write_str(
+                "permission denied: only root and the groups of its [control] may use it",
+            ),
             Self::Io(error) => write!(f, "{error}"),
             Self::Hung(seconds) => {
                 write!(f, "the socket is there, but no answer came in {seconds} s")
@@ -145,6 +145,6 @@ mod tests {
         };
         insta::assert_snapshot!(failure(io::ErrorKind::NotFound), @"vrrpd is not answering on /run/vrrpd/vrrpd.sock (there is no socket: it does not run, or it has another --runtime-dir)");
         insta::assert_snapshot!(failure(io::ErrorKind::ConnectionRefused), @"vrrpd is not answering on /run/vrrpd/vrrpd.sock (nobody listens there: it does not run any more)");
-        insta::assert_snapshot!(failure(io::ErrorKind::PermissionDenied), @"vrrpd is not answering on /run/vrrpd/vrrpd.sock (permission denied: only root and the socket's group may ask)");
+        insta::assert_snapshot!(failure(io::ErrorKind::PermissionDenied), @"vrrpd is not answering on /run/vrrpd/vrrpd.sock (permission denied: only root and the groups of its [control] may use it)");
     }
 }

@@ -1,47 +1,43 @@
-//! The control socket: one request a connection, bounded in number, length and time.
+//! The control sockets: one request a connection, bounded in number, length and time.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
-use vrrp_control::{
-    Answer, EventRecord, MAX_REQUEST, Refusal, Request, StatusReport, decode, encode,
-};
+use vrrp_control::{Answer, EventRecord, MAX_REQUEST, Request, decode};
 use vrrp_linux::store::Store;
 
-use crate::office::Office;
+use crate::access::{self, Access};
+use crate::answers::{Answers, PATIENCE};
+use crate::caller::Caller;
+use crate::services::{STOPPED, Services};
 
 /// Connections at a time. One more is closed at once, so that a client sees an error and not silence.
 const CONNECTIONS: usize = 64;
 
-/// A client that does not finish its request, or does not read its answer, in this time is cut off.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Answers [`Request::Status`]. May wait for the engine, so it is called where that hurts nobody.
-pub(crate) type StatusSource = Arc<dyn Fn() -> Option<StatusReport> + Send + Sync>;
-
-/// Where the socket is in the store: whoever asks while one process takes the place of another waits a moment.
+/// Where the sockets are in the store: whoever asks while one process takes the place of another waits a moment.
 pub(crate) const NAME: &str = "control";
+/// The one that is only for asking.
+pub(crate) const READ_ONLY_NAME: &str = "control-ro";
 
-/// Opens the socket, readable and writable for its owner and group, and leaves it to a successor in `store`. A file left by
-/// a daemon that died is replaced; the caller holds the lock of the directory.
-pub(crate) fn bind(path: &Path, store: &Store) -> io::Result<UnixListener> {
+/// Opens a socket, for its owner and group, and leaves it to a successor in `store` as `name`. A file left by a daemon that
+/// died is replaced; the caller holds the lock of the directory.
+pub(crate) fn bind(path: &Path, store: &Store, name: &str) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    access::restrict(path)?;
     // Without it, a successor opens another one.
-    let _ = store.put(NAME, listener.as_fd());
+    let _ = store.put(name, listener.as_fd());
     Ok(listener)
 }
 
@@ -50,11 +46,15 @@ pub(crate) fn inherit(socket: OwnedFd) -> io::Result<UnixListener> {
     UnixListener::from_std(socket.into())
 }
 
-/// Serves until the runtime ends.
-pub(crate) async fn serve(listener: UnixListener, office: Office, status: StatusSource) {
+/// Serves both sockets until the runtime ends.
+pub(crate) async fn serve(full: UnixListener, read_only: UnixListener, services: Services) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let stream = match listener.accept().await {
+        let (accepted, access) = tokio::select! {
+            accepted = full.accept() => (accepted, Access::Full),
+            accepted = read_only.accept() => (accepted, Access::ReadOnly),
+        };
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of file descriptors, most likely: give others time to close some.
@@ -66,9 +66,9 @@ pub(crate) async fn serve(listener: UnixListener, office: Office, status: Status
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             continue;
         };
-        let (office, status) = (office.clone(), Arc::clone(&status));
+        let services = services.clone();
         tokio::spawn(async move {
-            if let Err(error) = converse(stream, &office, &status).await {
+            if let Err(error) = converse(stream, access, &services).await {
                 tracing::debug!(%error, "a control connection ended early");
             }
             drop(place);
@@ -76,61 +76,63 @@ pub(crate) async fn serve(listener: UnixListener, office: Office, status: Status
     }
 }
 
-async fn converse(stream: UnixStream, office: &Office, status: &StatusSource) -> io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
+async fn converse(stream: UnixStream, access: Access, services: &Services) -> io::Result<()> {
+    let caller = Caller::of(&stream)?;
+    let (reader, writer) = stream.into_split();
+    let mut answers = Answers::new(writer);
     let mut line = Vec::new();
     let mut limited = BufReader::new(reader).take(MAX_REQUEST as u64);
     timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await??;
     if line.last() != Some(&b'\n') {
         let reason = format!("a request is one line of at most {MAX_REQUEST} bytes");
-        return send(&mut writer, &Answer::Refused(Refusal { reason })).await;
+        return answers.refuse(reason).await;
     }
     match decode::<Request>(&line) {
-        Ok(Request::Status) => {
-            let status = Arc::clone(status);
-            let answer = match tokio::task::spawn_blocking(move || status()).await {
-                Ok(Some(report)) => Answer::Status(Box::new(report)),
-                Ok(None) | Err(_) => Answer::Refused(Refusal {
-                    reason: "the engine has stopped".into(),
-                }),
-            };
-            send(&mut writer, &answer).await
+        Ok(request) if access == Access::ReadOnly && request.changes() => {
+            let reason = "this socket is only for asking; a change needs the other one, vrrpd.sock";
+            answers.refuse(reason).await
         }
-        Ok(Request::Events { follow }) => events(&mut writer, office, follow).await,
-        Err(error) => {
-            send(
-                &mut writer,
-                &Answer::Refused(Refusal {
-                    reason: error.to_string(),
-                }),
-            )
-            .await
-        }
+        Ok(request) => answer(request, &caller, services, &mut answers).await,
+        Err(error) => answers.refuse(error.to_string()).await,
     }
 }
 
-async fn events(
-    writer: &mut (impl AsyncWriteExt + Unpin),
-    office: &Office,
-    follow: bool,
+/// Each request has a handler of its own; those that change something are told who asks.
+async fn answer(
+    request: Request,
+    _caller: &Caller,
+    services: &Services,
+    answers: &mut Answers,
 ) -> io::Result<()> {
-    let (history, mut receiver) = office.subscribe();
+    match request {
+        Request::Status => status(services, answers).await,
+        Request::Events { follow } => events(services, answers, follow).await,
+    }
+}
+
+async fn status(services: &Services, answers: &mut Answers) -> io::Result<()> {
+    let report = services.blocking(|services| (services.status)()).await;
+    match report.flatten() {
+        Some(report) => answers.send(&Answer::Status(Box::new(report))).await,
+        None => answers.refuse(STOPPED).await,
+    }
+}
+
+async fn events(services: &Services, answers: &mut Answers, follow: bool) -> io::Result<()> {
+    let (history, mut receiver) = services.office.subscribe();
     for record in history {
-        send(writer, &Answer::Event(EventRecord::clone(&record))).await?;
+        let answer = Answer::Event(EventRecord::clone(&record));
+        answers.send(&answer).await?;
     }
     if !follow {
-        return send(writer, &Answer::End).await;
+        return answers.send(&Answer::End).await;
     }
     loop {
         let answer = match receiver.recv().await {
             Ok(record) => Answer::Event(EventRecord::clone(&record)),
             Err(RecvError::Lagged(count)) => Answer::EventsLost { count },
-            Err(RecvError::Closed) => return send(writer, &Answer::End).await,
+            Err(RecvError::Closed) => return answers.send(&Answer::End).await,
         };
-        send(writer, &answer).await?;
+        answers.send(&answer).await?;
     }
-}
-
-async fn send(writer: &mut (impl AsyncWriteExt + Unpin), answer: &Answer) -> io::Result<()> {
-    timeout(PATIENCE, writer.write_all(&encode(answer)?)).await?
 }

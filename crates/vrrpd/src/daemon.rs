@@ -12,25 +12,28 @@ use nix::sys::prctl::{set_name, set_pdeathsig};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use vrrp_config::{LoadError, Loaded, load};
+use vrrp_config::{Control, LoadError, Loaded, load};
 use vrrp_control::{Daemon, GlobalCounters, Restart, StatusReport};
 use vrrp_linux::kernel::OwnerId;
 use vrrp_linux::store::{Store, read_text, text_file};
 use vrrp_linux::{Driver, Handle, Heritage, HeritageError, News, StartError};
 use vrrp_proto::Plan;
 
+use crate::access;
 use crate::chronicle;
 use crate::cli::Arguments;
-use crate::control::{self, StatusSource};
+use crate::control;
+use crate::life::{self, Life, SharedLife};
 use crate::office::{Office, timestamp};
 use crate::report::{self, Times};
 use crate::restarts::{self, Restarts};
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
+use crate::services::{Services, StatusSource};
 use crate::state_dir::{self, StateDir};
 use crate::thrift::Thrift;
 
@@ -77,38 +80,6 @@ impl RunError {
     }
 }
 
-/// What this daemon remembers of itself, whichever process it is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Life {
-    /// Running since.
-    since: String,
-    /// When which configuration was loaded.
-    loaded: String,
-    /// What was wrong with it at the last reload.
-    error: Option<String>,
-}
-
-impl Life {
-    /// Where it is in the store.
-    const NAME: &'static str = "life";
-
-    fn new() -> Self {
-        let now = timestamp(SystemTime::now());
-        Self {
-            since: now.clone(),
-            loaded: now,
-            error: None,
-        }
-    }
-
-    /// Leaves it to a successor, which makes up its own if that fails.
-    fn leave(&self, store: &Store) {
-        if let Ok(text) = serde_json::to_string(self) {
-            let _ = store.put_text(Self::NAME, &text);
-        }
-    }
-}
-
 /// Runs as the worker of a keeper until a signal ends it. When the keeper dies, it is asked to stop as well: nobody would
 /// replace it.
 pub(crate) fn run(arguments: &Arguments, keeper: u32) -> Result<ExitCode, RunError> {
@@ -147,12 +118,13 @@ fn inherit(keeper: u32) -> Result<Heritage, RunError> {
     Ok(heritage)
 }
 
-/// What is to be run. For whoever goes on where another process died, the plan is part of what that left.
+/// What is to be run. For whoever goes on where another process died, the plan is part of what that left, and so are the
+/// sockets with their groups.
 fn begin(
     arguments: &Arguments,
     keeper: u32,
     heritage: &mut Heritage,
-) -> Result<(RuntimeDir, Plan), RunError> {
+) -> Result<(RuntimeDir, Plan, Option<Control>), RunError> {
     let path = &arguments.runtime_dir;
     let runtime_dir = match heritage.take(LOCK) {
         Some(lock) => RuntimeDir::of_another_with(path, lock)?,
@@ -162,7 +134,7 @@ fn begin(
         heritage.store().put(LOCK, lock).map_err(RunError::Keep)?;
     }
     if heritage.is_resumption() {
-        return Ok((runtime_dir, Plan::default()));
+        return Ok((runtime_dir, Plan::default(), None));
     }
     let config = arguments.config();
     match load(config) {
@@ -172,7 +144,7 @@ fn begin(
             ..
         }) => {
             warn(&loaded.findings, config, &text);
-            Ok((runtime_dir, loaded.plan))
+            Ok((runtime_dir, loaded.plan, Some(loaded.control)))
         }
         Err(error) => {
             if let LoadError::Wrong(wrong) = &error {
@@ -192,13 +164,13 @@ fn remembered<T: DeserializeOwned>(file: Option<OwnedFd>) -> Option<T> {
 }
 
 fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<ExitCode, RunError> {
-    let (runtime_dir, plan) = begin(arguments, keeper, &mut heritage)?;
+    let (runtime_dir, plan, control) = begin(arguments, keeper, &mut heritage)?;
     let resumed = heritage.is_resumption();
     let store = heritage.store().clone();
-    let life: Option<Life> = remembered(heritage.take(Life::NAME));
+    let life: Option<Life> = remembered(heritage.take(life::NAME));
     let restarts: Restarts = remembered(heritage.take(restarts::NAME)).unwrap_or_default();
     let history = heritage.take(chronicle::NAME);
-    let socket = heritage.take(control::NAME);
+    let sockets = [control::NAME, control::READ_ONLY_NAME].map(|name| heritage.take(name));
     let state_lock = heritage.take(state_dir::LOCK);
     leave_last_words(&store);
     let (sender, news) = mpsc::channel::<News>(NEWS);
@@ -230,22 +202,36 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     );
     // The engine has its own.
     drop(plan);
-    let running = Running {
-        config,
-        keeper,
-        socket,
-        restarts,
+    let life = SharedLife::new(life);
+    let services = Services {
+        status: status_source(
+            config,
+            keeper,
+            &restarts,
+            &life,
+            &state_dir,
+            driver.handle(),
+        ),
+        office: office.clone(),
+        engine: driver.handle(),
+        life,
         store,
         state_dir,
-        life: Arc::new(Mutex::new(life)),
+        config: Arc::from(config),
+        runtime_dir: Arc::from(runtime_dir.path()),
+        keeper,
+    };
+    let running = Running {
+        services,
+        sockets,
+        control,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let (outcome, left) = match runtime {
         Ok(runtime) => {
-            let engine = driver.handle();
-            let outcome = runtime.block_on(live(running, &runtime_dir, &office, &engine, news));
+            let outcome = runtime.block_on(live(running, &runtime_dir, news));
             // Also when serving has failed: whatever happens, nobody may keep answering for the addresses.
             office.note_daemon("stop", "stopping");
             (outcome, runtime.block_on(stop(driver)))
@@ -254,7 +240,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     };
     left.iter()
         .for_each(|what| tracing::error!("could not clean up: {what}"));
-    let _ = std::fs::remove_file(runtime_dir.socket());
+    runtime_dir.remove_sockets();
     let died = outcome.map_err(serve_error)?;
     tracing::info!("stopped");
     Ok(if left.is_empty() && !died {
@@ -318,24 +304,53 @@ fn tell_start(
 }
 
 /// What is run.
-struct Running<'a> {
-    config: &'a Path,
-    /// The process that keeps us running, and is the daemon to everybody else.
-    keeper: u32,
-    /// The control socket, if another process had one.
-    socket: Option<OwnedFd>,
-    restarts: Restarts,
-    store: Store,
-    state_dir: StateDir,
-    life: Arc<Mutex<Life>>,
+struct Running {
+    services: Services,
+    /// The control sockets, if another process had them.
+    sockets: [Option<OwnedFd>; 2],
+    /// Who may use them; absent when another process has seen to that.
+    control: Option<Control>,
+}
+
+impl Running {
+    /// The control sockets: for everything, and for asking.
+    fn listen(&mut self, runtime_dir: &RuntimeDir) -> std::io::Result<[UnixListener; 2]> {
+        let store = &self.services.store;
+        let mut anew = false;
+        let mut open = |socket: Option<OwnedFd>, path: &Path, name: &str| {
+            let inherited = socket.and_then(|socket| control::inherit(socket).ok());
+            inherited.map_or_else(
+                || {
+                    anew = true;
+                    control::bind(path, store, name)
+                },
+                Ok,
+            )
+        };
+        let [full, read_only] = std::mem::take(&mut self.sockets);
+        let listeners = [
+            open(full, &runtime_dir.socket(), control::NAME)?,
+            open(
+                read_only,
+                &runtime_dir.read_only_socket(),
+                control::READ_ONLY_NAME,
+            )?,
+        ];
+        if anew && self.control.is_none() {
+            let loaded = load(&self.services.config).ok();
+            self.control = loaded.map(|loaded| loaded.config.control);
+        }
+        if let Some(control) = &self.control {
+            access::grant(runtime_dir, control);
+        }
+        Ok(listeners)
+    }
 }
 
 /// Serves until a signal comes; `true` when the engine has died instead.
 async fn live(
-    mut running: Running<'_>,
+    mut running: Running,
     runtime_dir: &RuntimeDir,
-    office: &Office,
-    engine: &Handle,
     mut news: mpsc::Receiver<News>,
 ) -> std::io::Result<bool> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -343,12 +358,10 @@ async fn live(
     let mut hangup = signal(SignalKind::hangup())?;
     // The keeper reads its signals, and its children begin with them blocked: what came since then comes now.
     SigSet::all().thread_unblock()?;
-    let status = status_source(&running, engine.clone());
-    let listener = match running.socket.take().map(control::inherit) {
-        Some(Ok(listener)) => listener,
-        Some(Err(_)) | None => control::bind(&runtime_dir.socket(), &running.store)?,
-    };
-    let server = tokio::spawn(control::serve(listener, office.clone(), status));
+    let [full, read_only] = running.listen(runtime_dir)?;
+    let services = running.services;
+    let office = services.office.clone();
+    let server = tokio::spawn(control::serve(full, read_only, services.clone()));
     let mut thrift = Thrift::new(Instant::now());
     let died = loop {
         let quiet = thrift.due();
@@ -365,7 +378,7 @@ async fn live(
             _ = terminate.recv() => break false,
             _ = interrupt.recv() => break false,
             _ = hangup.recv() => {
-                reload(&running, office, engine);
+                reload(&services, runtime_dir);
                 thrift.reload(Instant::now());
             }
             () = sleep_until(quiet.unwrap_or_else(Instant::now)), if quiet.is_some() => {
@@ -381,7 +394,6 @@ async fn live(
         tracing::info!("asked to stop; handing over");
     }
     // What is still said from here on goes to the log only.
-    let office = office.clone();
     std::thread::spawn(move || {
         while let Some(next) = news.blocking_recv() {
             office.note(next);
@@ -414,9 +426,10 @@ async fn stop(driver: Driver) -> Vec<String> {
 }
 
 /// Loads the file again. With any error in it nothing changes, and status and events say so.
-fn reload(running: &Running<'_>, office: &Office, engine: &Handle) {
-    let config = running.config;
-    let mut life = running.life.lock().unwrap_or_else(PoisonError::into_inner);
+fn reload(services: &Services, runtime_dir: &RuntimeDir) {
+    let Services { office, engine, .. } = services;
+    let config = &*services.config;
+    let mut life = services.life.lock();
     match load(config) {
         Ok(Loaded {
             config: new, text, ..
@@ -429,6 +442,7 @@ fn reload(running: &Running<'_>, office: &Office, engine: &Handle) {
             );
             tracing::info!("{text}");
             office.note_daemon("reload", text);
+            access::grant(runtime_dir, &new.control);
             engine.reload(Arc::new(new.plan));
             life.loaded = timestamp(SystemTime::now());
             life.error = None;
@@ -452,23 +466,28 @@ fn reload(running: &Running<'_>, office: &Office, engine: &Handle) {
             life.error = Some(text);
         }
     }
-    life.leave(&running.store);
+    life.leave(&services.store);
 }
 
-fn status_source(running: &Running<'_>, engine: Handle) -> StatusSource {
-    let config = running
-        .config
+fn status_source(
+    config: &Path,
+    pid: u32,
+    restarts: &Restarts,
+    life: &SharedLife,
+    state_dir: &StateDir,
+    engine: Handle,
+) -> StatusSource {
+    let config = config
         .canonicalize()
-        .unwrap_or_else(|_| running.config.to_owned())
+        .unwrap_or_else(|_| config.to_owned())
         .display()
         .to_string();
-    let state_dir = running.state_dir.clone();
-    let (pid, life) = (running.keeper, Arc::clone(&running.life));
-    let restarts = running.restarts.count();
-    let last_restart = running.restarts.last().map(|last| Restart {
+    let (life, state_dir) = (life.clone(), state_dir.clone());
+    let last_restart = restarts.last().map(|last| Restart {
         time: timestamp(last.at),
         reason: last.reason.clone(),
     });
+    let restarts = restarts.count();
     let times = Arc::new(Mutex::new(Times::default()));
     Arc::new(move || {
         let times = Arc::clone(&times);
@@ -479,7 +498,7 @@ fn status_source(running: &Running<'_>, engine: Handle) -> StatusSource {
                 GlobalCounters::from(engine.statistics()),
             )
         })?;
-        let life = life.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let life = life.lock().clone();
         let protection = engine.protection();
         report::protect(&mut routers, &protection);
         let daemon = Daemon {

@@ -178,7 +178,7 @@ fn give_up(keep: &Keep, restarts: &Restarts, deaths: usize) {
     };
     let owner = OwnerId::of(runtime_dir.path());
     let outcome = std::panic::catch_unwind(|| vrrp_linux::release(keep.kept(), owner));
-    let _ = std::fs::remove_file(runtime_dir.socket());
+    runtime_dir.remove_sockets();
     let Ok((released, left)) = outcome else {
         tracing::error!("the worker has died ({why}), and what it left is broken");
         return;

@@ -11,23 +11,32 @@
 //! | `daemon` | start, signals, reload, stop |
 //! | `office` | where events become log lines, history and news for subscribers |
 //! | `chronicle` | the history, for the process that comes after this one |
-//! | `control` | the control socket |
+//! | `control` | the control sockets: which handler answers which request |
+//! | `services` | what the handlers need |
+//! | `caller`, `access` | who asks, and who may |
+//! | `answers` | the way back to a client |
+//! | `life` | since when the daemon runs, and with what |
 //! | `report` | the engine's state in the words of the control socket |
 //! | `thrift` | when memory is given back |
 #![forbid(unsafe_code)]
 
+mod access;
+mod answers;
+mod caller;
 mod check;
 mod chronicle;
 mod cli;
 mod control;
 mod daemon;
 mod keeper;
+mod life;
 mod log;
 mod office;
 mod peers;
 mod report;
 mod restarts;
 mod runtime_dir;
+mod services;
 #[allow(dead_code, reason = "what is kept in it comes next")]
 mod state_dir;
 mod thrift;

@@ -81,11 +81,15 @@ impl Office {
 
     /// Notes what the daemon did; the caller logs it.
     pub(crate) fn note_daemon(&self, kind: &'static str, text: impl Into<String>) {
-        let (time, text) = (timestamp(SystemTime::now()), text.into());
+        self.enter(None, kind, text.into());
+    }
+
+    /// Enters a sentence, about a router or about the daemon; the caller logs it.
+    pub(crate) fn enter(&self, router: Option<String>, kind: &'static str, text: String) {
         self.file(EventRecord {
-            time,
+            time: timestamp(SystemTime::now()),
             sequence: 0,
-            router: None,
+            router,
             kind: kind.into(),
             text,
             from: None,

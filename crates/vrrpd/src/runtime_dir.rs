@@ -130,4 +130,15 @@ impl RuntimeDir {
     pub(crate) fn socket(&self) -> PathBuf {
         self.path.join(vrrp_control::SOCKET_NAME)
     }
+
+    /// The socket on which only questions are answered.
+    pub(crate) fn read_only_socket(&self) -> PathBuf {
+        self.path.join(vrrp_control::READ_ONLY_SOCKET_NAME)
+    }
+
+    /// Removes both sockets: nobody listens any more.
+    pub(crate) fn remove_sockets(&self) {
+        let _ = std::fs::remove_file(self.socket());
+        let _ = std::fs::remove_file(self.read_only_socket());
+    }
 }
