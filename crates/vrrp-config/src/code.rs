@@ -49,6 +49,7 @@ codes! {
     OWNER = "VR0102", "Priority 255 makes this router the owner of the addresses.";
     OWNER_IGNORES = "VR0103", "A key has no effect on the owner.";
     UNICAST_MAC = "VR0104", "Unicast advertisements are not sent from the virtual MAC address.";
+    NAME_IS_WORD = "VR0106", "A virtual router is called like something that `vrrpctl show` shows.";
     PAIR_VRID = "VR0201", "Two routers of a pair share an address, and not the VRID.";
     PAIR_VERSION = "VR0202", "Two routers of a pair speak different versions.";
     PAIR_INTERVAL = "VR0203", "Two routers of a pair have different advertisement intervals.";

@@ -23,6 +23,7 @@ mod duration;
 mod file;
 mod finding;
 mod keys;
+mod listing;
 mod load;
 mod name;
 mod pair;
@@ -38,7 +39,9 @@ mod timing;
 
 pub use control::Control;
 pub use finding::{Finding, Severity};
+pub use listing::{HIDDEN, Setting, listing, settings};
 pub use load::{LoadError, Loaded, Wrong, load};
+pub use name::SHOWN;
 pub use pair::compare;
 pub use place::Place;
 pub use render::render;

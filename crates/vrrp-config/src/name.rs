@@ -4,7 +4,10 @@ use crate::code;
 use crate::finding::{Finding, excerpt};
 use crate::section::Given;
 
-/// Reports a name that no virtual router may have.
+/// Words behind `vrrpctl show`: a router of that name is shown by `vrrpctl status NAME` only.
+pub const SHOWN: [&str; 4] = ["interfaces", "peers", "config", "stats"];
+
+/// Reports a name that no virtual router may have, or should not have.
 pub(crate) fn check_router(name: &Given<String>, findings: &mut Vec<Finding>) {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let help = if name.value.chars().count() > 32 {
@@ -16,6 +19,17 @@ pub(crate) fn check_router(name: &Given<String>, findings: &mut Vec<Finding>) {
     } else if name.value.starts_with('-') {
         "a name that begins with `-` would be an option on a command line"
     } else {
+        if SHOWN.contains(&name.value.as_str()) {
+            let message = format!(
+                "`vrrpctl show {0}` does not show the router `{0}`",
+                name.value
+            );
+            findings.push(
+                Finding::warning(code::NAME_IS_WORD, name.span.clone(), message)
+                    .label("also a word of the command line")
+                    .help("give it another name"),
+            );
+        }
         return;
     };
     let message = format!(

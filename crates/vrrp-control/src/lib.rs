@@ -6,14 +6,18 @@
 
 pub mod event;
 pub mod frame;
+pub mod interfaces;
 pub mod peer;
 pub mod request;
+pub mod running;
 pub mod status;
 
 pub use event::EventRecord;
 pub use frame::{FrameError, MAX_REQUEST, decode, encode};
+pub use interfaces::{InterfaceReport, InterfaceRouter, InterfacesReport};
 pub use peer::PeerReport;
 pub use request::{Answer, Refusal, Request};
+pub use running::RunningConfig;
 pub use status::{
     ActiveRouter, Daemon, GlobalCounters, Lateness, LatenessClass, PriorityStatus, Protection,
     Restart, RouterCounters, RouterReport, StatusReport,

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::EventRecord;
+use crate::interfaces::InterfacesReport;
+use crate::running::RunningConfig;
 use crate::status::StatusReport;
 
 /// What a client may ask. One request a connection.
@@ -17,6 +19,14 @@ pub enum Request {
         #[serde(default)]
         follow: bool,
     },
+    /// The interfaces on which virtual routers speak.
+    Interfaces,
+    /// The configuration that runs.
+    RunningConfig {
+        /// Also what nobody said, as comments.
+        #[serde(default)]
+        defaults: bool,
+    },
 }
 
 impl Request {
@@ -24,7 +34,9 @@ impl Request {
     #[must_use]
     pub const fn changes(&self) -> bool {
         match self {
-            Self::Status | Self::Events { .. } => false,
+            Self::Status | Self::Events { .. } | Self::Interfaces | Self::RunningConfig { .. } => {
+                false
+            }
         }
     }
 }
@@ -44,6 +56,10 @@ pub enum Answer {
     },
     /// The end of the events that were asked for.
     End,
+    /// To [`Request::Interfaces`].
+    Interfaces(InterfacesReport),
+    /// To [`Request::RunningConfig`].
+    RunningConfig(RunningConfig),
     /// To anything that cannot be done.
     Refused(Refusal),
 }

@@ -8,6 +8,9 @@ use clap_complete::Shell;
 use crate::failure::Failure;
 use crate::page::Page;
 
+/// What the options are called that every command has.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Where the daemon listens unless told otherwise.
 pub(crate) const DEFAULT_SOCKET: &str = "/run/vrrpd/vrrpd.sock";
 
@@ -27,6 +30,7 @@ Exit codes: 0 done, 1 refused or something is wrong, 2 bad input such as a route
 Examples:
   vrrpctl                          all virtual routers, one line each
   vrrpctl show lan4                everything about one
+  vrrpctl show peers               who else speaks, and how regularly
   vrrpctl events -f                what happens, as it happens
   vrrpctl status -x                only what is wrong; exit code 1 if anything is
   vrrpctl check a.toml --peer b.toml   do the files of a pair fit together?
@@ -34,24 +38,28 @@ Examples:
 )]
 pub(crate) struct Arguments {
     /// Control socket of the daemon
-    #[arg(long, global = true, value_name = "PATH", env = "VRRPCTL_SOCKET",
+    #[arg(help_heading = EVERYWHERE, long, global = true, value_name = "PATH", env = "VRRPCTL_SOCKET",
         hide_env_values = true, default_value = DEFAULT_SOCKET)]
     pub(crate) socket: PathBuf,
 
     /// Print JSON
-    #[arg(long, global = true)]
+    #[arg(help_heading = EVERYWHERE, long, global = true)]
     pub(crate) json: bool,
 
+    /// Only the essential words, a line each, without headings
+    #[arg(help_heading = EVERYWHERE, short, long, global = true, conflicts_with = "json")]
+    pub(crate) brief: bool,
+
     /// When to use colour; `auto` means on a terminal, and heeds NO_COLOR and CLICOLOR_FORCE
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    #[arg(help_heading = EVERYWHERE, long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     pub(crate) color: Color,
 
     /// Draw with ASCII characters only
-    #[arg(long, global = true)]
+    #[arg(help_heading = EVERYWHERE, long, global = true)]
     pub(crate) ascii: bool,
 
     /// Show times in UTC instead of the local time zone
-    #[arg(long, global = true)]
+    #[arg(help_heading = EVERYWHERE, long, global = true)]
     pub(crate) utc: bool,
 
     #[command(subcommand)]
@@ -74,10 +82,14 @@ pub(crate) enum Command {
         #[arg(short, long, conflicts_with = "problems")]
         watch: bool,
     },
-    /// Everything about one virtual router: timers, counters, its last events
+    /// Everything about one virtual router, or about what is beside it
+    #[command(arg_required_else_help = true, disable_help_subcommand = true)]
     Show {
-        /// The virtual router's name in the configuration
-        name: String,
+        /// The virtual router: its timers, counters, peers and last events
+        name: Option<String>,
+
+        #[command(subcommand)]
+        what: Option<Shown>,
     },
     /// What happened since the daemon started; it remembers the last 1000 events
     Events {
@@ -127,6 +139,27 @@ pub(crate) enum Command {
     },
 }
 
+/// What can be shown beside a router.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Shown {
+    /// The interfaces on which virtual routers speak
+    Interfaces,
+    /// Who else was heard to speak for them, and how regularly; Backups are silent
+    Peers,
+    /// The configuration that runs, which need not be what the file says by now
+    Config {
+        /// Also what nobody said, as comments
+        #[arg(long)]
+        all: bool,
+    },
+    /// What was counted
+    Stats {
+        /// Also counters that stand at zero
+        #[arg(long)]
+        all: bool,
+    },
+}
+
 /// When to use colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Color {
@@ -171,6 +204,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn words_win_over_names() {
+        let shown = |words: &[&str]| match Arguments::parse_from(words).command {
+            Some(Command::Show { name, what }) => (name, what.is_some()),
+            _ => (None, false),
+        };
+        let name = |name: &str| (Some(name.to_owned()), false);
+        assert_eq!(shown(&["vrrpctl", "show", "lan4"]), name("lan4"));
+        assert_eq!(shown(&["vrrpctl", "show", "stat"]), name("stat"));
+        for word in vrrp_config::SHOWN {
+            assert_eq!(shown(&["vrrpctl", "show", word]), (None, true), "{word}");
+        }
+        assert_eq!(
+            vrrp_config::SHOWN.len(),
+            Shown::augment_subcommands(clap::Command::new(""))
+                .get_subcommands()
+                .count()
+        );
+    }
+
     /// The manual page is written by hand; this keeps it whole.
     #[test]
     fn the_manual_page_has_every_command_and_option() {
@@ -187,6 +240,12 @@ mod tests {
                 missing.push(child.get_name().to_owned());
             }
             missing.extend(self::missing(child, &text));
+            missing.extend(
+                child
+                    .get_subcommands()
+                    .filter(|child| child.get_name() != "help")
+                    .flat_map(|child| self::missing(child, &text)),
+            );
         }
         assert!(missing.is_empty(), "not in docs/man/vrrpctl.8: {missing:?}");
     }
@@ -196,9 +255,19 @@ mod tests {
         let mut command = Arguments::command().term_width(80);
         insta::assert_snapshot!("help", command.render_long_help());
         command.build();
-        for name in ["status", "show", "events", "check", "decode", "completions"] {
-            let child = command.find_subcommand_mut(name).unwrap();
-            insta::assert_snapshot!(format!("help_{name}"), child.render_long_help());
+        snapshot(&mut command, "help");
+    }
+
+    /// The help of each command, and of those below it.
+    fn snapshot(command: &mut clap::Command, prefix: &str) {
+        for child in command.get_subcommands_mut() {
+            if child.get_name() != "help" {
+                let name = format!("{prefix}_{}", child.get_name());
+                let help = child.render_long_help().to_string();
+                let own = help.split(EVERYWHERE).next().unwrap().trim_end();
+                insta::assert_snapshot!(name.clone(), own);
+                snapshot(child, &name);
+            }
         }
     }
 

@@ -59,6 +59,20 @@ impl Client {
         })
     }
 
+    /// Asks what has one answer.
+    pub(crate) fn ask_one(&self, request: &Request) -> Result<Reply, Failure> {
+        let mut answers = self.ask(request)?;
+        answers
+            .next()?
+            .ok_or_else(|| answers.failure(Silence::HungUp))
+    }
+
+    /// The daemon answered something else than it was asked.
+    pub(crate) fn astray(&self) -> Failure {
+        let silence = Silence::Gibberish("another answer than was asked for".into());
+        Failure::Silent(self.socket.clone(), silence)
+    }
+
     fn connect(&self, request: &Request) -> io::Result<Patient> {
         let deadline = Instant::now() + self.patience;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;

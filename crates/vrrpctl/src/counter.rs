@@ -158,10 +158,30 @@ pub(crate) fn find(name: &str) -> Counter {
         .unwrap_or(counter(Group::Refused, "", ""))
 }
 
+/// What the counter of the daemon with that name means.
+pub(crate) fn of_daemon(name: &str) -> &'static str {
+    match name {
+        "checksum-errors" => "packets whose checksum is wrong",
+        "version-errors" => "of another version of VRRP than their router speaks, or of none",
+        "vrid-errors" => "of a VRID that is none of ours on that interface",
+        "ip-ttl-errors" => "whose TTL or hop limit is not 255: they crossed a router",
+        "short-packets" => "that end before they should",
+        "carp-pkts-rcvd" => "that are CARP, which has the same protocol number",
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vrrp_control::RouterCounters;
+    use vrrp_control::{GlobalCounters, RouterCounters};
+
+    #[test]
+    fn every_counter_of_the_daemon_has_a_meaning() {
+        for (name, _) in GlobalCounters::default().entries() {
+            assert!(!of_daemon(&name).is_empty(), "{name}");
+        }
+    }
 
     #[test]
     fn every_counter_has_a_meaning_and_every_meaning_a_counter() {

@@ -47,17 +47,12 @@ pub(crate) fn run(
     let mut answers = client.ask(&Request::Events { follow: false })?;
     let mut past = Vec::new();
     while let Some(reply) = answers.next()? {
-        match reply.answer {
-            Answer::End => {
-                return last(past, wanted.number)
-                    .into_iter()
-                    .try_for_each(|event| print(event, page));
-            }
-            Answer::Event(_)
-            | Answer::EventsLost { .. }
-            | Answer::Status(_)
-            | Answer::Refused(_) => past.extend(choose(reply, wanted, &page.look)),
+        if reply.answer == Answer::End {
+            return last(past, wanted.number)
+                .into_iter()
+                .try_for_each(|event| print(event, page));
         }
+        past.extend(choose(reply, wanted, &page.look));
     }
     Err(answers.failure(Silence::HungUp))
 }
@@ -95,11 +90,9 @@ pub(crate) fn stream(client: &Client) -> Result<(Answers, Vec<Reply>), Failure> 
 
 /// What is no event is shown in any case: it says that some are lost.
 fn choose(reply: Reply, wanted: Wanted<'_>, look: &Look) -> Option<Reply> {
-    let shown = match &reply.answer {
-        Answer::Event(event) => wanted.has(event, &look.calendar),
-        Answer::EventsLost { .. } | Answer::Status(_) | Answer::End | Answer::Refused(_) => true,
-    };
-    shown.then_some(reply)
+    let hidden =
+        matches!(&reply.answer, Answer::Event(event) if !wanted.has(event, &look.calendar));
+    (!hidden).then_some(reply)
 }
 
 fn last(mut past: Vec<Reply>, number: Option<usize>) -> Vec<Reply> {
@@ -127,40 +120,59 @@ fn last_sequence(answers: &mut Answers) -> Result<Option<u64>, Failure> {
 }
 
 fn sequence(reply: &Reply) -> Option<u64> {
-    match &reply.answer {
-        Answer::Event(event) => Some(event.sequence),
-        Answer::EventsLost { .. } | Answer::Status(_) | Answer::End | Answer::Refused(_) => None,
+    if let Answer::Event(event) = &reply.answer {
+        Some(event.sequence)
+    } else {
+        None
     }
 }
 
 /// Writes it.
 pub(crate) fn print(reply: Reply, page: &mut Page) -> Result<(), Failure> {
-    match reply.answer {
-        Answer::Event(_) if page.look.json => page.text(&json::line(&json::document(reply.value))),
-        Answer::Event(event) => {
-            let line = render(&event, &page.look, true);
-            page.text(&line)
-        }
-        Answer::EventsLost { count } if page.look.json => {
-            let lost = json::object([
-                ("kind", "events-lost".into()),
-                ("count", Value::from(count)),
-            ]);
-            page.text(&json::line(&lost))
-        }
-        Answer::EventsLost { count } => page.text(&format!(
-            "{count} events were not read in time and are lost\n"
-        )),
-        Answer::Status(_) | Answer::End | Answer::Refused(_) => Ok(()),
+    let Reply { answer, value } = reply;
+    if let Answer::EventsLost { count } = answer {
+        let lost = json::object([
+            ("kind", "events-lost".into()),
+            ("count", Value::from(count)),
+        ]);
+        return page.text(&if page.look.json {
+            json::line(&lost)
+        } else {
+            format!("{count} events were not read in time and are lost\n")
+        });
     }
+    let Answer::Event(event) = answer else {
+        return Ok(());
+    };
+    let line = match (page.look.json, page.look.brief) {
+        (true, _) => json::line(&json::document(value)),
+        (false, true) => brief(&event, &page.look),
+        (false, false) => render(&event, &page.look, true),
+    };
+    page.text(&line)
+}
+
+fn when(event: &EventRecord, look: &Look) -> String {
+    match look.width {
+        Some(_) => look.calendar.clock(&event.time),
+        None => look.calendar.exact(&event.time),
+    }
+}
+
+/// When, whom it concerns, and what in as few words as there are.
+fn brief(event: &EventRecord, look: &Look) -> String {
+    let name = event.router.as_deref().unwrap_or("vrrpd");
+    let what = match (&event.from, &event.to, &event.reason) {
+        (Some(from), Some(to), Some(reason)) => format!("{from}>{to} {reason}"),
+        _ => event.kind.to_string(),
+    };
+    let words = format!("{} {name} {what}", when(event, look));
+    format!("{}\n", look.paint(tone(event), &plain::text(&words)))
 }
 
 /// The event on a line: when, whom it concerns if `named`, what.
 pub(crate) fn render(event: &EventRecord, look: &Look, named: bool) -> String {
-    let time = match look.width {
-        Some(_) => look.calendar.clock(&event.time),
-        None => look.calendar.exact(&event.time),
-    };
+    let time = when(event, look);
     let name = event.router.as_deref().unwrap_or("vrrpd");
     let name = if named {
         format!("{:<8}  ", plain::text(name))
@@ -211,6 +223,15 @@ mod tests {
     #[test]
     fn without_a_terminal() {
         insta::assert_snapshot!(all(&look(None)));
+    }
+
+    #[test]
+    fn in_brief() {
+        let text: String = history()
+            .iter()
+            .map(|event| brief(event, &look(Some(80))))
+            .collect();
+        insta::assert_snapshot!(text);
     }
 
     #[test]

@@ -18,12 +18,16 @@ mod decode;
 mod events;
 mod failure;
 mod frame;
+mod interfaces;
 mod json;
 mod moment;
 mod page;
+mod peers;
 mod plain;
 mod problems;
+mod running;
 mod show;
+mod stats;
 mod status;
 mod table;
 mod trace;
@@ -80,7 +84,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             name, watch: true, ..
         } => watch::run(&client, &mut page, name.as_deref()),
         Command::Status { name, .. } => status::run(&client, &mut page, name.as_deref()),
-        Command::Show { name } => show::run(&client, &mut page, name),
+        Command::Show { what, name } => {
+            show::dispatch(&client, &mut page, what.as_ref(), name.as_deref())
+        }
         Command::Events {
             follow,
             number,

@@ -18,13 +18,7 @@ impl Calendar {
         };
         // A daemon's clock a moment ahead of ours is no news.
         let seconds = self.now.duration_since(then).as_secs().max(0);
-        let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-        match (days, hours, minutes) {
-            (0, 0, 0) => format!("{seconds}s"),
-            (0, 0, _) => format!("{minutes}m {:02}s", seconds % 60),
-            (0, ..) => format!("{hours}h {minutes:02}m"),
-            _ => format!("{days}d {hours:02}h"),
-        }
+        age(u64::try_from(seconds).unwrap_or_default())
     }
 
     /// Date, time and offset, to the second: `2026-11-20T14:02:11+01:00`.
@@ -121,6 +115,17 @@ impl Calendar {
             Since::Today(time) => there(now.date().to_datetime(time)),
         };
         then.map(|then| then.timestamp())
+    }
+}
+
+/// Seconds in their two largest units: `41d 03h`, `12m 05s`, `7s`.
+pub(crate) fn age(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {:02}s", seconds % 60),
+        (0, ..) => format!("{hours}h {minutes:02}m"),
+        _ => format!("{days}d {hours:02}h"),
     }
 }
 

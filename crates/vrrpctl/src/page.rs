@@ -15,6 +15,8 @@ use crate::moment::Calendar;
 pub(crate) struct Look {
     /// JSON instead of text.
     pub(crate) json: bool,
+    /// Only the essential words.
+    pub(crate) brief: bool,
     /// Whether colour may be used; it is only ever a second signal beside a word.
     pub(crate) color: bool,
     /// Whether only ASCII may be used.
@@ -71,6 +73,7 @@ impl Look {
             || terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
         Self {
             json: arguments.json,
+            brief: arguments.brief,
             color: color && !arguments.json,
             ascii: arguments.ascii,
             width: terminal.then(columns),

@@ -2,35 +2,60 @@
 
 use vrrp_control::{Answer, EventRecord, Request, RouterReport};
 
+use crate::cli::Shown;
 use crate::client::Client;
 use crate::counter::{self, Group};
 use crate::events;
 use crate::failure::Failure;
+use crate::interfaces;
 use crate::json;
 use crate::moment::span;
 use crate::page::{Look, Page, Tone};
+use crate::peers;
 use crate::plain;
+use crate::running;
+use crate::stats;
 use crate::status::{self, of_router, state};
 
 /// Events shown.
 const EVENTS: usize = 10;
 
+/// `vrrpctl show`.
+pub(crate) fn dispatch(
+    client: &Client,
+    page: &mut Page,
+    what: Option<&Shown>,
+    name: Option<&str>,
+) -> Result<(), Failure> {
+    match (what, name) {
+        (Some(Shown::Interfaces), _) => interfaces::run(client, page),
+        (Some(Shown::Peers), _) => peers::run(client, page),
+        (Some(Shown::Config { all }), _) => running::run(client, page, *all),
+        (Some(Shown::Stats { all }), _) => stats::run(client, page, *all),
+        (None, Some(name)) => run(client, page, name),
+        // The command line does not let this through.
+        (None, None) => status::run(client, page, None),
+    }
+}
+
 /// `vrrpctl show NAME`.
-pub(crate) fn run(client: &Client, page: &mut Page, name: &str) -> Result<(), Failure> {
+fn run(client: &Client, page: &mut Page, name: &str) -> Result<(), Failure> {
     let (report, reply) = status::fetch(client)?;
     let router = status::find(&report, name)?;
+    if page.look.brief {
+        let line = status::brief(router, &page.look);
+        return page.text(&line);
+    }
     let mut history = Vec::new();
     let mut answers = client.ask(&Request::Events { follow: false })?;
     while let Some(reply) = answers.next()? {
-        match reply.answer {
-            Answer::Event(event) if event.router.as_deref() == Some(name) => {
-                history.push((event, reply.value))
-            }
-            Answer::End => break,
-            Answer::Event(_)
-            | Answer::EventsLost { .. }
-            | Answer::Status(_)
-            | Answer::Refused(_) => {}
+        if reply.answer == Answer::End {
+            break;
+        }
+        if let Answer::Event(event) = reply.answer
+            && event.router.as_deref() == Some(name)
+        {
+            history.push((event, reply.value));
         }
     }
     history.drain(..history.len().saturating_sub(EVENTS));
@@ -84,6 +109,12 @@ pub(crate) fn render(router: &RouterReport, history: &[EventRecord], look: &Look
     }
     text.push('\n');
     text.push_str(&facts(&identity(router)));
+    let others: String = router
+        .peers
+        .iter()
+        .map(|peer| format!("  {}\n", plain::text(&peers::sentence(peer))))
+        .collect();
+    section(&mut text, look, "Others that were heard", &others);
     section(&mut text, look, "Timers", &facts(&timers(router)));
     for group in [Group::Election, Group::Traffic, Group::Refused] {
         section(&mut text, look, group.title(), &counters(router, group));

@@ -3,7 +3,7 @@
 use vrrp_control::{Answer, Request, RouterReport, StatusReport};
 
 use crate::client::{Client, Reply};
-use crate::failure::{Failure, Silence};
+use crate::failure::Failure;
 use crate::json;
 use crate::page::{Look, Page, Tone};
 use crate::plain;
@@ -69,22 +69,50 @@ pub(crate) fn run(client: &Client, page: &mut Page, name: Option<&str>) -> Resul
     if page.look.json {
         return page.document(&document);
     }
-    let text = render(&report, &page.look);
+    let text = if page.look.brief {
+        report
+            .routers
+            .iter()
+            .map(|router| brief(router, &page.look))
+            .collect()
+    } else {
+        render(&report, &page.look)
+    };
     page.text(&text)
+}
+
+/// Its name, state, priority and Active on a line.
+pub(crate) fn brief(router: &RouterReport, look: &Look) -> String {
+    let (word, tone) = state(router);
+    let word = look.paint(tone, &word);
+    let name = plain::text(&router.name);
+    format!("{name} {word} {} {}\n", priority(router), active(router))
+}
+
+fn priority(router: &RouterReport) -> String {
+    if router.state == "initialize" {
+        "-".to_owned()
+    } else {
+        router.priority.effective.to_string()
+    }
+}
+
+fn active(router: &RouterReport) -> String {
+    match &router.active {
+        _ if router.state == "active" => "self".to_owned(),
+        Some(active) => plain::text(&active.address),
+        None => "-".to_owned(),
+    }
 }
 
 /// The report, also as it came.
 pub(crate) fn fetch(client: &Client) -> Result<(StatusReport, serde_json::Value), Failure> {
-    let mut answers = client.ask(&Request::Status)?;
-    match answers.next()? {
-        Some(Reply {
+    match client.ask_one(&Request::Status)? {
+        Reply {
             answer: Answer::Status(report),
             value,
-        }) => Ok((*report, value)),
-        Some(_) => Err(answers.failure(Silence::Gibberish(
-            "another answer than was asked for".into(),
-        ))),
-        None => Err(answers.failure(Silence::HungUp)),
+        } => Ok((*report, value)),
+        _ => Err(client.astray()),
     }
 }
 
@@ -158,16 +186,6 @@ fn row(router: &RouterReport, look: &Look) -> (Cell, Vec<Cell>) {
         (Tone::Quiet | Tone::Plain | Tone::Heading, false) => "○",
         (Tone::Quiet | Tone::Plain | Tone::Heading, true) => "o",
     };
-    let active = match &router.active {
-        _ if router.state == "active" => "self".to_owned(),
-        Some(active) => plain::text(&active.address),
-        None => "-".to_owned(),
-    };
-    let priority = if router.state == "initialize" {
-        "-".to_owned()
-    } else {
-        router.priority.effective.to_string()
-    };
     let addresses = match (&router.addresses[..], look.width) {
         ([first, rest @ ..], Some(_)) if !rest.is_empty() => format!("{first} +{}", rest.len()),
         (all, _) => all.join(","),
@@ -177,8 +195,8 @@ fn row(router: &RouterReport, look: &Look) -> (Cell, Vec<Cell>) {
         plain::text(&router.interface).into(),
         router.vrid.to_string().into(),
         Cell { text: word, tone },
-        priority.into(),
-        active.into(),
+        priority(router).into(),
+        active(router).into(),
         plain::text(&look.since(&router.since)).into(),
         plain::text(&addresses).into(),
     ];
@@ -333,6 +351,16 @@ mod tests {
                 "{text:?}"
             );
         }
+    }
+
+    #[test]
+    fn in_brief() {
+        let text: String = report()
+            .routers
+            .iter()
+            .map(|router| brief(router, &look(None)))
+            .collect();
+        insta::assert_snapshot!(text);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(crate) fn look(width: Option<usize>) -> Look {
     };
     Look {
         json: false,
+        brief: false,
         color: false,
         ascii: false,
         width,

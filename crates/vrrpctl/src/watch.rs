@@ -52,19 +52,16 @@ fn present(router: &RouterReport) -> EventRecord {
 }
 
 fn shows(reply: &Reply, wanted: impl Fn(&str) -> bool) -> bool {
-    match &reply.answer {
-        Answer::Event(event) => {
-            let changes = [
-                "role",
-                "faults",
-                "left",
-                "restart",
-                "reload",
-                "reload-refused",
-            ];
-            changes.contains(&event.kind.as_ref()) && event.router.as_deref().is_none_or(wanted)
-        }
-        Answer::EventsLost { .. } => true,
-        Answer::Status(_) | Answer::End | Answer::Refused(_) => false,
-    }
+    let Answer::Event(event) = &reply.answer else {
+        return matches!(reply.answer, Answer::EventsLost { .. });
+    };
+    let changes = [
+        "role",
+        "faults",
+        "left",
+        "restart",
+        "reload",
+        "reload-refused",
+    ];
+    changes.contains(&event.kind.as_ref()) && event.router.as_deref().is_none_or(wanted)
 }

@@ -115,6 +115,28 @@ fn well(name: &str) -> Fake {
             writeln!(stream, "{}", status()).unwrap();
             return;
         }
+        if request["request"] == "running-config" {
+            let text = if request["defaults"] == true {
+                "# all\n"
+            } else {
+                "# some\n"
+            };
+            let running = json!({
+                "answer": "running-config", "version": 1, "file": "/etc/vrrpd/vrrpd.toml", "loaded": "2026-11-20T13:00:00Z",
+                "text": text
+            });
+            writeln!(stream, "{running}").unwrap();
+            return;
+        }
+        if request["request"] == "interfaces" {
+            writeln!(
+                stream,
+                "{}",
+                json!({ "answer": "interfaces", "version": 1, "interfaces": [] })
+            )
+            .unwrap();
+            return;
+        }
         for sequence in 1..=20 {
             let router = if sequence % 2 == 0 { "lan4" } else { "lan6" };
             stream
@@ -206,6 +228,33 @@ fn show_has_the_routers_own_events() {
         serde_json::from_slice(&fake.ask(&["show", "lan4", "--json"]).stdout).unwrap();
     assert_eq!(printed["router"], router("lan4", "active"));
     assert_eq!(printed["events"].as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn what_is_beside_a_router() {
+    let fake = well("beside");
+    let said = |words: &[&str]| {
+        let output = fake.ask(words);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        text(&output.stdout)
+    };
+    assert_eq!(said(&["show", "config", "--brief"]), "# some\n");
+    assert_eq!(said(&["show", "config", "--brief", "--all"]), "# all\n");
+    let running: Value = serde_json::from_str(&said(&["show", "config", "--json"])).unwrap();
+    assert_eq!(running["file"], "/etc/vrrpd/vrrpd.toml");
+    assert_eq!(running.get("answer"), None);
+    assert_eq!(
+        said(&["show", "stats", "-b"]),
+        "vrrpd checksum-errors 2\nlan4 advertisement-sent 12\nlan6 advertisement-sent 12\n"
+    );
+    assert_eq!(
+        said(&["-b"]),
+        "lan4 ACTIVE 200 self\nlan6 BACKUP 200 192.0.2.11\n"
+    );
+    assert!(said(&["show", "peers"]).starts_with("nobody else was heard"));
+    assert!(said(&["show", "interfaces"]).starts_with("no virtual routers"));
+    let interfaces: Value = serde_json::from_str(&said(&["show", "interfaces", "--json"])).unwrap();
+    assert_eq!(interfaces, json!({ "version": 1, "interfaces": [] }));
 }
 
 #[test]

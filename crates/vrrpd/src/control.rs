@@ -17,6 +17,8 @@ use vrrp_linux::store::Store;
 use crate::access::{self, Access};
 use crate::answers::{Answers, PATIENCE};
 use crate::caller::Caller;
+use crate::interfaces;
+use crate::running;
 use crate::services::{STOPPED, Services};
 
 /// Connections at a time. One more is closed at once, so that a client sees an error and not silence.
@@ -107,6 +109,8 @@ async fn answer(
     match request {
         Request::Status => status(services, answers).await,
         Request::Events { follow } => events(services, answers, follow).await,
+        Request::Interfaces => interfaces::answer(services, answers).await,
+        Request::RunningConfig { defaults } => running::answer(services, answers, defaults).await,
     }
 }
 

@@ -17,6 +17,8 @@
 //! | `answers` | the way back to a client |
 //! | `life` | since when the daemon runs, and with what |
 //! | `report` | the engine's state in the words of the control socket |
+//! | `interfaces` | the interfaces, for those who ask |
+//! | `running` | the configuration that runs, for those who ask |
 //! | `thrift` | when memory is given back |
 #![forbid(unsafe_code)]
 
@@ -28,6 +30,7 @@ mod chronicle;
 mod cli;
 mod control;
 mod daemon;
+mod interfaces;
 mod keeper;
 mod life;
 mod log;
@@ -35,6 +38,7 @@ mod office;
 mod peers;
 mod report;
 mod restarts;
+mod running;
 mod runtime_dir;
 mod services;
 #[allow(dead_code, reason = "what is kept in it comes next")]

@@ -108,10 +108,15 @@ fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant) -> RouterR
 pub(crate) fn protect(routers: &mut [RouterReport], by_interface: &BTreeMap<String, Stands>) {
     let with_mac = |router: &&mut RouterReport| router.virtual_mac.is_some();
     for router in routers.iter_mut().filter(with_mac) {
-        router.protection = by_interface.get(&router.interface).map(|it| Protection {
-            means: it.means.map_or("none", Means::name).to_owned(),
-            why: it.why.clone(),
-        });
+        router.protection = by_interface.get(&router.interface).map(protection);
+    }
+}
+
+/// What guards an interface.
+pub(crate) fn protection(stands: &Stands) -> Protection {
+    Protection {
+        means: stands.means.map_or("none", Means::name).to_owned(),
+        why: stands.why.clone(),
     }
 }
 

@@ -1,0 +1,140 @@
+//! A plan as a file would say it: what runs, in the words of who wrote it.
+
+use std::fmt::{Display, Write};
+use std::time::Duration;
+
+use vrrp_proto::{ChecksumForm, DataPlane, Dialect, Family, Plan, RouterPlan};
+
+use crate::duration::show;
+use crate::keys;
+
+/// Stands for a secret. It has more than eight bytes, so a file that was made of a listing is refused and not run with it.
+pub const HIDDEN: &str = "<not shown>";
+
+/// A key of a router with its value in TOML.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Setting {
+    /// The word.
+    pub key: &'static str,
+    /// What stands behind `=`, without a secret.
+    pub value: String,
+    /// Whether the same holds when nobody says it.
+    pub is_default: bool,
+}
+
+/// All keys that have a meaning for `router`, in the order of the reference.
+#[must_use]
+pub fn settings(router: &RouterPlan) -> Vec<Setting> {
+    let plain = RouterPlan::new("", "", router.vrid, router.family, Vec::new());
+    let mut all = Vec::new();
+    let mut given = |key, value: String| {
+        all.push(Setting {
+            key,
+            value,
+            is_default: false,
+        });
+    };
+    given("interface", quoted(&router.interface));
+    given("vrid", router.vrid.get().to_string());
+    given("addresses", list(&router.addresses));
+    let mut or = |key, value: String, default: String| {
+        all.push(Setting {
+            key,
+            is_default: value == default,
+            value,
+        });
+    };
+    let mut both = |key, of: &dyn Fn(&RouterPlan) -> String| or(key, of(router), of(&plain));
+    both("protocol", &|it| quoted(it.dialect.name()));
+    both("priority", &|it| it.priority.get().to_string());
+    both("advertise-interval", &|it| span(it.interval.duration()));
+    both("preempt", &|it| it.preempt.to_string());
+    if router.preempt {
+        both("preempt-delay", &|it| span(it.preempt_delay));
+    }
+    both("accept-mode", &|it| it.accept.to_string());
+    both("virtual-mac", &|it| it.virtual_mac.to_string());
+    if router.virtual_mac {
+        both("data-plane", &|it| match it.data_plane {
+            DataPlane::Macvlan => quoted("auto"),
+            DataPlane::Ebpf => quoted("ebpf"),
+        });
+    }
+    both("announce-refresh", &|it| {
+        span(it.announce_refresh.unwrap_or_default())
+    });
+    if router.dialect == Dialect::Vrrp3 && router.family == Family::Ipv4 {
+        both("checksum", &|it| {
+            quoted(match it.checksum.send {
+                None => "auto",
+                Some(ChecksumForm::Rfc9568) => "rfc9568",
+                Some(ChecksumForm::Rfc5798) => "rfc5798",
+            })
+        });
+        both("checksum-strict", &|it| it.checksum.strict.to_string());
+    }
+    both("unicast-peers", &|it| list(&it.unicast_peers));
+    if router.authentication.is_some() {
+        all.push(Setting {
+            key: "authentication",
+            value: format!("{{ type = \"simple-text\", key = {} }}", quoted(HIDDEN)),
+            is_default: false,
+        });
+    }
+    all
+}
+
+/// The whole plan; with `defaults`, what nobody said stands there as comments.
+#[must_use]
+pub fn listing(plan: &Plan, defaults: bool) -> String {
+    let mut text = String::new();
+    for router in &plan.routers {
+        let gap = if text.is_empty() { "" } else { "\n" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{gap}[{}.{}]",
+            keys::VIRTUAL_ROUTER,
+            bare(&router.name)
+        );
+        for Setting {
+            key,
+            value,
+            is_default,
+        } in settings(router)
+        {
+            match (is_default, defaults) {
+                (false, _) => _ = writeln!(text, "{key} = {value}"),
+                (true, true) => _ = writeln!(text, "# {key} = {value}"),
+                (true, false) => {}
+            }
+        }
+    }
+    text
+}
+
+/// A key that may stand without quotes does.
+fn bare(name: &str) -> String {
+    if name.contains('.') {
+        quoted(name)
+    } else {
+        name.to_owned()
+    }
+}
+
+fn span(duration: Duration) -> String {
+    quoted(&show(duration))
+}
+
+fn list<T: Display>(values: &[T]) -> String {
+    let values: Vec<String> = values
+        .iter()
+        .map(|value| quoted(&value.to_string()))
+        .collect();
+    format!("[{}]", values.join(", "))
+}
+
+/// A basic string of TOML. Names of interfaces may have quotes and backslashes in them.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
