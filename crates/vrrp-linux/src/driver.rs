@@ -33,7 +33,7 @@ use vrrp_proto::{
 };
 
 use crate::clock;
-use crate::ears::{Ears, Opened, Source, bury};
+use crate::ears::{Ears, Source, bury};
 use crate::fences::Fences;
 use crate::frame;
 use crate::held::Held;
@@ -41,6 +41,7 @@ use crate::heritage::{Heritage, Legacy, Vault};
 use crate::kernel::{Estate, Fencing, Kernel, Notice, OwnerId};
 use crate::lateness::{Lateness, LatenessReport};
 use crate::leases::{Leases, Means};
+use crate::opener::{Opened, Opener, Order};
 use crate::outbox::{Outbox, Sign};
 use crate::socket::{self, FrameSocket};
 use crate::syscall::{self, Batch, Scheduling};
@@ -237,17 +238,22 @@ impl Driver {
         let lost = Arc::new(AtomicU64::new(0));
         let protection = Arc::new(Mutex::new(BTreeMap::new()));
         let (legacy, heirlooms) = heritage.map(Heritage::settle).unzip();
+        let opener = {
+            let post = mail.clone();
+            Opener::start(move |opened| post.send(Mail::Opened(Box::new(opened))))
+        }
+        .map_err(StartError::Thread)?;
         let mut turn = Turn {
             engine: inherited.unwrap_or_else(|| Engine::new(plan, now)),
             kernel: Some(kernel),
             outbox: Outbox::new(frames),
             held: Held::default(),
             ears: Ears::new(WAKE_SOCKETS, heirlooms),
+            opener,
             legacy,
             deaf: false,
             retry_at: Instant::ZERO,
             waiting: BTreeMap::new(),
-            post: mail.clone(),
             macs: BTreeMap::new(),
             fences,
             protection: Arc::clone(&protection),
@@ -386,6 +392,7 @@ struct Turn {
     outbox: Outbox,
     held: Held,
     ears: Ears,
+    opener: Opener,
     /// What is left to a successor, if there will be one.
     legacy: Option<Legacy>,
     /// Whether something that a router needs to hear cannot be heard, and when to try again.
@@ -393,7 +400,6 @@ struct Turn {
     retry_at: Instant,
     /// Interfaces the engine has not been told about yet, because their sockets are being opened.
     waiting: BTreeMap<LinkId, LinkFacts>,
-    post: Post,
     macs: BTreeMap<LinkId, (u32, vrrp_proto::MacAddress)>,
     fences: Fences,
     protection: Arc<Mutex<BTreeMap<String, Protection>>>,
@@ -934,9 +940,11 @@ impl Turn {
     }
 
     fn open(&mut self, link: LinkId, interface: &str, index: u32, families: Vec<Family>) {
-        let post = self.post.clone();
-        let asked = Ears::open(link, interface, index, families, move |opened| {
-            post.send(Mail::Opened(Box::new(opened)));
+        let asked = self.opener.ask(Order {
+            link,
+            interface: interface.to_owned(),
+            index,
+            families,
         });
         if let Err(failed) = asked {
             self.opened(failed);

@@ -1,7 +1,7 @@
 //! What the engine hears with: the sockets of each interface.
 //!
 //! Joining a group and closing a socket wait for the kernel's routing lock, which others may hold for seconds. Neither
-//! is done on the engine's thread: sockets are opened on a thread of their own and arrive by mail, and they are closed
+//! is done on the engine's thread: sockets are opened by the opener (`opener`) and arrive by mail, and they are closed
 //! on another. The engine learns of an interface only when its sockets are there, or could not be opened, so that no
 //! router ever takes part without hearing.
 
@@ -15,6 +15,7 @@ use vrrp_proto::{Family, LinkId};
 
 use crate::claim::ClaimSocket;
 use crate::heritage::Sockets;
+use crate::opener::Opened;
 use crate::socket::ProtocolSocket;
 
 /// The sockets of one interface and family.
@@ -27,7 +28,7 @@ pub(crate) struct Ear {
 }
 
 impl Ear {
-    fn open(interface: &str, index: u32, family: Family) -> io::Result<Self> {
+    pub(crate) fn open(interface: &str, index: u32, family: Family) -> io::Result<Self> {
         let protocol = ProtocolSocket::open(interface, index, family)?;
         let claims = ClaimSocket::open(interface, index, family);
         if let Err(error) = &claims {
@@ -51,14 +52,6 @@ impl Ear {
             claims: claims.map(|claims| ClaimSocket::inherited(claims, family)),
         }
     }
-}
-
-/// What an opener sends back.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) link: LinkId,
-    pub(crate) index: u32,
-    results: Vec<(Family, io::Result<Ear>)>,
 }
 
 /// Which socket has something to read.
@@ -114,39 +107,6 @@ impl Ears {
         if let Some(heirlooms) = &mut self.heirlooms {
             bury(heirlooms.clear());
         }
-    }
-
-    /// Opens sockets somewhere else; `deliver` is called there. Without a thread to do it, none could be opened: that is
-    /// what comes back.
-    pub(crate) fn open(
-        link: LinkId,
-        interface: &str,
-        index: u32,
-        families: Vec<Family>,
-        deliver: impl FnOnce(Opened) + Send + 'static,
-    ) -> Result<(), Opened> {
-        let failed = families.clone();
-        let interface = interface.to_owned();
-        let work = move || {
-            let results = families
-                .into_iter()
-                .map(|family| (family, Ear::open(&interface, index, family)))
-                .collect();
-            deliver(Opened {
-                link,
-                index,
-                results,
-            });
-        };
-        let thread = std::thread::Builder::new().name("opener".into());
-        thread.spawn(work).map(drop).map_err(|error| Opened {
-            link,
-            index,
-            results: failed
-                .into_iter()
-                .map(|family| (family, Err(io::Error::new(error.kind(), error.to_string()))))
-                .collect(),
-        })
     }
 
     /// Whether sockets were opened, or could not be, on this incarnation of the interface.

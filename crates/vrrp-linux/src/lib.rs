@@ -26,6 +26,7 @@ mod journal;
 pub mod kernel;
 pub mod lateness;
 mod leases;
+mod opener;
 mod outbox;
 mod pulse;
 pub mod socket;

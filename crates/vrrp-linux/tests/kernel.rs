@@ -490,6 +490,29 @@ fn addresses_do_not_take_routes_over() {
     assert_eq!(rig.stop(), NONE);
 }
 
+/// A thousand links take the time of an election. Orders that come behind the first must not wait for the links of the first
+/// to hear of their own interface.
+#[test]
+fn every_interface_is_reported_before_links_are_made() {
+    let lan = Lan::new();
+    let mut rig = Rig::new(&lan.router, "/nonexistent/a");
+    rig.publish(1, &router4(51, &[VIP4]));
+    assert!(rig.facts("eth0").is_some());
+    let other = Desired {
+        interface: "eth1".into(),
+        ..router4(52, &["198.51.100.254/24"])
+    };
+    rig.publish(2, &other);
+    assert!(rig.facts("eth1").is_some());
+    let links = lan
+        .router
+        .enter(|| std::fs::read_to_string("/proc/thread-self/net/dev").unwrap());
+    // Two lines of heading, lo, eth0 and eth1.
+    assert_eq!(links.lines().count(), 5, "{links}");
+    rig.applied([1, 2]);
+    assert_eq!(macvlans(&lan.router).len(), 2);
+}
+
 #[test]
 fn an_interface_may_come_late_go_and_return() {
     let lan = Lan::new();

@@ -123,7 +123,6 @@ impl<S: System> Worker<S> {
         if !published.is_empty() || now >= self.started + FIRST_ORDER {
             if self.grace_until.is_none() {
                 self.begins_at = now + HEAD_START;
-                self.tell_facts();
             }
             self.grace_until.get_or_insert(now + GRACE);
         }
@@ -150,6 +149,8 @@ impl<S: System> Worker<S> {
             self.begins_at = self.begins_at.min(now);
         }
         if now < self.begins_at {
+            // The first orders come as fast as the engine gives them, not all at once.
+            self.tell_facts();
             self.look_at = Some(self.begins_at);
             return;
         }
