@@ -26,20 +26,33 @@ const DUPLICATES: [(&str, &str); 1] = [(
 )];
 
 /// Which of our crates each may use. Arrows point from the daemon to the protocol and never back.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("vrrp-proto", &[]),
     ("vrrp-config", &["vrrp-proto"]),
     ("vrrp-control", &["vrrp-proto"]),
+    ("vrrp-forecast", &["vrrp-proto"]),
     ("vrrp-gate", &["vrrp-proto"]),
     ("vrrp-linux", &["vrrp-proto", "vrrp-gate"]),
     (
         "vrrpd",
-        &["vrrp-proto", "vrrp-config", "vrrp-control", "vrrp-linux"],
+        &[
+            "vrrp-proto",
+            "vrrp-config",
+            "vrrp-control",
+            "vrrp-forecast",
+            "vrrp-linux",
+        ],
     ),
     ("vrrpctl", &["vrrp-config", "vrrp-control", "vrrp-proto"]),
     (
         "vrrp-sim",
-        &["vrrp-proto", "vrrp-config", "vrrp-control", "vrrp-linux"],
+        &[
+            "vrrp-proto",
+            "vrrp-config",
+            "vrrp-control",
+            "vrrp-forecast",
+            "vrrp-linux",
+        ],
     ),
     // The judge shares no line with the defendant.
     ("vrrp-lab", &[]),

@@ -232,6 +232,7 @@ impl Slot {
         self.apply(now, id, Some(&terms), step, links, outputs);
         if step.conflict {
             self.statistics.conflicts += 1;
+            self.peers.yield_to(now, terms.priority, terms.primary);
             self.announcer.begin_again(now);
             if self.complaints.add(now, Complaint::Conflict).is_some() {
                 self.say(
@@ -662,7 +663,9 @@ impl Slot {
                 .plan
                 .dialect
                 .active_down_interval(priority, active_interval),
+            state: self.machine.state(),
             deadline: self.machine.deadline(),
+            retry: self.refusal.as_ref().and_then(Refusal::deadline),
             checksum_form: self.form,
             leaving: self.leaving.is_some(),
             applied: self.applied,

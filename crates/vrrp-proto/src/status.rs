@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::interval::Interval;
 use crate::peers::Peer;
 use crate::plan::{ChecksumForm, RouterPlan};
-use crate::router::Role;
+use crate::router::{Role, State};
 use crate::statistics::RouterStatistics;
 use crate::time::Instant;
 use crate::types::{Priority, RouterId};
@@ -39,12 +39,16 @@ pub struct RouterStatus<'a> {
     pub skew_time: Duration,
     /// Active_Down_Interval.
     pub active_down_interval: Duration,
+    /// State of the election, with its timer.
+    pub state: State,
     /// When its own timer runs out.
     pub deadline: Option<Instant>,
     /// The checksum form it sends on VRRPv3/IPv4.
     pub checksum_form: ChecksumForm,
     /// Whether it has given up and keeps its addresses until somebody else has them.
     pub leaving: bool,
+    /// When it stands for election again after the kernel refused it, or gives up because the kernel refuses it.
+    pub retry: Option<Instant>,
     /// Whether the kernel has confirmed its desired state.
     pub applied: bool,
     /// Counters.

@@ -1,0 +1,164 @@
+//! What would make a router Active, or make it lose that, and after how long: each found out by a forecast.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use vrrp_proto::{Handover, Instant, Priority, Role};
+
+use crate::forecast::{Forecast, Holder, Who};
+use crate::hypothesis::Hypothesis;
+use crate::world::{Acquaintance, World};
+
+/// The highest priority of a router that does not own its addresses (RFC 9568 §5.2.4).
+const HIGHEST: u8 = 254;
+
+/// A change of role, and what it takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Prospect {
+    /// What it takes, besides that no router speaks that is not known.
+    pub condition: Condition,
+    /// How long after that the role changes.
+    pub after: Duration,
+    /// How wrong that may be, because it depends on the rhythm of somebody who could not be heard lately.
+    pub give_or_take: Duration,
+    /// Who is Active then.
+    pub holder: Holder,
+}
+
+/// What it takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// Nothing: a timer runs.
+    Nothing,
+    /// These fall silent.
+    Silence(Vec<IpAddr>),
+    /// This one gives up with priority 0.
+    Release(IpAddr),
+    /// Our priority is at least this, of a router that is to become Active; or at most, of one that loses it.
+    Priority(Priority),
+    /// Everything that keeps it out is mended.
+    Mended,
+    /// Its interface goes down.
+    LinkDown(String),
+}
+
+/// What would make the router of this name change its role: become Active if it is not, and otherwise lose that. Empty if there
+/// is no such router.
+#[must_use]
+pub fn prospects(handover: &Handover, now: Instant, name: &str) -> Vec<Prospect> {
+    let Some(acquaintance) = World::new(handover.clone(), now).acquaintance(name) else {
+        return Vec::new();
+    };
+    let inquiry = Inquiry {
+        handover,
+        now,
+        name,
+        acquaintance: &acquaintance,
+    };
+    if acquaintance.role == Role::Active {
+        inquiry.of_losing()
+    } else {
+        inquiry.of_becoming()
+    }
+}
+
+struct Inquiry<'a> {
+    handover: &'a Handover,
+    now: Instant,
+    name: &'a str,
+    acquaintance: &'a Acquaintance,
+}
+
+impl Inquiry<'_> {
+    fn of_becoming(&self) -> Vec<Prospect> {
+        let known = self.acquaintance;
+        let mut found = Vec::new();
+        found.extend(self.becomes(Condition::Nothing, &[]));
+        if let Some((lead, _)) = known.lead() {
+            let alone = Hypothesis::PeerDown(Some(lead));
+            let silence = self.becomes(Condition::Silence(vec![lead]), &[alone]);
+            found.extend(silence.or_else(|| {
+                let all = known.others.iter().map(|(address, ..)| *address).collect();
+                self.becomes(Condition::Silence(all), &[Hypothesis::PeerDown(None)])
+            }));
+            found.extend(self.becomes(Condition::Release(lead), &[Hypothesis::PeerReleases(lead)]));
+        }
+        let highest = known.others.iter().map(|(_, priority, _)| priority.get());
+        if let Some(enough) = highest.max().and_then(|highest| highest.checked_add(1))
+            && (known.priority.get() + 1..=HIGHEST).contains(&enough)
+            && known.role == Role::Backup
+        {
+            let enough = Priority::new(enough);
+            let raised = Hypothesis::Priority(self.name.to_owned(), enough);
+            found.extend(self.becomes(Condition::Priority(enough), &[raised]));
+        }
+        if known.role == Role::Initialize {
+            let mended = Hypothesis::Mended(self.name.to_owned());
+            let prospect = self.becomes(Condition::Mended, &[mended]);
+            // The rhythm of an Active matters only to the end of a delay that begins when it is heard.
+            let interval = known.lead().filter(|_| !known.preempt_delay.is_zero());
+            found.extend(prospect.map(|prospect| Prospect {
+                give_or_take: interval.map_or(Duration::ZERO, |(_, interval)| interval),
+                ..prospect
+            }));
+        }
+        found
+    }
+
+    fn of_losing(&self) -> Vec<Prospect> {
+        let known = self.acquaintance;
+        let mut found = Vec::new();
+        found.extend(self.loses(Condition::Nothing, &[]));
+        let down = Hypothesis::LinkDown(known.interface.clone());
+        found.extend(self.loses(Condition::LinkDown(known.interface.clone()), &[down]));
+        let highest = known.others.iter().map(|(_, priority, _)| priority.get());
+        if let Some(little) = highest.max().and_then(|highest| highest.checked_sub(1))
+            && (1..known.priority.get()).contains(&little)
+            && !known.priority.is_owner()
+        {
+            let little = Priority::new(little);
+            let lowered = Hypothesis::Priority(self.name.to_owned(), little);
+            found.extend(self.loses(Condition::Priority(little), &[lowered]));
+        }
+        found
+    }
+
+    fn becomes(&self, condition: Condition, hypotheses: &[Hypothesis]) -> Option<Prospect> {
+        self.changes(condition, hypotheses, |to| to == Role::Active)
+    }
+
+    fn loses(&self, condition: Condition, hypotheses: &[Hypothesis]) -> Option<Prospect> {
+        self.changes(condition, hypotheses, |to| to != Role::Active)
+    }
+
+    fn changes(
+        &self,
+        condition: Condition,
+        hypotheses: &[Hypothesis],
+        wanted: impl Fn(Role) -> bool,
+    ) -> Option<Prospect> {
+        let forecast = crate::of(self.handover.clone(), self.now, hypotheses, None);
+        let after = forecast
+            .transitions()
+            .find(|(prediction, _, to)| {
+                prediction.who == Who::We && prediction.router == self.name && wanted(*to)
+            })
+            .map(|(prediction, ..)| prediction.after)?;
+        Some(Prospect {
+            condition,
+            after,
+            give_or_take: Duration::ZERO,
+            holder: holder(&forecast, self.name),
+        })
+    }
+}
+
+fn holder(forecast: &Forecast, name: &str) -> Holder {
+    let outcome = forecast
+        .outcomes
+        .iter()
+        .find(|outcome| outcome.router == name);
+    outcome
+        .and_then(|outcome| outcome.after.as_ref()?.holders.first().copied())
+        .unwrap_or(Holder::Unknown)
+}
