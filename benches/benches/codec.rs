@@ -25,7 +25,8 @@ fn parse_by_pnet(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn emit(bencher: Bencher<'_, '_>) {
     let codec = Codec::new(200);
-    bencher.bench_local(|| codec.emit());
+    let mut message = Vec::new();
+    bencher.bench_local(|| codec.emit(&mut message));
 }
 
 /// One through the engine of a Backup.

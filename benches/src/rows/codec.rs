@@ -31,9 +31,10 @@ fn run(effort: &Effort) -> Vec<Measure> {
     sample(&mut parse, Maker::Pnet, batches, || {
         black_box(codec.parse_by_pnet());
     });
+    let mut message = Vec::new();
     let mut emit = Measure::new("emit", "ns").goal(Goal::most(Figure::P50, 15.0));
     sample(&mut emit, Maker::Ours, batches, || {
-        black_box(codec.emit());
+        black_box(codec.emit(&mut message));
     });
     let mut receive = Measure::new("through the engine of a Backup", "ns");
     let mut backup = codec.engine(false);

@@ -5,20 +5,21 @@ use core::net::IpAddr;
 /// Protocol number of VRRP (RFC 9568 §5.1.1.4).
 pub const PROTOCOL: u8 = 112;
 
-/// Running one's complement sum.
+/// Running one's complement sum. The carries are folded in at the end (RFC 1071 §2 (C)): no packet is long enough to lose one.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Sum(u16);
+pub struct Sum(u32);
 
 impl Sum {
     /// Adds bytes that start at an even offset of the summed data.
     #[must_use]
+    #[inline]
     pub fn over(mut self, bytes: &[u8]) -> Self {
         let (words, rest) = bytes.as_chunks::<2>();
         for word in words {
-            self.add_word(u16::from_be_bytes(*word));
+            self.0 += u32::from(u16::from_be_bytes(*word));
         }
         if let [last] = rest {
-            self.add_word(u16::from_be_bytes([*last, 0]));
+            self.0 += u32::from(u16::from_be_bytes([*last, 0]));
         }
         self
     }
@@ -27,32 +28,40 @@ impl Sum {
     /// addresses, protocol and length.
     #[must_use]
     pub fn add_pseudo_header(self, source: IpAddr, destination: IpAddr, length: usize) -> Self {
-        let with = |sum: Self, address: IpAddr| match address {
-            IpAddr::V4(v4) => sum.over(&v4.octets()),
-            IpAddr::V6(v6) => sum.over(&v6.octets()),
-        };
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        with(with(self, source), destination)
+        self.over_address(source)
+            .over_address(destination)
             .over(&length.to_be_bytes())
             .over(&[0, PROTOCOL])
+    }
+
+    /// Adds the octets of an address.
+    #[must_use]
+    #[inline]
+    pub fn over_address(self, address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => self.over(&v4.octets()),
+            IpAddr::V6(v6) => self.over(&v6.octets()),
+        }
     }
 
     /// The value for the checksum field.
     #[must_use]
     pub const fn finish(self) -> u16 {
-        !self.0
+        !self.folded()
     }
 
     /// Whether a message summed with its checksum field is intact.
     #[must_use]
     pub const fn is_valid(self) -> bool {
-        self.0 == 0xffff
+        self.folded() == 0xffff
     }
 
-    /// Ones' complement addition: the carry comes back in at the other end (RFC 1071 §1).
-    const fn add_word(&mut self, word: u16) {
-        let (sum, carry) = self.0.overflowing_add(word);
-        self.0 = sum + carry as u16;
+    /// Ones' complement addition: what is carried out comes back in at the other end (RFC 1071 §1).
+    const fn folded(self) -> u16 {
+        let [a, b, c, d] = self.0.to_be_bytes();
+        let (sum, carry) = u16::from_be_bytes([a, b]).overflowing_add(u16::from_be_bytes([c, d]));
+        sum + carry as u16
     }
 }
 

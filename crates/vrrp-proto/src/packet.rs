@@ -210,9 +210,21 @@ impl Advertisement<'_> {
     /// The message, with its checksum for a packet from `source` to `destination`.
     #[must_use]
     pub fn emit(&self, form: ChecksumForm, source: IpAddr, destination: IpAddr) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.emit_to(form, source, destination, &mut out);
+        out
+    }
+
+    /// The same at the end of `out`.
+    pub fn emit_to(
+        &self,
+        form: ChecksumForm,
+        source: IpAddr,
+        destination: IpAddr,
+        out: &mut Vec<u8>,
+    ) {
         let family = Family::of(source);
         let count = self.addresses.len().min(255);
-        let mut out = Vec::with_capacity(self.dialect.message_len(family, count));
         let [fourth, fifth] = match self.dialect {
             Dialect::Vrrp2 => {
                 let kind = if self.authentication.is_some() {
@@ -228,32 +240,49 @@ impl Advertisement<'_> {
                 .unwrap_or(Interval::MAX_CENTIS)
                 .to_be_bytes(),
         };
-        out.extend([
-            self.dialect.version() << 4 | ADVERTISEMENT,
-            self.vrid.get(),
-            self.priority.get(),
-        ]);
-        out.extend([u8::try_from(count).unwrap_or(u8::MAX), fourth, fifth, 0, 0]);
-        for address in &self.addresses[..count] {
-            match address {
-                IpAddr::V4(v4) => out.extend(v4.octets()),
-                IpAddr::V6(v6) => out.extend(v6.octets()),
-            }
-        }
-        if self.dialect == Dialect::Vrrp2 {
-            out.extend(self.authentication.map_or([0; 8], AuthenticationKey::bytes));
-        }
         let pseudo_header = match (self.dialect, family, form) {
             (Dialect::Vrrp2, _, _) | (Dialect::Vrrp3, Family::Ipv4, ChecksumForm::Rfc9568) => false,
             (Dialect::Vrrp3, Family::Ipv6, _)
             | (Dialect::Vrrp3, Family::Ipv4, ChecksumForm::Rfc5798) => true,
         };
-        let mut sum = Sum::default().over(&out);
-        if pseudo_header {
-            sum = sum.add_pseudo_header(source, destination, out.len());
+        let trailer = match self.dialect {
+            Dialect::Vrrp2 => Some(self.authentication.map_or([0; 8], AuthenticationKey::bytes)),
+            Dialect::Vrrp3 => None,
+        };
+        let mut header: [u8; HEADER_LEN] = [
+            self.dialect.version() << 4 | ADVERTISEMENT,
+            self.vrid.get(),
+            self.priority.get(),
+            u8::try_from(count).unwrap_or(u8::MAX),
+            fourth,
+            fifth,
+            0,
+            0,
+        ];
+        let length = self.dialect.message_len(family, count);
+        let addresses = &self.addresses[..count];
+        let mut sum = Sum::default().over(&header);
+        for address in addresses {
+            sum = sum.over_address(*address);
         }
-        out[field::CHECKSUM].copy_from_slice(&sum.finish().to_be_bytes());
-        out
+        if let Some(trailer) = &trailer {
+            sum = sum.over(trailer);
+        }
+        if pseudo_header {
+            sum = sum.add_pseudo_header(source, destination, length);
+        }
+        header[field::CHECKSUM].copy_from_slice(&sum.finish().to_be_bytes());
+        out.reserve(length);
+        out.extend_from_slice(&header);
+        for address in addresses {
+            match address {
+                IpAddr::V4(v4) => out.extend_from_slice(&v4.octets()),
+                IpAddr::V6(v6) => out.extend_from_slice(&v6.octets()),
+            }
+        }
+        if let Some(trailer) = &trailer {
+            out.extend_from_slice(trailer);
+        }
     }
 }
 

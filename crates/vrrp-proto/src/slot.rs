@@ -442,15 +442,13 @@ impl Slot {
         } else {
             &group
         };
-        destinations
-            .iter()
-            .map(|to| {
-                (
-                    *to,
-                    Arc::from(advertisement.emit(self.form, terms.primary, *to)),
-                )
-            })
-            .collect()
+        let mut message = Vec::new();
+        let emit = |to: &IpAddr| {
+            message.clear();
+            advertisement.emit_to(self.form, terms.primary, *to, &mut message);
+            (*to, Arc::from(message.as_slice()))
+        };
+        destinations.iter().map(emit).collect()
     }
 
     /// Recomputes source address and faults from the whole state, and takes part in the election or not accordingly.
