@@ -1045,7 +1045,11 @@ fn breath(wakeup: &Wakeup) -> Duration {
         Timer::Advertisement => {
             (wakeup.interval / ADVERTISEMENTS_TOGETHER).clamp(BREATH, LONGEST_BREATH)
         }
-        Timer::ActiveDown | Timer::Announcement | Timer::KernelRetry | Timer::Leaving => BREATH,
+        Timer::ActiveDown
+        | Timer::Announcement
+        | Timer::KernelRetry
+        | Timer::Leaving
+        | Timer::Order => BREATH,
     }
 }
 

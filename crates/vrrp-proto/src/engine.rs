@@ -29,6 +29,7 @@ use crate::complaint::{Complaint, Complaints};
 use crate::desired::{Desired, Generation, KernelReport, Upkeep};
 use crate::event::{Event, Happening, Reason};
 use crate::link::{LinkFacts, LinkId};
+use crate::orders::Orders;
 use crate::plan::{Plan, RouterPlan};
 use crate::receive::{self, Envelope, Expectation};
 use crate::router::Role;
@@ -174,6 +175,8 @@ pub enum Timer {
     KernelRetry,
     /// It gives its addresses up, whoever has taken over.
     Leaving,
+    /// What an operator asked for ends.
+    Order,
 }
 
 /// The engine. See the module's text for the law of its use.
@@ -182,7 +185,7 @@ pub struct Engine {
     pub(crate) slots: BTreeMap<RouterId, Slot>,
     pub(crate) links: Vec<Link>,
     index: BTreeMap<(LinkId, Family, Vrid), RouterId>,
-    wakeups: BinaryHeap<Reverse<(Instant, RouterId)>>,
+    pub(crate) wakeups: BinaryHeap<Reverse<(Instant, RouterId)>>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) statistics: GlobalStatistics,
     pub(crate) complaints: Complaints,
@@ -636,6 +639,8 @@ impl Engine {
             if slot.leaving.take().is_some() {
                 slot.say(now, *id, Happening::Left(None), &mut outputs);
             }
+            // They are for a router that runs; what outlives it is kept elsewhere.
+            slot.orders = Orders::default();
             let step = slot.machine.shutdown(Reason::Shutdown);
             slot.linger(now, &step);
             slot.apply(now, *id, terms.as_ref(), step, &self.links, &mut outputs);
@@ -704,7 +709,11 @@ impl Engine {
     }
 }
 
-fn schedule(wakeups: &mut BinaryHeap<Reverse<(Instant, RouterId)>>, id: RouterId, slot: &mut Slot) {
+pub(crate) fn schedule(
+    wakeups: &mut BinaryHeap<Reverse<(Instant, RouterId)>>,
+    id: RouterId,
+    slot: &mut Slot,
+) {
     if let Some((at, _)) = slot.deadline()
         && slot.scheduled.is_none_or(|scheduled| at < scheduled)
     {

@@ -9,6 +9,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
+use crate::orders::OrderKind;
 use crate::receive::{Oddity, Reject};
 use crate::router::Role;
 use crate::time::Instant;
@@ -52,6 +53,10 @@ pub enum Reason {
     Shutdown,
     /// The configuration no longer has this router.
     Removed,
+    /// An operator asked for it.
+    Ordered,
+    /// It gave up because an operator asked for it, and nobody took over.
+    Unclaimed,
 }
 
 impl Reason {
@@ -70,6 +75,8 @@ impl Reason {
             Self::Fault => "fault",
             Self::Shutdown => "shutdown",
             Self::Removed => "removed",
+            Self::Ordered => "ordered",
+            Self::Unclaimed => "unclaimed",
         }
     }
 }
@@ -88,6 +95,8 @@ impl fmt::Display for Reason {
             Self::Fault => "it has a fault",
             Self::Shutdown => "the daemon stops",
             Self::Removed => "the configuration no longer has it",
+            Self::Ordered => "an operator asked for it",
+            Self::Unclaimed => "nobody took over",
         })
     }
 }
@@ -160,6 +169,26 @@ pub enum Happening {
     Added,
     /// The router was removed by a reload.
     Removed,
+    /// An order ended by itself.
+    OrderEnded {
+        /// Which.
+        kind: OrderKind,
+        /// Who gave it.
+        by: String,
+        /// Why.
+        why: Ended,
+    },
+}
+
+/// Why an order ended by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// Its time is over.
+    Time,
+    /// Nobody took over.
+    Unclaimed,
+    /// The router owns its addresses now.
+    Owner,
 }
 
 impl Happening {
@@ -181,6 +210,7 @@ impl Happening {
             Self::Revised => "revised",
             Self::Added => "added",
             Self::Removed => "removed",
+            Self::OrderEnded { .. } => "order-ended",
         }
     }
 }
@@ -232,6 +262,22 @@ impl fmt::Display for Happening {
             Self::Revised => f.write_str("configuration changed, role kept"),
             Self::Added => f.write_str("added"),
             Self::Removed => f.write_str("removed"),
+            Self::OrderEnded { kind, by, why } => {
+                let what = match kind {
+                    OrderKind::Drain => "the drain",
+                    OrderKind::Priority => "the priority that was set",
+                    OrderKind::Pin => "the pin",
+                    OrderKind::Yield => "the failover",
+                };
+                match why {
+                    Ended::Time => write!(f, "{what} by {by} has ended"),
+                    Ended::Unclaimed => write!(f, "{what} by {by} is taken back: nobody took over"),
+                    Ended::Owner => write!(
+                        f,
+                        "{what} by {by} has ended: the router owns its addresses now"
+                    ),
+                }
+            }
         }
     }
 }

@@ -100,6 +100,10 @@ impl Handover {
             slot.statistics = slot.statistics.latest(trace.statistics);
             if let Some(terms) = slot.terms() {
                 slot.machine.revive(now, &terms, trace.sent, trace.learned);
+                let wait = terms.dialect.leaving_time(terms.interval);
+                if let Some(until) = slot.orders.revive(now, wait) {
+                    slot.leaving = slot.leaving.map(|_| until);
+                }
             }
         }
     }

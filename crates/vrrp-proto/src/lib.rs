@@ -10,6 +10,7 @@
 //! | [`receive`] | the receive checks in their order, and what they refuse ([`Reject`]) |
 //! | [`router`], [`dialect`] | the election of one virtual router, and what the protocol versions do differently |
 //! | [`engine`] | all routers of one daemon: datagrams, link changes and timeouts in; packets, desired kernel state and events out |
+//! | [`orders`] | what operators ask of a router for a while |
 //! | [`handover`] | what one process leaves to its successor |
 //! | [`peers`] | who else speaks for a router, and how regularly |
 //! | [`plan`], [`desired`], [`event`], [`fault`], [`statistics`], [`status`] | the values that go in and come out |
@@ -29,6 +30,8 @@ pub mod fault;
 pub mod handover;
 pub mod interval;
 pub mod link;
+mod operate;
+pub mod orders;
 pub mod packet;
 pub mod peers;
 pub mod plan;
@@ -44,11 +47,12 @@ pub mod types;
 pub use desired::{Desired, Generation, KernelReport, Upkeep};
 pub use dialect::Dialect;
 pub use engine::{Announce, Datagram, Engine, Input, Output, Transmit, Wakeup};
-pub use event::{Event, Happening, Reason};
+pub use event::{Ended, Event, Happening, Reason};
 pub use fault::Fault;
 pub use handover::{Change, Handover, Trace};
 pub use interval::Interval;
 pub use link::{LinkFacts, LinkId};
+pub use orders::{Denial, Note, Order, OrderKind, Orders, Standing};
 pub use peers::{Parting, Peer};
 pub use plan::{
     AuthenticationKey, ChecksumForm, ChecksumPolicy, DataPlane, Plan, RouterPlan, VirtualAddress,

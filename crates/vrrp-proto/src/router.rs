@@ -227,6 +227,37 @@ impl VirtualRouter {
         }
     }
 
+    /// Gives up on request: says so, and listens. An Active only; otherwise nothing happens.
+    ///
+    /// If nobody takes over it is Active again `returns_after` that time, or after a full silence where that is not given.
+    pub fn step_down(
+        &mut self,
+        now: Instant,
+        terms: &Terms,
+        returns_after: Option<Duration>,
+    ) -> Step {
+        let State::Active(_) = self.state else {
+            return Step::default();
+        };
+        let step = self.become_backup(now, terms, terms.interval, Reason::Ordered);
+        if let (State::Backup(backup), Some(wait)) = (&mut self.state, returns_after) {
+            backup.active_down = now + wait;
+            backup.because = Reason::Unclaimed;
+        }
+        Step {
+            send: Some(Send::Release),
+            ..step
+        }
+    }
+
+    /// Is Active again after [`Self::step_down`], because nobody took over. A Backup only; otherwise nothing happens.
+    pub fn reclaim(&mut self, now: Instant, terms: &Terms) -> Step {
+        match self.state {
+            State::Backup(_) => self.become_active(now, terms, Reason::Unclaimed),
+            State::Initialize | State::Active(_) => Step::default(),
+        }
+    }
+
     /// An advertisement that passed every receive check.
     pub fn advertisement(&mut self, now: Instant, terms: &Terms, heard: &Heard) -> Step {
         match self.state {
@@ -292,7 +323,7 @@ impl VirtualRouter {
         }
     }
 
-    /// The configuration changed under a running router: no transition. An Active advertises the news at once, a Backup
+    /// The configuration, or what an operator asks, changed under a running router: no transition. An Active advertises the news at once, a Backup
     /// of a changed priority or interval waits by the new rule from the last advertisement it accepted.
     pub fn revise(&mut self, now: Instant, old: &Terms, new: &Terms) -> Step {
         match self.state {
@@ -305,14 +336,26 @@ impl VirtualRouter {
                 } else {
                     new.interval
                 };
-                let released = backup.because == Reason::Released;
-                let active_down = if released {
-                    backup.active_down
+                let fixed = matches!(backup.because, Reason::Released | Reason::Unclaimed);
+                // It was about to preempt, and must not any more, or not yet: the Active is heard again before that.
+                let restrained = backup.because == Reason::Preempting
+                    && (new.priority < old.priority || (old.preempt && !new.preempt));
+                let backup = if restrained {
+                    Backup {
+                        active_down: now + new.down_interval(learned),
+                        because: Reason::NoResponse,
+                        hold: None,
+                        ..backup
+                    }
+                } else if fixed {
+                    backup
                 } else {
-                    last + new.down_interval(learned)
+                    Backup {
+                        active_down: last + new.down_interval(learned),
+                        ..backup
+                    }
                 };
                 self.state = State::Backup(Backup {
-                    active_down,
                     active_interval: learned,
                     ..backup
                 });

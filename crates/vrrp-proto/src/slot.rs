@@ -16,6 +16,7 @@ use crate::engine::{Announce, Output, Timer, Transmit};
 use crate::event::{Event, Happening, Reason};
 use crate::fault::{self, Fault};
 use crate::link::{LinkFacts, LinkId};
+use crate::orders::Orders;
 use crate::packet::Advertisement;
 use crate::peers::Peers;
 use crate::plan::{ChecksumForm, RouterPlan};
@@ -58,6 +59,8 @@ pub(crate) struct Slot {
     pub(crate) followed: Option<(IpAddr, Priority)>,
     #[serde(default)]
     pub(crate) peers: Peers,
+    #[serde(default)]
+    pub(crate) orders: Orders,
     pub(crate) form: ChecksumForm,
     /// Advertisements ready to be sent, one for each destination; empty when something they say has changed.
     #[serde(skip)]
@@ -88,6 +91,7 @@ impl Slot {
             refusal: None,
             followed: None,
             peers: Peers::default(),
+            orders: Orders::default(),
             form: plan.checksum.send.unwrap_or(ChecksumForm::Rfc9568),
             ready: Vec::new(),
             addresses: plan.ips(),
@@ -111,8 +115,9 @@ impl Slot {
     }
 
     /// The priority that is advertised.
-    const fn effective_priority(&self) -> Priority {
-        self.plan.priority
+    fn effective_priority(&self) -> Priority {
+        self.orders
+            .effective(self.plan.priority, self.machine.role())
     }
 
     /// `None` without a source address: such a router is in Initialize.
@@ -121,7 +126,7 @@ impl Slot {
             dialect: self.plan.dialect,
             priority: self.effective_priority(),
             interval: self.plan.interval,
-            preempt: self.plan.preempt,
+            preempt: self.plan.preempt && self.orders.let_preempt(),
             preempt_delay: self.plan.preempt_delay,
             primary: self.primary?,
         })
@@ -145,7 +150,8 @@ impl Slot {
             .and_then(Refusal::deadline)
             .map(|at| (at, Timer::KernelRetry));
         let leaving = self.leaving.map(|at| (at, Timer::Leaving));
-        [machine, announcement, retry, leaving]
+        let order = self.orders.deadline().map(|at| (at, Timer::Order));
+        [machine, announcement, retry, leaving, order]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
@@ -158,8 +164,9 @@ impl Slot {
         links: &[Link],
         outputs: &mut Outputs,
     ) {
-        if self.leaving.is_some_and(|until| until <= now) {
-            self.leave(now, id, None, outputs);
+        self.end_orders(now, id, links, outputs);
+        if self.orders.handing.is_none() && self.leaving.is_some_and(|until| until <= now) {
+            self.leave(now, id, None, false, outputs);
         }
         let refused = self.refusal.as_ref().and_then(Refusal::deadline);
         if refused.is_some_and(|until| until <= now) {
@@ -224,8 +231,8 @@ impl Slot {
         }
         self.note_form(heard.form);
         self.note_oddities(now, id, heard, outputs);
-        if self.leaving.is_some() && heard.priority != Priority::RELEASE {
-            self.leave(now, id, Some((heard.source, heard.priority)), outputs);
+        if heard.priority != Priority::RELEASE {
+            self.succeeded(now, id, (heard.source, heard.priority), outputs);
         }
         self.stand_back_if_late(now, id, &terms, links, outputs);
         let step = self.machine.advertisement(now, &terms, heard);
@@ -339,7 +346,13 @@ impl Slot {
         };
         self.since = now;
         self.followed = None;
+        // Its role may count for what it advertises.
+        self.ready.clear();
         if to == Role::Active {
+            // Also without having been asked to hand over any more.
+            self.leaving = None;
+            let _ = self.orders.handed_over(now, None);
+            self.orders.became_active();
             self.statistics.master_transitions += 1;
             if let Some(terms) = terms {
                 self.peers.yield_to(now, terms.priority, terms.primary);
@@ -361,17 +374,22 @@ impl Slot {
         }
     }
 
-    /// Gives the addresses up at last.
+    /// Gives the addresses up at last. The router `stays` unless the daemon stops.
     pub(crate) fn leave(
         &mut self,
         now: Instant,
         id: RouterId,
         successor: Option<(IpAddr, Priority)>,
+        stays: bool,
         outputs: &mut Outputs,
     ) {
         self.leaving = None;
         self.say(now, id, Happening::Left(successor), outputs);
-        outputs.push_back(Output::Desired(id, None));
+        if stays {
+            self.publish(id, outputs);
+        } else {
+            outputs.push_back(Output::Desired(id, None));
+        }
     }
 
     fn transmit(
@@ -588,6 +606,9 @@ impl Slot {
             self.announcer.begin(now);
         }
         self.say(now, id, Happening::Revised, outputs);
+        if new.priority.is_owner() {
+            self.dismiss_orders(now, id, outputs);
+        }
     }
 
     /// Tells the kernel backend what it should hold from now on.
@@ -655,6 +676,7 @@ impl Slot {
             },
             primary: self.primary,
             peers: self.peers.all(),
+            orders: &self.orders,
             active_interval,
             skew_time: self.plan.dialect.skew_time(priority, active_interval),
             active_down_interval: self

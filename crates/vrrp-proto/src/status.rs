@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use crate::fault::Fault;
 use crate::interval::Interval;
+use crate::orders::Orders;
 use crate::peers::Peer;
 use crate::plan::{ChecksumForm, RouterPlan};
 use crate::router::{Role, State};
@@ -31,6 +32,8 @@ pub struct RouterStatus<'a> {
     pub active: Option<(IpAddr, Priority)>,
     /// Who else was heard.
     pub peers: &'a [Peer],
+    /// What operators asked of it.
+    pub orders: &'a Orders,
     /// Source of our advertisements.
     pub primary: Option<IpAddr>,
     /// Active_Adver_Interval.

@@ -102,11 +102,41 @@ fn happenings() {
         ),
         (Happening::Added, "added", "added"),
         (Happening::Removed, "removed", "removed"),
+        (
+            ended(OrderKind::Drain, Ended::Time),
+            "order-ended",
+            "the drain by alice has ended",
+        ),
+        (
+            ended(OrderKind::Drain, Ended::Unclaimed),
+            "order-ended",
+            "the drain by alice is taken back: nobody took over",
+        ),
+        (
+            ended(OrderKind::Priority, Ended::Time),
+            "order-ended",
+            "the priority that was set by alice has ended",
+        ),
+        (
+            ended(OrderKind::Pin, Ended::Time),
+            "order-ended",
+            "the pin by alice has ended",
+        ),
+        (
+            ended(OrderKind::Yield, Ended::Owner),
+            "order-ended",
+            "the failover by alice has ended: the router owns its addresses now",
+        ),
     ];
     for (happening, name, sentence) in rows {
         assert_eq!(happening.name(), name);
         assert_eq!(happening.to_string(), sentence);
     }
+}
+
+fn ended(kind: OrderKind, why: Ended) -> Happening {
+    let by = "alice".into();
+    Happening::OrderEnded { kind, by, why }
 }
 
 #[test]
@@ -143,6 +173,8 @@ fn reasons() {
             "removed",
             "the configuration no longer has it",
         ),
+        (Reason::Ordered, "ordered", "an operator asked for it"),
+        (Reason::Unclaimed, "unclaimed", "nobody took over"),
     ];
     for (reason, name, sentence) in rows {
         assert_eq!(reason.name(), name);

@@ -603,7 +603,9 @@ impl Search<'_> {
                         | Reason::Late
                         | Reason::Fault
                         | Reason::Shutdown
-                        | Reason::Removed => {}
+                        | Reason::Removed
+                        | Reason::Ordered
+                        | Reason::Unclaimed => {}
                     }
                 }
                 Role::Backup => {

@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use vrrp_control::EventRecord;
 use vrrp_linux::News;
 use vrrp_linux::store::Store;
-use vrrp_proto::Happening;
+use vrrp_proto::{Ended, Happening};
 
 use crate::chronicle::Chronicle;
 
@@ -141,6 +141,7 @@ fn is_good_news(happening: &Happening) -> bool {
         | Happening::Removed => true,
         Happening::Faults(faults) => faults.is_empty(),
         Happening::Left(successor) => successor.is_some(),
+        Happening::OrderEnded { why, .. } => *why != Ended::Unclaimed,
         Happening::Conflict { .. }
         | Happening::Claimed { .. }
         | Happening::Refused { .. }

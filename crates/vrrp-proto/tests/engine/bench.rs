@@ -308,6 +308,19 @@ impl Bench {
         self.drain()
     }
 
+    /// An operator asks this of the first router.
+    pub(crate) fn operate(&mut self, order: Order) -> Result<Did, Denial> {
+        let name = self.status().plan.name.clone();
+        let permitted = self.engine.permits(&name, &order);
+        let outcome = self.engine.operate(self.now, &name, order.clone());
+        assert_eq!(outcome, self.successor.operate(self.now, &name, order));
+        let did = self.drain();
+        if did.nothing() {
+            assert_eq!(permitted.err(), outcome.clone().err());
+        }
+        outcome.map(|_| did)
+    }
+
     pub(crate) fn link(&mut self, facts: Option<&LinkFacts>) -> Did {
         self.input(Input::Link {
             interface: "eth0",

@@ -9,6 +9,7 @@ mod conflict;
 mod faults;
 mod handover;
 mod lateness;
+mod orders;
 mod preempt_delay;
 mod primary;
 mod receive;

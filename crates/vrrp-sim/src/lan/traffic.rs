@@ -252,6 +252,7 @@ fn sighting(happening: &Happening) -> Cow<'static, str> {
         | Happening::Revised
         | Happening::Added
         | Happening::Left(None)
-        | Happening::Removed => happening.name().into(),
+        | Happening::Removed
+        | Happening::OrderEnded { .. } => happening.name().into(),
     }
 }

@@ -1,0 +1,254 @@
+//! How a router follows an order (`orders`): what it means for its election, and what it is refused for.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use crate::engine::{Engine, schedule};
+use crate::event::{Ended, Happening};
+use crate::orders::{Denial, Handing, Note, Order, OrderKind, Orders};
+use crate::router::Role;
+use crate::slot::{Link, Outputs, Slot};
+use crate::time::Instant;
+use crate::types::{Priority, RouterId};
+
+impl Engine {
+    /// Gives `order` to the router of this name. Outputs must be drained before, and after it, like those of an input.
+    ///
+    /// # Errors
+    /// Why it is refused. Nothing has changed then, except that an Active that was silent for too long has stood back.
+    pub fn operate(
+        &mut self,
+        now: Instant,
+        router: &str,
+        order: Order,
+    ) -> Result<RouterId, Denial> {
+        debug_assert!(
+            self.outputs.is_empty(),
+            "outputs must be drained before the next input"
+        );
+        if self.stopped {
+            return Err(Denial::Stopping);
+        }
+        let mut slots = self.slots.iter_mut();
+        let (id, slot) = slots
+            .find(|(_, slot)| slot.plan.name == router)
+            .ok_or(Denial::NoSuchRouter)?;
+        let id = *id;
+        let outcome = slot.operate(now, id, order, &self.links, &mut self.outputs);
+        schedule(&mut self.wakeups, id, slot);
+        outcome.map(|()| id)
+    }
+
+    /// Whether `order` would be followed now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn permits(&self, router: &str, order: &Order) -> Result<(), Denial> {
+        if self.stopped {
+            return Err(Denial::Stopping);
+        }
+        let slot = self.slots.values().find(|slot| slot.plan.name == router);
+        slot.ok_or(Denial::NoSuchRouter)?.permits(order)
+    }
+
+    /// Whether everything has been given up, so that orders say nothing about the next start.
+    #[must_use]
+    pub const fn is_stopping(&self) -> bool {
+        self.stopped
+    }
+}
+
+impl Slot {
+    fn permits(&self, order: &Order) -> Result<(), Denial> {
+        let active = || match self.machine.role() {
+            Role::Active => Ok(()),
+            Role::Backup if self.orders.handing.is_some() => Err(Denial::HandingOver),
+            Role::Backup => Err(Denial::NotActive(self.followed)),
+            Role::Initialize => Err(Denial::NoPart(self.faults.clone())),
+        };
+        let owner = self.plan.priority.is_owner();
+        match order {
+            Order::Announce if !self.applied && self.machine.role() == Role::Active => {
+                Err(Denial::NotInPlace)
+            }
+            Order::Announce => active(),
+            _ if owner => Err(Denial::Owner),
+            Order::SetPriority { priority, .. }
+                if priority.is_owner() || *priority == Priority::RELEASE =>
+            {
+                Err(Denial::Priority)
+            }
+            Order::Undrain if !self.orders.is_drained() => Err(Denial::NotDrained),
+            Order::Failover { .. } => active(),
+            Order::SetPriority { .. }
+            | Order::ResetPriority
+            | Order::Drain { .. }
+            | Order::Undrain
+            | Order::Pin(_) => Ok(()),
+        }
+    }
+
+    fn operate(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        order: Order,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) -> Result<(), Denial> {
+        if let Some(terms) = self.terms() {
+            // An Active that has been replaced already has nothing left to hand over.
+            self.stand_back_if_late(now, id, &terms, links, outputs);
+        }
+        self.permits(&order)?;
+        let active = self.machine.role() == Role::Active;
+        match order {
+            Order::Announce => self.announcer.begin(now),
+            Order::SetPriority { priority, terms } => {
+                self.reorder(now, id, links, outputs, |orders| {
+                    orders.set_priority(priority, terms);
+                });
+            }
+            Order::ResetPriority => self.reorder(now, id, links, outputs, Orders::reset),
+            Order::Pin(terms) => {
+                self.reorder(now, id, links, outputs, |orders| orders.pin(terms));
+            }
+            Order::Undrain => self.reorder(now, id, links, outputs, |orders| {
+                orders.undrain();
+            }),
+            Order::Failover { force, note } => {
+                self.hand_over(now, id, false, force, links, outputs);
+                self.orders.yield_to_others(note);
+            }
+            Order::Drain { force, terms } if active && !self.orders.is_drained() => {
+                self.hand_over(now, id, true, force, links, outputs);
+                self.orders.drain(terms);
+            }
+            Order::Drain { terms, .. } => {
+                self.reorder(now, id, links, outputs, |orders| orders.drain(terms));
+            }
+        }
+        Ok(())
+    }
+    /// Changes the orders. What that means for the election takes effect at once, without a transition.
+    fn reorder(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        links: &[Link],
+        outputs: &mut Outputs,
+        change: impl FnOnce(&mut Orders),
+    ) {
+        let old = self.terms();
+        change(&mut self.orders);
+        let (Some(old), Some(new)) = (old, self.terms()) else {
+            return;
+        };
+        // To an Active it is all one whether it may preempt.
+        let preempt = old.preempt != new.preempt && matches!(self.machine.role(), Role::Backup);
+        if old.priority != new.priority || preempt {
+            self.ready.clear();
+            let step = self.machine.revise(now, &old, &new);
+            self.apply(now, id, Some(&new), step, links, outputs);
+        }
+    }
+
+    /// An Active gives up, in order to be drained or only for once, and keeps its addresses.
+    fn hand_over(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        drain: bool,
+        force: bool,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) {
+        let Some(terms) = self.terms() else {
+            return;
+        };
+        let wait = terms.dialect.leaving_time(terms.interval);
+        let handing = Handing {
+            begun: now,
+            until: now + wait,
+            drain,
+            force,
+        };
+        let returns_after = handing.reclaims().then_some(wait);
+        let step = self.machine.step_down(now, &terms, returns_after);
+        self.orders.handing = Some(handing);
+        self.linger(now, &step);
+        self.apply(now, id, Some(&terms), step, links, outputs);
+        // Whatever is advertised next is said under other terms.
+        self.ready.clear();
+    }
+
+    /// Ends what is over now.
+    pub(crate) fn end_orders(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) {
+        let handing = self.orders.handing;
+        if handing.is_some_and(|handing| handing.until <= now) {
+            self.unclaimed(now, id, links, outputs);
+        }
+        if self.orders.deadline().is_some_and(|at| at <= now) {
+            let mut over = Vec::new();
+            self.reorder(now, id, links, outputs, |orders| over = orders.expire(now));
+            for (kind, Note { by, .. }) in over {
+                let why = Ended::Time;
+                self.say(now, id, Happening::OrderEnded { kind, by, why }, outputs);
+            }
+        }
+    }
+
+    /// Nobody has taken over, and a successor would have been heard by now.
+    fn unclaimed(&mut self, now: Instant, id: RouterId, links: &[Link], outputs: &mut Outputs) {
+        let Some(handing) = self.orders.handed_over(now, None) else {
+            return;
+        };
+        if handing.drain
+            && !handing.force
+            && let Some(Note { by, .. }) = self.orders.undrain()
+        {
+            let (kind, why) = (OrderKind::Drain, Ended::Unclaimed);
+            self.say(now, id, Happening::OrderEnded { kind, by, why }, outputs);
+        }
+        self.ready.clear();
+        if handing.reclaims()
+            && self.machine.role() == Role::Backup
+            && let Some(terms) = self.terms()
+        {
+            let step = self.machine.reclaim(now, &terms);
+            self.apply(now, id, Some(&terms), step, links, outputs);
+        } else if self.leaving.is_some() {
+            self.leave(now, id, None, true, outputs);
+        }
+    }
+
+    /// Somebody advertises. If this router gave up on request, that is its successor.
+    pub(crate) fn succeeded(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        successor: (IpAddr, Priority),
+        outputs: &mut Outputs,
+    ) {
+        let on_request = self.orders.handed_over(now, Some(successor)).is_some();
+        if self.leaving.is_some() {
+            self.leave(now, id, Some(successor), on_request, outputs);
+        } else if on_request {
+            self.say(now, id, Happening::Left(Some(successor)), outputs);
+        }
+    }
+
+    /// The configuration says that it owns its addresses: there is nothing left to ask of it.
+    pub(crate) fn dismiss_orders(&mut self, now: Instant, id: RouterId, outputs: &mut Outputs) {
+        for (kind, Note { by, .. }) in self.orders.dismiss() {
+            let why = Ended::Owner;
+            self.say(now, id, Happening::OrderEnded { kind, by, why }, outputs);
+        }
+    }
+}
