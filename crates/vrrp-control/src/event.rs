@@ -16,7 +16,7 @@ pub struct EventRecord {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub router: Option<String>,
     /// A stable word: `role`, `faults`, `followed-active`, `conflict`, `claimed`, `refused`, `odd`, `late`, `repaired`,
-    /// `kernel-refused`, `revised`, `added`, `removed`, `changed`, `reload`, `reload-refused`, `start`, `restart`, `stop`.
+    /// `kernel-refused`, `revised`, `added`, `removed`, `changed`, `order-ended`, `reload`, `reload-refused`, `start`, `restart`, `stop`.
     pub kind: Cow<'static, str>,
     /// A sentence.
     pub text: String,
