@@ -482,7 +482,8 @@ impl World {
                         | Happening::Repaired(_)
                         | Happening::KernelRefused(_)
                         | Happening::Left(_)
-                        | Happening::Revised => continue,
+                        | Happening::Revised
+                        | Happening::OrderEnded { .. } => continue,
                     };
                     self.predict(id, Who::We, kind);
                 }
