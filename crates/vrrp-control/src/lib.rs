@@ -12,7 +12,7 @@ pub mod request;
 pub mod running;
 pub mod status;
 
-pub use event::EventRecord;
+pub use event::{EventRecord, EventsWanted};
 pub use frame::{FrameError, MAX_REQUEST, decode, encode};
 pub use interfaces::{InterfaceReport, InterfaceRouter, InterfacesReport};
 pub use peer::PeerReport;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::EventRecord;
+use crate::event::{EventRecord, EventsWanted};
 use crate::interfaces::InterfacesReport;
 use crate::running::RunningConfig;
 use crate::status::StatusReport;
@@ -13,12 +13,8 @@ use crate::status::StatusReport;
 pub enum Request {
     /// All routers.
     Status,
-    /// The latest events, then, if `follow` is set, each as it happens until the client hangs up.
-    Events {
-        /// Whether to go on.
-        #[serde(default)]
-        follow: bool,
-    },
+    /// What happened, the oldest first.
+    Events(EventsWanted),
     /// The interfaces on which virtual routers speak.
     Interfaces,
     /// The configuration that runs.
@@ -34,9 +30,7 @@ impl Request {
     #[must_use]
     pub const fn changes(&self) -> bool {
         match self {
-            Self::Status | Self::Events { .. } | Self::Interfaces | Self::RunningConfig { .. } => {
-                false
-            }
+            Self::Status | Self::Events(_) | Self::Interfaces | Self::RunningConfig { .. } => false,
         }
     }
 }
@@ -54,6 +48,8 @@ pub enum Answer {
         /// How many.
         count: u64,
     },
+    /// When events are followed: those that happened so far have been sent, and the next ones are new.
+    Present,
     /// The end of the events that were asked for.
     End,
     /// To [`Request::Interfaces`].

@@ -91,7 +91,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Option<Shown>,
     },
-    /// What happened since the daemon started; it remembers the last 1000 events
+    /// What happened, also before the daemon or the machine was started
+    ///
+    /// The daemon keeps up to 2 MiB of events, some thousands, in its state directory.
     Events {
         /// Go on with each event as it happens, until interrupted
         #[arg(short, long)]
@@ -99,7 +101,7 @@ pub(crate) enum Command {
 
         /// Only the last NUMBER of those that happened so far [default: all; 10 with --follow]
         #[arg(short, long, value_name = "NUMBER")]
-        number: Option<usize>,
+        number: Option<u64>,
 
         /// Only those no older than this, such as 90s, 15m, 2h or 7d, or a moment such as 2026-11-20T14:00:00Z
         #[arg(long, value_name = "TIME", value_parser = crate::moment::parse_since)]

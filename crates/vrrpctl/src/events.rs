@@ -1,38 +1,17 @@
 //! What happened, in order.
 
-use jiff::Timestamp;
 use serde_json::Value;
-use vrrp_control::{Answer, EventRecord, Request};
+use vrrp_control::{Answer, EventRecord, EventsWanted, Request};
 
 use crate::client::{Answers, Client, Reply};
 use crate::failure::{Failure, Silence};
 use crate::json;
-use crate::moment::{Calendar, Since};
+use crate::moment::Since;
 use crate::page::{Look, Page, Tone};
 use crate::plain;
 
 /// Past events shown before those to come.
-const BEFORE_FOLLOWING: usize = 10;
-
-/// Which events are shown.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wanted<'a> {
-    /// The last so many of those that happened so far.
-    pub(crate) number: Option<usize>,
-    /// None that are older.
-    pub(crate) since: Option<Since>,
-    /// Only those of this router.
-    pub(crate) router: Option<&'a str>,
-}
-
-impl Wanted<'_> {
-    fn has(&self, event: &EventRecord, calendar: &Calendar) -> bool {
-        let is_of_it = |name| event.router.as_deref() == Some(name);
-        let is_new = |from| event.time.parse::<Timestamp>().is_ok_and(|at| at >= from);
-        let from = self.since.and_then(|since| calendar.moment(since));
-        self.router.is_none_or(is_of_it) && from.is_none_or(is_new)
-    }
-}
+const BEFORE_FOLLOWING: u64 = 10;
 
 /// `vrrpctl events`.
 pub(crate) fn run(
@@ -41,63 +20,78 @@ pub(crate) fn run(
     follow: bool,
     wanted: Wanted<'_>,
 ) -> Result<(), Failure> {
-    if follow {
-        return follow_events(client, page, wanted);
-    }
-    let mut answers = client.ask(&Request::Events { follow: false })?;
-    let mut past = Vec::new();
-    while let Some(reply) = answers.next()? {
-        if reply.answer == Answer::End {
-            return last(past, wanted.number)
-                .into_iter()
-                .try_for_each(|event| print(event, page));
-        }
-        past.extend(choose(reply, wanted, &page.look));
-    }
-    Err(answers.failure(Silence::HungUp))
-}
-
-/// The stream begins with the whole history and does not say where that ends. So a second question, asked after the
-/// stream was opened, tells which event was the last one then; the stream brings every event exactly once.
-fn follow_events(client: &Client, page: &mut Page, wanted: Wanted<'_>) -> Result<(), Failure> {
-    let (mut stream, past) = stream(client)?;
-    let past = past
-        .into_iter()
-        .filter_map(|reply| choose(reply, wanted, &page.look));
     // Who says since when wants all of it.
-    let few = wanted.since.is_none().then_some(BEFORE_FOLLOWING);
-    last(past.collect(), wanted.number.or(few))
-        .into_iter()
-        .try_for_each(|event| print(event, page))?;
+    let few = (follow && wanted.since.is_none()).then_some(BEFORE_FOLLOWING);
+    let request = EventsWanted {
+        number: wanted.number.or(few),
+        follow,
+        ..wanted.request(&page.look)
+    };
+    let (past, mut stream) = ask(client, request)?;
+    past.into_iter().try_for_each(|event| print(event, page))?;
+    if !follow {
+        return Ok(());
+    }
     loop {
-        if let Some(event) = choose(next(&mut stream)?, wanted, &page.look) {
-            print(event, page)?;
+        print(next(&mut stream)?, page)?;
+    }
+}
+
+/// What has happened, the oldest first, and for those who follow, what will. That is open when this returns: nothing is missed.
+fn ask(client: &Client, wanted: EventsWanted) -> Result<(Vec<Reply>, Answers), Failure> {
+    let mut stream = client.ask(&Request::Events(wanted))?;
+    let mut past = Vec::new();
+    while let Some(reply) = stream.next()? {
+        if matches!(reply.answer, Answer::End | Answer::Present) {
+            stream.wait_for_ever();
+            return Ok((past, stream));
+        }
+        past.push(reply);
+    }
+    Err(stream.failure(Silence::HungUp))
+}
+
+/// Which events are shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    /// The last so many of those that happened so far.
+    pub(crate) number: Option<u64>,
+    /// None that are older.
+    pub(crate) since: Option<Since>,
+    /// Only those of this router.
+    pub(crate) router: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    fn request(&self, look: &Look) -> EventsWanted {
+        let since = self.since.and_then(|since| look.calendar.moment(since));
+        EventsWanted {
+            follow: false,
+            number: self.number,
+            since: since.map(|since| since.to_string()),
+            router: self.router.map(str::to_owned),
         }
     }
 }
 
-/// What will happen, and what has happened before.
-pub(crate) fn stream(client: &Client) -> Result<(Answers, Vec<Reply>), Failure> {
-    let mut stream = client.ask(&Request::Events { follow: true })?;
-    let last = last_sequence(&mut client.ask(&Request::Events { follow: false })?)?;
-    let mut past = Vec::new();
-    while past.last().and_then(sequence) < last {
-        past.push(next(&mut stream)?);
-    }
-    stream.wait_for_ever();
-    Ok((stream, past))
+/// The last events of a router, the oldest first.
+pub(crate) fn last(client: &Client, router: &str, number: u64) -> Result<Vec<Reply>, Failure> {
+    let wanted = EventsWanted {
+        number: Some(number),
+        router: Some(router.to_owned()),
+        ..EventsWanted::default()
+    };
+    Ok(ask(client, wanted)?.0)
 }
 
-/// What is no event is shown in any case: it says that some are lost.
-fn choose(reply: Reply, wanted: Wanted<'_>, look: &Look) -> Option<Reply> {
-    let hidden =
-        matches!(&reply.answer, Answer::Event(event) if !wanted.has(event, &look.calendar));
-    (!hidden).then_some(reply)
-}
-
-fn last(mut past: Vec<Reply>, number: Option<usize>) -> Vec<Reply> {
-    let skipped = number.map_or(0, |number| past.len().saturating_sub(number));
-    past.split_off(skipped)
+/// What will happen, and nothing of what has.
+pub(crate) fn stream(client: &Client) -> Result<Answers, Failure> {
+    let wanted = EventsWanted {
+        follow: true,
+        number: Some(0),
+        ..EventsWanted::default()
+    };
+    Ok(ask(client, wanted)?.1)
 }
 
 /// The next one.
@@ -105,25 +99,6 @@ pub(crate) fn next(stream: &mut Answers) -> Result<Reply, Failure> {
     match stream.next()? {
         Some(reply) if reply.answer != Answer::End => Ok(reply),
         _ => Err(stream.failure(Silence::Stopped)),
-    }
-}
-
-fn last_sequence(answers: &mut Answers) -> Result<Option<u64>, Failure> {
-    let mut last = None;
-    while let Some(reply) = answers.next()? {
-        if reply.answer == Answer::End {
-            return Ok(last);
-        }
-        last = sequence(&reply).or(last);
-    }
-    Err(answers.failure(Silence::HungUp))
-}
-
-fn sequence(reply: &Reply) -> Option<u64> {
-    if let Answer::Event(event) = &reply.answer {
-        Some(event.sequence)
-    } else {
-        None
     }
 }
 

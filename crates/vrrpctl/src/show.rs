@@ -1,6 +1,6 @@
 //! Everything about one virtual router.
 
-use vrrp_control::{Answer, EventRecord, Request, RouterReport};
+use vrrp_control::{Answer, EventRecord, RouterReport};
 
 use crate::cli::Shown;
 use crate::client::Client;
@@ -18,7 +18,7 @@ use crate::stats;
 use crate::status::{self, of_router, state};
 
 /// Events shown.
-const EVENTS: usize = 10;
+const EVENTS: u64 = 10;
 
 /// `vrrpctl show`.
 pub(crate) fn dispatch(
@@ -46,19 +46,7 @@ fn run(client: &Client, page: &mut Page, name: &str) -> Result<(), Failure> {
         let line = status::brief(router, &page.look);
         return page.text(&line);
     }
-    let mut history = Vec::new();
-    let mut answers = client.ask(&Request::Events { follow: false })?;
-    while let Some(reply) = answers.next()? {
-        if reply.answer == Answer::End {
-            break;
-        }
-        if let Answer::Event(event) = reply.answer
-            && event.router.as_deref() == Some(name)
-        {
-            history.push((event, reply.value));
-        }
-    }
-    history.drain(..history.len().saturating_sub(EVENTS));
+    let history = events::last(client, name, EVENTS)?;
     if page.look.json {
         let mut reports = reply
             .get("routers")
@@ -73,12 +61,20 @@ fn run(client: &Client, page: &mut Page, name: &str) -> Result<(), Failure> {
                 "events",
                 history
                     .into_iter()
-                    .map(|(_, value)| json::document(value))
+                    .map(|event| json::document(event.value))
                     .collect(),
             ),
         ]));
     }
-    let history: Vec<EventRecord> = history.into_iter().map(|(event, _)| event).collect();
+    let history: Vec<EventRecord> = history
+        .into_iter()
+        .filter_map(|reply| {
+            let Answer::Event(event) = reply.answer else {
+                return None;
+            };
+            Some(event)
+        })
+        .collect();
     let text = render(router, &history, &page.look);
     page.text(&text)
 }

@@ -11,7 +11,7 @@ use crate::status::{self, state};
 /// `vrrpctl status --watch`: what stands, and then what changes.
 pub(crate) fn run(client: &Client, page: &mut Page, name: Option<&str>) -> Result<(), Failure> {
     // Opened before it is asked what stands, so that no change is missed between them.
-    let (mut changes, _) = stream(client)?;
+    let mut changes = stream(client)?;
     let (report, _) = status::fetch(client)?;
     if let Some(name) = name {
         status::find(&report, name)?;

@@ -137,13 +137,31 @@ fn well(name: &str) -> Fake {
             .unwrap();
             return;
         }
-        for sequence in 1..=20 {
-            let router = if sequence % 2 == 0 { "lan4" } else { "lan6" };
+        let name = |sequence: u64| {
+            if sequence.is_multiple_of(2) {
+                "lan4"
+            } else {
+                "lan6"
+            }
+        };
+        let mut past: Vec<u64> = (1..=20).collect();
+        past.retain(|sequence| request.get("router").is_none_or(|it| it == name(*sequence)));
+        // All of them happened at the same time.
+        if request
+            .get("since")
+            .is_some_and(|it| it == "2026-11-20T13:00:01Z")
+        {
+            past.clear();
+        }
+        let number = request.get("number").map_or(20, |it| it.as_u64().unwrap());
+        let skipped = past.len().saturating_sub(usize::try_from(number).unwrap());
+        for &sequence in &past[skipped..] {
             stream
-                .write_all(event(sequence, router).as_bytes())
+                .write_all(event(sequence, name(sequence)).as_bytes())
                 .unwrap();
         }
         if request["follow"] == true {
+            stream.write_all(b"{\"answer\":\"present\"}\n").unwrap();
             thread::sleep(Duration::from_millis(200));
             let _ = stream.write_all(event(21, "lan4").as_bytes());
             let _ = stream.write_all(b"{\"answer\":\"events-lost\",\"count\":5}\n");

@@ -9,15 +9,15 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
-use vrrp_control::{Answer, EventRecord, MAX_REQUEST, Request, decode};
+use vrrp_control::{Answer, MAX_REQUEST, Request, decode};
 use vrrp_linux::store::Store;
 
 use crate::access::{self, Access};
 use crate::answers::{Answers, PATIENCE};
 use crate::caller::Caller;
 use crate::interfaces;
+use crate::past;
 use crate::running;
 use crate::services::{STOPPED, Services};
 
@@ -108,7 +108,7 @@ async fn answer(
 ) -> io::Result<()> {
     match request {
         Request::Status => status(services, answers).await,
-        Request::Events { follow } => events(services, answers, follow).await,
+        Request::Events(wanted) => past::answer(services, answers, wanted).await,
         Request::Interfaces => interfaces::answer(services, answers).await,
         Request::RunningConfig { defaults } => running::answer(services, answers, defaults).await,
     }
@@ -119,24 +119,5 @@ async fn status(services: &Services, answers: &mut Answers) -> io::Result<()> {
     match report.flatten() {
         Some(report) => answers.send(&Answer::Status(Box::new(report))).await,
         None => answers.refuse(STOPPED).await,
-    }
-}
-
-async fn events(services: &Services, answers: &mut Answers, follow: bool) -> io::Result<()> {
-    let (history, mut receiver) = services.office.subscribe();
-    for record in history {
-        let answer = Answer::Event(EventRecord::clone(&record));
-        answers.send(&answer).await?;
-    }
-    if !follow {
-        return answers.send(&Answer::End).await;
-    }
-    loop {
-        let answer = match receiver.recv().await {
-            Ok(record) => Answer::Event(EventRecord::clone(&record)),
-            Err(RecvError::Lagged(count)) => Answer::EventsLost { count },
-            Err(RecvError::Closed) => return answers.send(&Answer::End).await,
-        };
-        answers.send(&answer).await?;
     }
 }

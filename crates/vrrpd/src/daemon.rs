@@ -25,6 +25,7 @@ use vrrp_linux::{Driver, Handle, Heritage, HeritageError, News, StartError};
 use vrrp_proto::Plan;
 
 use crate::access;
+use crate::annals::Annals;
 use crate::chronicle;
 use crate::cli::Arguments;
 use crate::control;
@@ -182,12 +183,17 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     // The engine runs; the rest can wait its turn.
     vrrp_linux::fall_back();
     let state_dir = StateDir::open(&arguments.state_dir, state_lock, &store);
+    let annals = Annals::new(state_dir.clone());
     let config = arguments.config();
     let serve_error = |error| RunError::Serve(runtime_dir.socket(), error);
     let office = Office::new(
         history.map(chronicle::read).unwrap_or_default(),
         store.clone(),
+        annals.last(),
     );
+    if !resumed && annals.is_new_boot() {
+        office.note_daemon("boot", "the machine was booted since");
+    }
     let life = life.unwrap_or_else(|| {
         let life = Life::new();
         life.leave(&store);
@@ -217,6 +223,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         life,
         store,
         state_dir,
+        annals: annals.clone(),
         config: Arc::from(config),
         runtime_dir: Arc::from(runtime_dir.path()),
         keeper,
@@ -241,6 +248,8 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     left.iter()
         .for_each(|what| tracing::error!("could not clean up: {what}"));
     runtime_dir.remove_sockets();
+    // When nobody waits for us any more.
+    annals.flush(&office);
     let died = outcome.map_err(serve_error)?;
     tracing::info!("stopped");
     Ok(if left.is_empty() && !died {
@@ -361,6 +370,7 @@ async fn live(
     let [full, read_only] = running.listen(runtime_dir)?;
     let services = running.services;
     let office = services.office.clone();
+    tokio::spawn(services.annals.clone().keep(services.office.clone()));
     let server = tokio::spawn(control::serve(full, read_only, services.clone()));
     let mut thrift = Thrift::new(Instant::now());
     let died = loop {

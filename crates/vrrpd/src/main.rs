@@ -10,6 +10,9 @@
 //! | `state_dir` | the directory for what is to outlive the daemon |
 //! | `daemon` | start, signals, reload, stop |
 //! | `office` | where events become log lines, history and news for subscribers |
+//! | `annals` | the history on disk, for those who look back further |
+//! | `wear` | how much may be written to the disk |
+//! | `past` | what happened, for those who ask |
 //! | `chronicle` | the history, for the process that comes after this one |
 //! | `control` | the control sockets: which handler answers which request |
 //! | `services` | what the handlers need |
@@ -23,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod annals;
 mod answers;
 mod caller;
 mod check;
@@ -35,6 +39,7 @@ mod keeper;
 mod life;
 mod log;
 mod office;
+mod past;
 mod peers;
 mod report;
 mod restarts;
@@ -44,6 +49,7 @@ mod services;
 #[allow(dead_code, reason = "what is kept in it comes next")]
 mod state_dir;
 mod thrift;
+mod wear;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use vrrp_control::EventRecord;
 use vrrp_linux::News;
 use vrrp_linux::store::Store;
@@ -15,6 +15,9 @@ use crate::chronicle::Chronicle;
 /// Events that `vrrpctl events` can look back on. The oldest is forgotten when another comes.
 const HISTORY: usize = 1000;
 
+/// Events that wait to be written to the disk. When it cannot be written, the oldest is not kept there.
+const PENDING: usize = 4096;
+
 /// Events that a subscriber may lag behind. A slower one loses the oldest and is told how many.
 const SUBSCRIBER: usize = 1024;
 
@@ -23,6 +26,8 @@ const SUBSCRIBER: usize = 1024;
 pub(crate) struct Office {
     desk: Arc<Mutex<Desk>>,
     subscribers: broadcast::Sender<Arc<EventRecord>>,
+    /// Told when something begins to wait for the disk.
+    pending: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -30,21 +35,30 @@ struct Desk {
     history: VecDeque<Arc<EventRecord>>,
     sequence: u64,
     chronicle: Chronicle,
+    /// What is not on the disk yet.
+    pending: VecDeque<Arc<EventRecord>>,
 }
 
 impl Office {
-    /// Goes on from what an office before this one noted, and leaves its own notes in `store`.
-    pub(crate) fn new(mut history: VecDeque<Arc<EventRecord>>, store: Store) -> Self {
+    /// Goes on from what an office before this one noted, and leaves its own notes in `store`. Events up to the number `kept` are
+    /// on the disk.
+    pub(crate) fn new(mut history: VecDeque<Arc<EventRecord>>, store: Store, kept: u64) -> Self {
         let extra = history.len().saturating_sub(HISTORY);
         history.drain(..extra);
         let desk = Desk {
-            sequence: history.back().map_or(0, |last| last.sequence),
+            sequence: history.back().map_or(0, |last| last.sequence).max(kept),
+            pending: history
+                .iter()
+                .filter(|record| record.sequence > kept)
+                .cloned()
+                .collect(),
             chronicle: Chronicle::begin(store, &history),
             history,
         };
         Self {
             desk: Arc::new(Mutex::new(desk)),
             subscribers: broadcast::Sender::new(SUBSCRIBER),
+            pending: Arc::default(),
         }
     }
 
@@ -109,6 +123,27 @@ impl Office {
         )
     }
 
+    /// Waits until there is something to write to the disk.
+    pub(crate) async fn something_pending(&self) {
+        while self.desk().pending.is_empty() {
+            self.pending.notified().await;
+        }
+    }
+
+    /// What is to be written to the disk.
+    pub(crate) fn take_pending(&self) -> Vec<Arc<EventRecord>> {
+        self.desk().pending.drain(..).collect()
+    }
+
+    /// What could not be.
+    pub(crate) fn put_back(&self, events: Vec<Arc<EventRecord>>) {
+        let mut desk = self.desk();
+        let newer = std::mem::take(&mut desk.pending);
+        let all = events.len() + newer.len();
+        let together = events.into_iter().chain(newer);
+        desk.pending = together.skip(all.saturating_sub(PENDING)).collect();
+    }
+
     fn file(&self, mut record: EventRecord) {
         let mut desk = self.desk();
         desk.sequence += 1;
@@ -118,6 +153,11 @@ impl Office {
         }
         let record = Arc::new(record);
         desk.history.push_back(Arc::clone(&record));
+        if desk.pending.len() == PENDING {
+            desk.pending.pop_front();
+        }
+        desk.pending.push_back(Arc::clone(&record));
+        self.pending.notify_one();
         let Desk {
             history, chronicle, ..
         } = &mut *desk;

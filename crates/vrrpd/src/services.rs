@@ -7,6 +7,7 @@ use vrrp_control::StatusReport;
 use vrrp_linux::Handle;
 use vrrp_linux::store::Store;
 
+use crate::annals::Annals;
 use crate::caller::Caller;
 use crate::life::SharedLife;
 use crate::office::Office;
@@ -38,6 +39,8 @@ pub(crate) struct Services {
     pub(crate) store: Store,
     /// What outlives the daemon.
     pub(crate) state_dir: StateDir,
+    /// The history of events on disk.
+    pub(crate) annals: Annals,
     /// The configuration file, as it was given.
     pub(crate) config: Arc<Path>,
     /// The runtime directory.

@@ -118,11 +118,7 @@ impl StateDir {
             replace(&self.0.path, name, content)
         });
         match &outcome {
-            Ok(()) => {
-                if desk.problem.take().is_some() {
-                    tracing::info!("{} can be used again", self.0.path.display());
-                }
-            }
+            Ok(()) => self.succeeded(&mut desk),
             Err(error) => self.failed(desk, &format!("cannot write {name}"), error),
         }
         outcome
@@ -144,11 +140,36 @@ impl StateDir {
         outcome
     }
 
-    fn permitted(&self) -> io::Result<()> {
+    /// Does `work` in the directory, which is there. `what` says what failed, if it does. Waits for the disk.
+    pub(crate) fn with<T>(
+        &self,
+        what: &str,
+        work: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut desk = self.desk();
+        let outcome = self
+            .permitted()
+            .and_then(|()| make(&self.0.path))
+            .and_then(|()| work(&self.0.path));
+        match &outcome {
+            Ok(_) => self.succeeded(&mut desk),
+            Err(error) => self.failed(desk, what, error),
+        }
+        outcome
+    }
+
+    /// Whether it is ours.
+    pub(crate) fn permitted(&self) -> io::Result<()> {
         if self.0.foreign {
             return Err(taken());
         }
         Ok(())
+    }
+
+    fn succeeded(&self, desk: &mut Desk) {
+        if desk.problem.take().is_some() {
+            tracing::info!("{} can be used again", self.0.path.display());
+        }
     }
 
     fn failed(&self, mut desk: MutexGuard<'_, Desk>, what: &str, error: &io::Error) {
