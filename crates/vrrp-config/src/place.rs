@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::finding::line_column;
 use crate::keys;
 use crate::section::Section;
 
@@ -32,5 +33,12 @@ impl Place {
     pub fn value(&self, key: &str) -> Range<usize> {
         let given = self.keys.iter().find(|(name, _)| *name == key);
         given.map_or_else(|| self.head(), |(_, span)| span.clone())
+    }
+
+    /// The line of `text`, counted from 1, on which this key is given its value; `None` if its default holds.
+    #[must_use]
+    pub fn line(&self, key: &str, text: &str) -> Option<usize> {
+        let given = self.keys.iter().find(|(name, _)| *name == key);
+        given.map(|(_, span)| line_column(text, span.start).0)
     }
 }

@@ -5,8 +5,9 @@ use std::io;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Longest request in bytes, newline included. A client that sends more is cut off.
-pub const MAX_REQUEST: usize = 16 * 1024;
+/// Longest request in bytes, newline included: a configuration of two thousand routers fits. A client that sends more is cut
+/// off.
+pub const MAX_REQUEST: usize = 512 * 1024;
 
 /// A line that is not the message that was expected.
 #[derive(Debug)]

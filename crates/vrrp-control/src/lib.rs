@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod event;
+pub mod explanation;
+pub mod forecast;
 pub mod frame;
 pub mod interfaces;
 pub mod peer;
@@ -13,6 +15,10 @@ pub mod running;
 pub mod status;
 
 pub use event::{EventRecord, EventsWanted};
+pub use explanation::{Explanation, PriorityPart, ProspectReport};
+pub use forecast::{
+    ForecastReport, PredictedChange, PredictedRouter, PredictedStanding, Supposition,
+};
 pub use frame::{FrameError, MAX_REQUEST, decode, encode};
 pub use interfaces::{InterfaceReport, InterfaceRouter, InterfacesReport};
 pub use peer::PeerReport;

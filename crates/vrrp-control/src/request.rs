@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{EventRecord, EventsWanted};
+use crate::explanation::Explanation;
+use crate::forecast::{ForecastReport, Supposition};
 use crate::interfaces::InterfacesReport;
 use crate::running::RunningConfig;
 use crate::status::StatusReport;
@@ -23,6 +25,13 @@ pub enum Request {
         #[serde(default)]
         defaults: bool,
     },
+    /// Why a router is in its state, and what would change that.
+    Explain {
+        /// Its name.
+        name: String,
+    },
+    /// What would happen if.
+    WhatIf(Box<Supposition>),
 }
 
 impl Request {
@@ -30,7 +39,12 @@ impl Request {
     #[must_use]
     pub const fn changes(&self) -> bool {
         match self {
-            Self::Status | Self::Events(_) | Self::Interfaces | Self::RunningConfig { .. } => false,
+            Self::Status
+            | Self::Events(_)
+            | Self::Interfaces
+            | Self::RunningConfig { .. }
+            | Self::Explain { .. }
+            | Self::WhatIf(_) => false,
         }
     }
 }
@@ -56,6 +70,10 @@ pub enum Answer {
     Interfaces(InterfacesReport),
     /// To [`Request::RunningConfig`].
     RunningConfig(RunningConfig),
+    /// To [`Request::Explain`].
+    Explanation(Box<Explanation>),
+    /// To [`Request::WhatIf`].
+    Forecast(Box<ForecastReport>),
     /// To anything that cannot be done.
     Refused(Refusal),
 }

@@ -38,6 +38,8 @@ pub enum Condition {
     Priority(Priority),
     /// Everything that keeps it out is mended.
     Mended,
+    /// Another router advertises more than this, or as much from an address above this one.
+    Outranked(Priority, IpAddr),
     /// Its interface goes down.
     LinkDown(String),
 }
@@ -109,6 +111,14 @@ impl Inquiry<'_> {
         let known = self.acquaintance;
         let mut found = Vec::new();
         found.extend(self.loses(Condition::Nothing, &[]));
+        if let Some(primary) = known.primary.filter(|_| !known.priority.is_owner()) {
+            found.push(Prospect {
+                condition: Condition::Outranked(known.priority, primary),
+                after: Duration::ZERO,
+                give_or_take: Duration::ZERO,
+                holder: Holder::Unknown,
+            });
+        }
         let down = Hypothesis::LinkDown(known.interface.clone());
         found.extend(self.loses(Condition::LinkDown(known.interface.clone()), &[down]));
         let highest = known.others.iter().map(|(_, priority, _)| priority.get());

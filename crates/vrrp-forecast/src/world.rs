@@ -46,6 +46,7 @@ pub(crate) struct Acquaintance {
     pub(crate) role: Role,
     pub(crate) priority: Priority,
     pub(crate) preempt_delay: Duration,
+    pub(crate) primary: Option<IpAddr>,
     pub(crate) interface: String,
     /// The others with their priorities, and the interval of those that are Active.
     pub(crate) others: Vec<(IpAddr, Priority, Option<Duration>)>,
@@ -231,6 +232,7 @@ impl World {
             role: router.role,
             priority: router.effective_priority,
             preempt_delay: router.plan.preempt_delay,
+            primary: router.primary,
             interface: router.plan.interface.clone(),
             others: known.collect(),
         })

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::failure::Failure;
@@ -31,6 +31,8 @@ Examples:
   vrrpctl                          all virtual routers, one line each
   vrrpctl show lan4                everything about one
   vrrpctl show peers               who else speaks, and how regularly
+  vrrpctl explain lan4             why it is in its state, and what would change that
+  vrrpctl what-if --link-down eth0 what would happen then; nothing changes
   vrrpctl events -f                what happens, as it happens
   vrrpctl status -x                only what is wrong; exit code 1 if anything is
   vrrpctl check a.toml --peer b.toml   do the files of a pair fit together?
@@ -91,6 +93,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Option<Shown>,
     },
+    /// Why a virtual router is in its state, what led there, and what would change it after how long
+    Explain {
+        /// The virtual router; or a code such as VR0012, for what it means, which asks no daemon
+        what: String,
+    },
+    /// What would happen if something failed or were changed: nothing changes
+    ///
+    /// The daemon runs a copy of its state in virtual time, beside the other routers as far as they were heard. What is
+    /// supposed becomes true at once; options may be combined and repeated.
+    WhatIf(WhatIf),
     /// What happened, also before the daemon or the machine was started
     ///
     /// The daemon keeps up to 2 MiB of events, some thousands, in its state directory.
@@ -139,6 +151,39 @@ pub(crate) enum Command {
         /// The shell that is to complete it
         shell: Shell,
     },
+}
+
+/// What is supposed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vrrpctl what-if --link-down eth0
+  vrrpctl what-if --peer-down
+  vrrpctl what-if --priority lan4=50
+  vrrpctl what-if --config new.toml --for 1m")]
+#[command(group = ArgGroup::new("supposition").required(true).multiple(true)
+    .args(["link_down", "peer_down", "priority", "config"]))]
+#[group(skip)]
+pub(crate) struct WhatIf {
+    /// This interface goes down
+    #[arg(long, value_name = "INTERFACE")]
+    pub(crate) link_down: Vec<String>,
+
+    /// The peer with this address falls silent; all of them, if none is named
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "all")]
+    pub(crate) peer_down: Vec<String>,
+
+    /// This virtual router has another priority, 1 to 254
+    #[arg(long, value_name = "NAME=PRIORITY", value_parser = crate::what_if::parse_priority)]
+    pub(crate) priority: Vec<(String, u8)>,
+
+    /// This configuration file is loaded
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// How far to look, such as 500ms, 90s or 10m [default: until nothing more is to be expected]
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::what_if::parse_horizon)]
+    pub(crate) horizon: Option<std::time::Duration>,
 }
 
 /// What can be shown beside a router.

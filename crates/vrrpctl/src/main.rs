@@ -16,6 +16,7 @@ mod client;
 mod counter;
 mod decode;
 mod events;
+mod explain;
 mod failure;
 mod frame;
 mod interfaces;
@@ -25,6 +26,7 @@ mod page;
 mod peers;
 mod plain;
 mod problems;
+mod prose;
 mod running;
 mod show;
 mod stats;
@@ -33,6 +35,7 @@ mod table;
 mod trace;
 mod verdict;
 mod watch;
+mod what_if;
 
 #[cfg(test)]
 mod testing;
@@ -100,6 +103,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             };
             events::run(&client, &mut page, *follow, wanted)
         }
+        Command::Explain { what } => explain::run(&client, &mut page, what),
+        Command::WhatIf(supposed) => what_if::run(&client, &mut page, supposed),
         Command::Check { file, peer } => check::run(&mut page, file, peer.as_deref()),
         Command::Decode { file, config } => decode::run(&mut page, file, config.as_deref()),
         Command::Completions { shell } => cli::completions(*shell, &mut page),

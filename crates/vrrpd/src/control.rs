@@ -16,10 +16,12 @@ use vrrp_linux::store::Store;
 use crate::access::{self, Access};
 use crate::answers::{Answers, PATIENCE};
 use crate::caller::Caller;
+use crate::explain;
 use crate::interfaces;
 use crate::past;
 use crate::running;
 use crate::services::{STOPPED, Services};
+use crate::what_if;
 
 /// Connections at a time. One more is closed at once, so that a client sees an error and not silence.
 const CONNECTIONS: usize = 64;
@@ -110,6 +112,8 @@ async fn answer(
         Request::Status => status(services, answers).await,
         Request::Events(wanted) => past::answer(services, answers, wanted).await,
         Request::Interfaces => interfaces::answer(services, answers).await,
+        Request::Explain { name } => explain::answer(services, answers, name).await,
+        Request::WhatIf(supposition) => what_if::answer(services, answers, *supposition).await,
         Request::RunningConfig { defaults } => running::answer(services, answers, defaults).await,
     }
 }

@@ -34,6 +34,8 @@ mod chronicle;
 mod cli;
 mod control;
 mod daemon;
+mod explain;
+mod foresight;
 mod interfaces;
 mod keeper;
 mod life;
@@ -50,6 +52,7 @@ mod services;
 mod state_dir;
 mod thrift;
 mod wear;
+mod what_if;
 
 use std::process::ExitCode;
 

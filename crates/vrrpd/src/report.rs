@@ -55,7 +55,8 @@ pub(crate) fn routers(engine: &Engine, now: Instant, times: &mut Times) -> Vec<R
     reports
 }
 
-fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant) -> RouterReport {
+/// One of them.
+pub(crate) fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant) -> RouterReport {
     let plan = status.plan;
     let checksum = (plan.dialect == Dialect::Vrrp3 && plan.family == Family::Ipv4).then(|| {
         match status.checksum_form {

@@ -1,0 +1,363 @@
+//! Why a router is in its state, and what would change that.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use vrrp_control::{Answer, EventRecord, Explanation, PriorityPart, ProspectReport, RouterReport};
+use vrrp_forecast::{Condition, Holder, Prospect, prospects};
+use vrrp_proto::router::State;
+use vrrp_proto::{Engine, Instant, Parting, Peer, Priority, Role, RouterPlan, RouterStatus};
+
+use crate::answers::Answers;
+use crate::foresight::micros;
+use crate::office::timestamp;
+use crate::report;
+use crate::services::{STOPPED, Services};
+use crate::what_if::{BUSY, Moment, in_turn};
+
+/// Events that are shown.
+const EVENTS: usize = 6;
+
+/// What the events that matter here are called: those about a role, and what leads to one.
+const KINDS: [&str; 9] = [
+    "role",
+    "faults",
+    "late",
+    "left",
+    "conflict",
+    "kernel-refused",
+    "revised",
+    "added",
+    "changed",
+];
+
+/// Answers the request.
+pub(crate) async fn answer(
+    services: &Services,
+    answers: &mut Answers,
+    name: String,
+) -> io::Result<()> {
+    match in_turn(services, move |services| explain(&services, &name)).await {
+        Some(Ok(explanation)) => {
+            answers
+                .send(&Answer::Explanation(Box::new(explanation)))
+                .await
+        }
+        Some(Err(reason)) => answers.refuse(reason).await,
+        None => answers.refuse(BUSY).await,
+    }
+}
+
+/// What the engine says, all at one moment.
+struct Facts {
+    moment: Moment,
+    report: RouterReport,
+    plan: RouterPlan,
+    effective: Priority,
+    why: String,
+    preemption: String,
+    skew: Duration,
+}
+
+fn explain(services: &Services, name: &str) -> Result<Explanation, String> {
+    let wanted = name.to_owned();
+    let facts = services
+        .engine
+        .inspect(move |engine, now| Facts::of(engine, now, &wanted))
+        .ok_or(STOPPED)?
+        .ok_or_else(|| format!("there is no virtual router {name:?}"))?;
+    let Facts {
+        moment,
+        mut report,
+        plan,
+        effective,
+        why,
+        preemption,
+        skew,
+    } = facts;
+    report::protect(
+        std::slice::from_mut(&mut report),
+        &services.engine.protection(),
+    );
+    let events = services.office.subscribe().0;
+    let told = |record: &&std::sync::Arc<EventRecord>| {
+        record.router.as_deref() == Some(name) && KINDS.contains(&record.kind.as_ref())
+    };
+    let mut events: Vec<EventRecord> = events
+        .iter()
+        .filter(told)
+        .map(|record| EventRecord::clone(record))
+        .collect();
+    events.drain(..events.len().saturating_sub(EVENTS));
+    let found = prospects(&moment.handover, moment.now, name);
+    let words = Words {
+        report: &report,
+        skew,
+    };
+    Ok(Explanation {
+        version: vrrp_control::VERSION,
+        time: timestamp(moment.wall),
+        why,
+        priority: arithmetic(&plan, effective, &services.config),
+        preemption,
+        events,
+        prospects: found.iter().map(|it| words.prospect(it)).collect(),
+        router: report,
+    })
+}
+
+impl Facts {
+    fn of(engine: &Engine, now: Instant, name: &str) -> Option<Self> {
+        let status = engine.status().find(|router| router.plan.name == name)?;
+        let moment = Moment::of(engine, now);
+        let since = moment
+            .wall
+            .checked_sub(now.saturating_since(status.since))
+            .unwrap_or(moment.wall);
+        Some(Self {
+            report: report::router(&status, since, now),
+            plan: status.plan.clone(),
+            effective: status.effective_priority,
+            why: why(&status, now),
+            preemption: preemption(&status, now),
+            skew: status.skew_time,
+            moment,
+        })
+    }
+}
+
+fn lead<'a>(status: &RouterStatus<'a>) -> Option<&'a Peer> {
+    let speaking = status.peers.iter().filter(|peer| peer.parting.is_none());
+    speaking.max_by_key(|peer| (peer.priority, peer.address))
+}
+
+fn why(status: &RouterStatus<'_>, now: Instant) -> String {
+    let own = status.effective_priority;
+    match status.state {
+        State::Initialize => {
+            let faults: Vec<String> = status.faults.iter().map(ToString::to_string).collect();
+            match faults.is_empty() {
+                true => "its interface is not known yet".to_owned(),
+                false => faults.join("; "),
+            }
+        }
+        State::Active(_) if own.is_owner() => "it owns the addresses".to_owned(),
+        State::Active(_) => {
+            let lost = status
+                .peers
+                .iter()
+                .filter(|peer| peer.parting == Some(Parting::Yielded))
+                .max_by_key(|peer| (peer.priority, peer.address));
+            match lost {
+                Some(peer) => format!(
+                    "we advertise {own}, and {} stood back with {}",
+                    peer.address, peer.priority
+                ),
+                None => format!("we advertise {own}, and nobody else is heard"),
+            }
+        }
+        State::Backup(backup) => {
+            let left = span(backup.active_down.saturating_since(now));
+            let Some(peer) = lead(status) else {
+                return format!("no Active is heard; it takes over in {left} if that stays so");
+            };
+            let (address, priority) = (peer.address, peer.priority);
+            let they = format!("{address} advertises {priority}, we have {own}");
+            if priority >= own {
+                they
+            } else if !status.plan.preempt {
+                format!("{they}, and preemption is off")
+            } else {
+                match backup.hold.filter(|hold| *hold > now) {
+                    Some(hold) => format!(
+                        "{they}, and the preemption delay runs for another {}",
+                        span(hold.saturating_since(now))
+                    ),
+                    None => format!("{they}; it takes over in {left}"),
+                }
+            }
+        }
+    }
+}
+
+fn preemption(status: &RouterStatus<'_>, now: Instant) -> String {
+    let plan = status.plan;
+    if status.effective_priority.is_owner() {
+        return "an owner always preempts".to_owned();
+    }
+    if !plan.preempt {
+        return "off".to_owned();
+    }
+    if plan.preempt_delay.is_zero() {
+        return "on, without delay".to_owned();
+    }
+    let delay = span(plan.preempt_delay);
+    let hold = match status.state {
+        State::Backup(backup) => backup.hold,
+        State::Initialize | State::Active(_) => None,
+    };
+    match hold {
+        Some(hold) if hold > now => format!(
+            "on, delay {delay}, ends in {}",
+            span(hold.saturating_since(now))
+        ),
+        Some(_) => format!("on, delay {delay}, over"),
+        None => format!("on, delay {delay}, not running"),
+    }
+}
+
+/// What the priority is made of.
+fn arithmetic(plan: &RouterPlan, effective: Priority, config: &Path) -> Vec<PriorityPart> {
+    let (configured, text, place) = match said(plan, config) {
+        Said::Here(line) => {
+            let name = config.file_name().unwrap_or(config.as_os_str());
+            let place = format!("{}:{line}", name.display());
+            (plan.priority, "configured priority", Some(place))
+        }
+        Said::Default => (plan.priority, "default priority", None),
+        Said::Otherwise => (
+            plan.priority,
+            "configured priority; the file says something else by now",
+            None,
+        ),
+    };
+    vec![
+        PriorityPart {
+            value: configured.get(),
+            text: text.to_owned(),
+            place,
+        },
+        PriorityPart {
+            value: effective.get(),
+            text: "effective".to_owned(),
+            place: None,
+        },
+    ]
+}
+
+/// Where a running priority comes from.
+enum Said {
+    Here(usize),
+    Default,
+    /// The file was changed, and not loaded.
+    Otherwise,
+}
+
+fn said(plan: &RouterPlan, config: &Path) -> Said {
+    let Ok(loaded) = vrrp_config::load(config) else {
+        return Said::Otherwise;
+    };
+    let routers = loaded.config.plan.routers.iter().zip(&loaded.config.places);
+    let found = routers
+        .filter(|(router, _)| router.name == plan.name && router.priority == plan.priority)
+        .map(|(_, place)| place.line("priority", &loaded.text))
+        .next();
+    match found {
+        Some(Some(line)) => Said::Here(line),
+        Some(None) => Said::Default,
+        None => Said::Otherwise,
+    }
+}
+
+/// Sentences about prospects.
+struct Words<'a> {
+    report: &'a RouterReport,
+    skew: Duration,
+}
+
+impl Words<'_> {
+    fn prospect(&self, prospect: &Prospect) -> ProspectReport {
+        let active = self.report.state == Role::Active.name();
+        let after = match prospect.after {
+            Duration::ZERO => "at once".to_owned(),
+            after => format!("after {}", span(after)),
+        };
+        let mut peers = Vec::new();
+        let mut priority = None;
+        let (condition, mut text) = match &prospect.condition {
+            Condition::Nothing => ("time-passes", format!("nothing more: {after}")),
+            Condition::Silence(silent) => {
+                peers = silent.iter().map(ToString::to_string).collect();
+                let down = Duration::from_micros(self.report.active_down_interval);
+                let interval = Duration::from_millis(self.report.active_advertise_interval_ms);
+                (
+                    "peers-silent",
+                    format!(
+                        "{} silent for {} (3 x {} + skew {}): {after}",
+                        peers.join(" and "),
+                        span(down),
+                        span(interval),
+                        span(self.skew)
+                    ),
+                )
+            }
+            Condition::Release(peer) => {
+                peers = vec![peer.to_string()];
+                ("peer-releases", format!("{peer} gives up: {after}"))
+            }
+            Condition::Priority(limit) => {
+                priority = Some(limit.get());
+                if active {
+                    (
+                        "priority-lowered",
+                        format!("a priority of {limit} or less: {after}"),
+                    )
+                } else {
+                    (
+                        "priority-raised",
+                        format!("a priority of {limit} or more: {after}"),
+                    )
+                }
+            }
+            Condition::Mended => ("fault-mended", format!("the fault mended: {after}")),
+            Condition::Outranked(limit, address) => {
+                priority = Some(limit.get());
+                (
+                    "outranked",
+                    format!(
+                        "a router that advertises more than {limit}, or {limit} from an address above {address}: {after}"
+                    ),
+                )
+            }
+            Condition::LinkDown(interface) => {
+                ("link-down", format!("interface {interface} down: {after}"))
+            }
+        };
+        if !prospect.give_or_take.is_zero() {
+            text.push_str(&format!(", give or take {}", span(prospect.give_or_take)));
+        }
+        let then_active = match prospect.holder {
+            Holder::Peer(address, _) => Some(address.to_string()),
+            Holder::We | Holder::Unknown => None,
+        };
+        match (&then_active, prospect.condition == Condition::Nothing) {
+            (Some(peer), _) => text.push_str(&format!("; then {peer} is Active")),
+            (None, false) if active && !matches!(prospect.condition, Condition::Outranked(..)) => {
+                text.push_str("; who is Active then is not known: no other router was heard");
+            }
+            (None, _) => {}
+        }
+        ProspectReport {
+            condition: condition.to_owned(),
+            peers,
+            priority,
+            after_us: micros(prospect.after),
+            give_or_take_us: micros(prospect.give_or_take),
+            then_active,
+            text,
+        }
+    }
+}
+
+/// `3.609 s`, `60.938 ms`.
+fn span(duration: Duration) -> String {
+    let (value, unit) = if duration >= Duration::from_secs(1) {
+        (duration.as_secs_f64(), "s")
+    } else {
+        (duration.as_secs_f64() * 1e3, "ms")
+    };
+    let digits = format!("{value:.3}");
+    let digits = digits.trim_end_matches('0').trim_end_matches('.');
+    format!("{digits} {unit}")
+}
