@@ -9,6 +9,7 @@ pub mod explanation;
 pub mod forecast;
 pub mod frame;
 pub mod interfaces;
+pub mod order;
 pub mod peer;
 pub mod request;
 pub mod running;
@@ -21,6 +22,7 @@ pub use forecast::{
 };
 pub use frame::{FrameError, MAX_REQUEST, decode, encode};
 pub use interfaces::{InterfaceReport, InterfaceRouter, InterfacesReport};
+pub use order::{OrderOutcome, OrderReport, OrderRequest, OrderResult, StandingOrder, Successor};
 pub use peer::PeerReport;
 pub use request::{Answer, Refusal, Request};
 pub use running::RunningConfig;

@@ -6,6 +6,7 @@ use crate::event::{EventRecord, EventsWanted};
 use crate::explanation::Explanation;
 use crate::forecast::{ForecastReport, Supposition};
 use crate::interfaces::InterfacesReport;
+use crate::order::{OrderReport, OrderRequest};
 use crate::running::RunningConfig;
 use crate::status::StatusReport;
 
@@ -32,6 +33,14 @@ pub enum Request {
     },
     /// What would happen if.
     WhatIf(Box<Supposition>),
+    /// A change of the election.
+    Order {
+        /// Which routers, by name; all if none is named.
+        #[serde(default)]
+        routers: Vec<String>,
+        /// What to do with them.
+        order: OrderRequest,
+    },
 }
 
 impl Request {
@@ -45,6 +54,7 @@ impl Request {
             | Self::RunningConfig { .. }
             | Self::Explain { .. }
             | Self::WhatIf(_) => false,
+            Self::Order { .. } => true,
         }
     }
 }
@@ -74,6 +84,20 @@ pub enum Answer {
     Explanation(Box<Explanation>),
     /// To [`Request::WhatIf`].
     Forecast(Box<ForecastReport>),
+    /// Before what comes next, if that takes a while.
+    Patience {
+        /// How long it may take, in milliseconds.
+        ms: u64,
+    },
+    /// To [`Request::Order`].
+    Order(OrderReport),
+    /// To a request about a router that there is not.
+    NoSuchRouter {
+        /// The name that was asked for.
+        router: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
     /// To anything that cannot be done.
     Refused(Refusal),
 }

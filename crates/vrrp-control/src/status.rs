@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::order::StandingOrder;
 use crate::peer::PeerReport;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::{GlobalStatistics, RouterStatistics};
@@ -157,6 +158,9 @@ pub struct RouterReport {
     pub checksum: Option<String>,
     /// Whether the kernel holds what this state needs.
     pub kernel_in_step: bool,
+    /// What operators asked of it, the order that counts first.
+    #[serde(default)]
+    pub orders: Vec<StandingOrder>,
     /// Counters.
     pub statistics: RouterCounters,
 }

@@ -28,8 +28,8 @@ use thiserror::Error;
 use vrrp_gate::Gate;
 use vrrp_proto::engine::Timer;
 use vrrp_proto::{
-    Announce, Datagram, Engine, Event, Family, Input, Instant, LinkFacts, LinkId, Output, Plan,
-    RouterId, Transmit, Wakeup,
+    Announce, Datagram, Denial, Engine, Event, Family, Input, Instant, LinkFacts, LinkId, Output,
+    Plan, RouterId, Transmit, Wakeup,
 };
 
 use crate::clock;
@@ -103,12 +103,19 @@ pub type NewsSink = Box<dyn FnMut(News) -> bool + Send>;
 /// Work on the engine's thread.
 type Inspection = Box<dyn FnOnce(&mut Engine, Instant) + Send>;
 
+/// What to ask of which router, at the moment when the engine hears of it.
+pub type Orders = Box<dyn FnOnce(Instant) -> Vec<(String, vrrp_proto::Order)> + Send>;
+
+/// What became of each.
+type Outcomes = Vec<Result<Instant, Denial>>;
+
 /// The mailbox has room for many of them from the beginning, so what is large is boxed.
 enum Mail {
     Notice(Box<Notice>),
     Opened(Box<Opened>),
     Inspect(Inspection),
     Reload(Arc<Plan>),
+    Operate(Orders, SyncSender<Outcomes>),
     Shutdown,
 }
 
@@ -163,6 +170,7 @@ impl std::fmt::Debug for Mail {
             Self::Opened(_) => "Opened",
             Self::Inspect(_) => "Inspect",
             Self::Reload(_) => "Reload",
+            Self::Operate(..) => "Operate",
             Self::Shutdown => "Shutdown",
         })
     }
@@ -170,7 +178,7 @@ impl std::fmt::Debug for Mail {
 
 impl Driver {
     /// Runs `plan` in the calling thread's network namespace. With a `heritage` that is a resumption, `plan` is not looked
-    /// at: what the last process ran goes on where that died.
+    /// at: what the last process ran goes on where that died. Otherwise `orders` are given before anything else happens.
     ///
     /// # Errors
     /// When a privilege or resource is missing. Interfaces that do not exist are no error: they may come.
@@ -179,6 +187,7 @@ impl Driver {
         owner: OwnerId,
         news: NewsSink,
         mut heritage: Option<Heritage>,
+        orders: Orders,
     ) -> Result<Self, StartError> {
         let now = clock::now();
         let lateness = Arc::new(Lateness::default());
@@ -280,8 +289,9 @@ impl Driver {
             .name("engine".into())
             .spawn(move || {
                 let _ = told.send(syscall::schedule_engine());
+                let orders = (!resumed).then_some(orders);
                 // A fault in here must not leave addresses behind: the news ends, the daemon sees that and cleans up.
-                if catch_unwind(AssertUnwindSafe(|| turn.run(resumed))).is_err() {
+                if catch_unwind(AssertUnwindSafe(|| turn.run(orders))).is_err() {
                     tracing::error!("the engine has panicked");
                     if turn.legacy.is_some() {
                         // The next process goes on where this one was; to clean up would only be in its way.
@@ -345,6 +355,17 @@ impl Handle {
     /// Changes to another plan.
     pub fn reload(&self, plan: Arc<Plan>) {
         self.mail.send(Mail::Reload(plan));
+    }
+
+    /// Gives orders, all at one moment: when each began, or why it was refused, in their order. `None` when the engine has
+    /// stopped.
+    pub fn operate(
+        &self,
+        orders: impl FnOnce(Instant) -> Vec<(String, vrrp_proto::Order)> + Send + 'static,
+    ) -> Option<Vec<Result<Instant, Denial>>> {
+        let (answer, answered) = sync_channel(1);
+        self.mail.send(Mail::Operate(Box::new(orders), answer));
+        answered.recv().ok()
     }
 
     /// A [`Driver::stop`] that waits for successors waits no longer.
@@ -438,13 +459,19 @@ impl Turn {
     }
 
     /// Runs until told to stop. The kernel backend has then not been told anything about the end yet.
-    fn run(&mut self, resumed: bool) {
-        if resumed {
-            // Before anything else happens, it must be known who is too late, and what is due must leave.
-            self.drain();
-            self.run_timers();
-        }
+    fn run(&mut self, orders: Option<Orders>) {
         self.drain();
+        match orders {
+            // Before it knows of the first interface.
+            Some(orders) => {
+                self.operate(orders);
+            }
+            // Before anything else happens, it must be known who is too late, and what is due must leave.
+            None => {
+                self.run_timers();
+                self.drain();
+            }
+        }
         let mut events = [EpollEvent::empty(); 64];
         loop {
             self.breathe();
@@ -638,6 +665,9 @@ impl Turn {
                     self.drain();
                     self.heed(&self.links());
                 }
+                Mail::Operate(orders, answer) => {
+                    let _ = answer.send(self.operate(orders));
+                }
                 Mail::Shutdown => {
                     self.note_changes();
                     self.engine.handle(now, Input::Shutdown);
@@ -654,6 +684,20 @@ impl Turn {
         self.send();
         let _ = self.wake.write(1);
         false
+    }
+
+    fn operate(&mut self, orders: Orders) -> Outcomes {
+        let now = clock::now();
+        let mut outcomes = Outcomes::new();
+        for (router, order) in orders(now) {
+            let outcome = self.engine.operate(now, &router, order);
+            if let Ok(id) = outcome {
+                self.note_change(Some(id));
+            }
+            self.drain();
+            outcomes.push(outcome.map(|_| now));
+        }
+        outcomes
     }
 
     fn run_timers(&mut self) {

@@ -34,6 +34,7 @@ Examples:
   vrrpctl explain lan4             why it is in its state, and what would change that
   vrrpctl what-if --link-down eth0 what would happen then; nothing changes
   vrrpctl events -f                what happens, as it happens
+  vrrpctl drain lan4 --for 2h      its Active hands over, for maintenance
   vrrpctl status -x                only what is wrong; exit code 1 if anything is
   vrrpctl check a.toml --peer b.toml   do the files of a pair fit together?
   vrrpctl status --json            for programs"
@@ -123,6 +124,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME")]
         router: Option<String>,
     },
+    #[command(flatten)]
+    Operate(crate::operate::Verb),
     /// What is wrong with a configuration file, or with those of a pair beside each other; asks no daemon
     ///
     /// Exit codes: 0 good, 1 the two files are good and do not fit together, 2 a file has errors or cannot be read.

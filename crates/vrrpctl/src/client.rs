@@ -102,6 +102,11 @@ impl Answers {
         self.reader.get_mut().deadline = None;
     }
 
+    /// What comes next may take this long, and then a moment.
+    pub(crate) fn be_patient(&mut self, time: Duration) {
+        self.reader.get_mut().deadline = Instant::now().checked_add(time + self.patience);
+    }
+
     /// The next answer; `None` when the daemon has hung up. A refusal is a failure.
     pub(crate) fn next(&mut self) -> Result<Option<Reply>, Failure> {
         let mut line = Vec::new();
@@ -122,6 +127,7 @@ impl Answers {
         let value: Value = serde_json::from_slice(&line).map_err(|error| gibberish(&error))?;
         match decode::<Answer>(&line) {
             Ok(Answer::Refused(refusal)) => Err(Failure::Refused(refusal.reason)),
+            Ok(Answer::NoSuchRouter { router, known }) => Err(Failure::NoSuchRouter(router, known)),
             Ok(answer) => Ok(Some(Reply { answer, value })),
             Err(error) => Err(match value.get("version").and_then(Value::as_u64) {
                 Some(version) if version != u64::from(vrrp_control::VERSION) => {

@@ -22,6 +22,7 @@ mod frame;
 mod interfaces;
 mod json;
 mod moment;
+mod operate;
 mod page;
 mod peers;
 mod plain;
@@ -105,6 +106,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Command::Explain { what } => explain::run(&client, &mut page, what),
         Command::WhatIf(supposed) => what_if::run(&client, &mut page, supposed),
+        Command::Operate(verb) => operate::run(&client, &mut page, verb),
         Command::Check { file, peer } => check::run(&mut page, file, peer.as_deref()),
         Command::Decode { file, config } => decode::run(&mut page, file, config.as_deref()),
         Command::Completions { shell } => cli::completions(*shell, &mut page),

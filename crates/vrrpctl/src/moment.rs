@@ -42,6 +42,17 @@ impl Calendar {
         }
     }
 
+    /// To the minute, without the date if it is today's: `14:02`.
+    pub(crate) fn minute(&self, time: &str) -> String {
+        let today = self.now.to_zoned(self.zone.clone()).date();
+        match time.parse::<Timestamp>() {
+            Ok(then) if then.to_zoned(self.zone.clone()).date() == today => {
+                self.written(time, "%H:%M")
+            }
+            _ => self.written(time, "%Y-%m-%d %H:%M"),
+        }
+    }
+
     fn written(&self, time: &str, format: &str) -> String {
         match time.parse::<Timestamp>() {
             Ok(then) => {

@@ -100,6 +100,15 @@ impl Look {
         }
     }
 
+    /// The time of day on a terminal, with the date if it is not today's; when exactly elsewhere.
+    pub(crate) fn time(&self, time: &str) -> String {
+        if self.width.is_some() {
+            self.calendar.minute(time)
+        } else {
+            self.calendar.absolute(time)
+        }
+    }
+
     /// `text`, cut to `width` characters.
     pub(crate) fn cut(&self, text: &str, width: usize) -> String {
         if text.chars().count() <= width {

@@ -146,7 +146,8 @@ pub(crate) fn render(report: &StatusReport, look: &Look) -> String {
             .collect();
         text.push_str(&table::render(look, &COLUMNS, &rows));
     }
-    let complaints = complaints(report);
+    let mut complaints = complaints(report);
+    complaints.extend(orders(report, look));
     if !complaints.is_empty() {
         text.push('\n');
     }
@@ -218,6 +219,34 @@ pub(crate) fn state(router: &RouterReport) -> (String, Tone) {
         "initialize" => ("INIT".into(), Tone::Plain),
         other => (plain::text(&other.to_uppercase()), Tone::Plain),
     }
+}
+
+/// Sentences about what operators asked for. Nothing is wrong with that, but it should not be forgotten.
+fn orders(report: &StatusReport, look: &Look) -> Vec<String> {
+    let routers = report.routers.iter();
+    let orders = routers.flat_map(|router| router.orders.iter().map(move |it| (router, it)));
+    orders
+        .map(|(router, order)| {
+            let what = match (order.kind.as_str(), order.priority) {
+                ("drain", _) => "drained".to_owned(),
+                ("priority", Some(priority)) => format!("given priority {priority}"),
+                ("pin", _) => "pinned".to_owned(),
+                ("yield", _) => "made to yield".to_owned(),
+                (other, _) => other.to_owned(),
+            };
+            let since = look.time(&order.since);
+            let reason = order.reason.as_ref().map(|why| format!(" ({why})"));
+            let reason = reason.unwrap_or_default();
+            let end = match (&order.until, order.kind.as_str()) {
+                (Some(until), _) => format!(", ends {}", look.time(until)),
+                (None, "priority") => ", ends when the daemon stops".to_owned(),
+                (None, "yield") => ", until it is Active again".to_owned(),
+                (None, _) => String::new(),
+            };
+            let (name, by) = (&router.name, &order.by);
+            format!("{name} {what} by {by} since {since}{reason}{end}")
+        })
+        .collect()
 }
 
 /// Sentences about what is wrong.
@@ -294,6 +323,39 @@ mod tests {
             "what is to outlive a restart cannot be kept in the state directory /x: read-only";
         report.daemon.state_problem = Some(sentence.into());
         assert!(complaints(&report).contains(&sentence.to_owned()));
+    }
+
+    #[test]
+    fn what_operators_asked_for_is_not_forgotten_and_not_wrong() {
+        let mut report = report();
+        let order = |kind: &str, priority, reason: Option<&str>, until: Option<&str>| {
+            vrrp_control::StandingOrder {
+                kind: kind.into(),
+                priority,
+                by: "alice".into(),
+                reason: reason.map(Into::into),
+                since: "2026-11-20T12:02:11.204Z".into(),
+                until: until.map(Into::into),
+            }
+        };
+        report.routers[0].orders = vec![
+            order(
+                "drain",
+                None,
+                Some("kernel update"),
+                Some("2026-11-20T14:02:11.204Z"),
+            ),
+            order("priority", Some(50), None, None),
+            order("pin", None, None, Some("2026-11-21T14:02:11.204Z")),
+        ];
+        report.routers[2].orders = vec![order("yield", None, None, None)];
+        for (width, name) in [(Some(80), "orders"), (None, "orders_without_a_terminal")] {
+            let lines: String = orders(&report, &look(width)).join("\n");
+            assert!(render(&report, &look(width)).contains("drained by alice"));
+            insta::assert_snapshot!(name, lines);
+        }
+        let wrong = complaints(&report);
+        assert!(!wrong.iter().any(|sentence| sentence.contains("alice")));
     }
 
     #[test]

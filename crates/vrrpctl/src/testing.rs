@@ -66,6 +66,7 @@ fn router(name: &str, interface: &str, vrid: u8, state: &str, addresses: &[&str]
         checksum: None,
         peers: Vec::new(),
         kernel_in_step: true,
+        orders: Vec::new(),
         statistics: RouterCounters {
             advertisement_sent: 1_036_800,
             master_transitions: 1,

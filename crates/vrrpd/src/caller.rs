@@ -33,10 +33,6 @@ impl Caller {
 
     /// The user's name, or its number where the system knows none. A directory service may have to be asked, so this is
     /// done where waiting hurts nobody.
-    #[allow(
-        dead_code,
-        reason = "the requests that change something are on their way"
-    )]
     pub(crate) async fn name(&self) -> String {
         let uid = self.uid;
         let name = tokio::task::spawn_blocking(move || {

@@ -18,6 +18,7 @@ use crate::answers::{Answers, PATIENCE};
 use crate::caller::Caller;
 use crate::explain;
 use crate::interfaces;
+use crate::operate;
 use crate::past;
 use crate::running;
 use crate::services::{STOPPED, Services};
@@ -104,7 +105,7 @@ async fn converse(stream: UnixStream, access: Access, services: &Services) -> io
 /// Each request has a handler of its own; those that change something are told who asks.
 async fn answer(
     request: Request,
-    _caller: &Caller,
+    caller: &Caller,
     services: &Services,
     answers: &mut Answers,
 ) -> io::Result<()> {
@@ -115,6 +116,9 @@ async fn answer(
         Request::Explain { name } => explain::answer(services, answers, name).await,
         Request::WhatIf(supposition) => what_if::answer(services, answers, *supposition).await,
         Request::RunningConfig { defaults } => running::answer(services, answers, defaults).await,
+        Request::Order { routers, order } => {
+            operate::answer(services, caller, routers, order, answers).await
+        }
     }
 }
 

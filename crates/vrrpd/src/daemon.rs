@@ -22,7 +22,7 @@ use vrrp_control::{Daemon, GlobalCounters, Restart, StatusReport};
 use vrrp_linux::kernel::OwnerId;
 use vrrp_linux::store::{Store, read_text, text_file};
 use vrrp_linux::{Driver, Handle, Heritage, HeritageError, News, StartError};
-use vrrp_proto::Plan;
+use vrrp_proto::{Happening, Plan};
 
 use crate::access;
 use crate::annals::Annals;
@@ -35,6 +35,7 @@ use crate::report::{self, Times};
 use crate::restarts::{self, Restarts};
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
 use crate::services::{Services, StatusSource};
+use crate::standing::StandingOrders;
 use crate::state_dir::{self, StateDir};
 use crate::thrift::Thrift;
 
@@ -175,14 +176,21 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     let state_lock = heritage.take(state_dir::LOCK);
     leave_last_words(&store);
     let (sender, news) = mpsc::channel::<News>(NEWS);
+    let state_dir = StateDir::open(&arguments.state_dir, state_lock, &store);
+    let orders = StandingOrders::new(state_dir.clone());
     let driver = {
+        // Who goes on where another process died has its orders.
+        let recalled = if resumed {
+            Box::new(|_| Vec::new())
+        } else {
+            orders.recall(&plan)
+        };
         let sink = Box::new(move |news| sender.try_send(news).is_ok());
         let owner = OwnerId::of(runtime_dir.path());
-        Driver::start(&plan, owner, sink, Some(heritage))?
+        Driver::start(&plan, owner, sink, Some(heritage), recalled)?
     };
     // The engine runs; the rest can wait its turn.
     vrrp_linux::fall_back();
-    let state_dir = StateDir::open(&arguments.state_dir, state_lock, &store);
     let annals = Annals::new(state_dir.clone());
     let config = arguments.config();
     let serve_error = |error| RunError::Serve(runtime_dir.socket(), error);
@@ -224,6 +232,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         store,
         state_dir,
         annals: annals.clone(),
+        orders,
         config: Arc::from(config),
         runtime_dir: Arc::from(runtime_dir.path()),
         keeper,
@@ -372,6 +381,8 @@ async fn live(
     let office = services.office.clone();
     tokio::spawn(services.annals.clone().keep(services.office.clone()));
     let server = tokio::spawn(control::serve(full, read_only, services.clone()));
+    // The process before this one may have died before it could.
+    keep_orders(&services);
     let mut thrift = Thrift::new(Instant::now());
     let died = loop {
         let quiet = thrift.due();
@@ -380,7 +391,11 @@ async fn live(
             biased;
             next = news.recv() => match next {
                 Some(next) => {
+                    let ended = matches!(next.event.happening, Happening::OrderEnded { .. });
                     office.note(next);
+                    if ended {
+                        keep_orders(&services);
+                    }
                     thrift.event(Instant::now());
                 }
                 None => break true,
@@ -389,6 +404,7 @@ async fn live(
             _ = interrupt.recv() => break false,
             _ = hangup.recv() => {
                 reload(&services, runtime_dir);
+                keep_orders(&services);
                 thrift.reload(Instant::now());
             }
             () = sleep_until(quiet.unwrap_or_else(Instant::now)), if quiet.is_some() => {
@@ -410,6 +426,14 @@ async fn live(
         }
     });
     Ok(died)
+}
+
+/// Notes for the next start what stands now. What fails is in the log, and in the status.
+fn keep_orders(services: &Services) {
+    let services = services.clone();
+    tokio::task::spawn_blocking(move || {
+        let _ = services.orders.save(&services.engine);
+    });
 }
 
 /// Hands everything over. Whoever asks once more does not want to wait for successors.

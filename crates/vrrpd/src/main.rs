@@ -18,6 +18,7 @@
 //! | `services` | what the handlers need |
 //! | `caller`, `access` | who asks, and who may |
 //! | `answers` | the way back to a client |
+//! | `operate`, `standing` | orders of operators, and those that outlive the daemon |
 //! | `life` | since when the daemon runs, and with what |
 //! | `report` | the engine's state in the words of the control socket |
 //! | `interfaces` | the interfaces, for those who ask |
@@ -41,6 +42,7 @@ mod keeper;
 mod life;
 mod log;
 mod office;
+mod operate;
 mod past;
 mod peers;
 mod report;
@@ -48,7 +50,8 @@ mod restarts;
 mod running;
 mod runtime_dir;
 mod services;
-#[allow(dead_code, reason = "what is kept in it comes next")]
+mod span;
+mod standing;
 mod state_dir;
 mod thrift;
 mod wear;

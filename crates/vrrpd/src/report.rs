@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use vrrp_control::{
-    ActiveRouter, Lateness, LatenessClass, PriorityStatus, Protection, RouterReport,
+    ActiveRouter, Lateness, LatenessClass, PriorityStatus, Protection, RouterReport, StandingOrder,
 };
 use vrrp_linux::lateness::{BOUNDS, LatenessReport};
 use vrrp_linux::{Means, Protection as Stands};
+use vrrp_proto::orders::OrderView;
 use vrrp_proto::router::Role;
-use vrrp_proto::{ChecksumForm, Dialect, Engine, Family, Instant, RouterId, RouterStatus};
+use vrrp_proto::{
+    ChecksumForm, Dialect, Engine, Family, Instant, Priority, RouterId, RouterStatus,
+};
 
 use crate::office::timestamp;
 use crate::peers;
+use crate::standing::wall;
 
 /// Wall-clock times of the last role changes: read off once, so that an answer does not depend on when it was asked.
 #[derive(Debug, Default)]
@@ -101,7 +105,19 @@ pub(crate) fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant)
         accept_mode: plan.accept,
         checksum,
         kernel_in_step: status.applied,
+        orders: status.orders.standing().map(order).collect(),
         statistics: status.statistics.into(),
+    }
+}
+
+fn order(order: OrderView<'_>) -> StandingOrder {
+    StandingOrder {
+        kind: order.kind.name().into(),
+        priority: order.priority.map(Priority::get),
+        by: order.note.by.clone(),
+        reason: order.note.reason.clone(),
+        since: timestamp(wall(order.note.since_unix_ms)),
+        until: order.note.until_unix_ms.map(|ms| timestamp(wall(ms))),
     }
 }
 

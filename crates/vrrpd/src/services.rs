@@ -11,6 +11,7 @@ use crate::annals::Annals;
 use crate::caller::Caller;
 use crate::life::SharedLife;
 use crate::office::Office;
+use crate::standing::StandingOrders;
 use crate::state_dir::StateDir;
 
 /// Makes a [`StatusReport`]; nothing when the engine has stopped. May wait for the engine, so it is called where that hurts
@@ -41,6 +42,8 @@ pub(crate) struct Services {
     pub(crate) state_dir: StateDir,
     /// The history of events on disk.
     pub(crate) annals: Annals,
+    /// Orders of operators that outlive the daemon.
+    pub(crate) orders: StandingOrders,
     /// The configuration file, as it was given.
     pub(crate) config: Arc<Path>,
     /// The runtime directory.
@@ -63,10 +66,6 @@ impl Services {
 
     /// Logs what somebody changed, and enters it in the history: a sentence whose first word is a name, such as `alice set
     /// wan4's priority to 50 for 10m`.
-    #[allow(
-        dead_code,
-        reason = "the requests that change something are on their way"
-    )]
     pub(crate) fn note_change(&self, caller: &Caller, router: Option<&str>, sentence: String) {
         let name = router.unwrap_or("-");
         tracing::info!(router = name, kind = "changed", %caller, "{sentence}");
