@@ -67,12 +67,13 @@ impl Namespace {
         Handle(File::open(format!("/run/netns/{}", self.name)).expect("the namespace exists"))
     }
 
-    /// Waits until an interface is operational: the kernel may take a second to notice that a cable has two ends.
+    /// Waits until an interface is operational: the kernel may take a second to notice that a cable has two ends, and longer
+    /// while it still clears a namespace with ten thousand links away.
     ///
     /// # Panics
-    /// If it is not within 5 s.
+    /// If it is not within a minute.
     pub fn wait_carrier(&self, interface: &str) {
-        let up = wait_for(Duration::from_secs(5), || {
+        let up = wait_for(Duration::from_secs(60), || {
             self.sh(&format!("cat /sys/class/net/{interface}/operstate"))
                 .trim()
                 .eq("up")

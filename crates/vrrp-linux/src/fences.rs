@@ -5,13 +5,17 @@
 //! before anybody takes over.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::leases::Leases;
 use vrrp_proto::packet::Header;
 use vrrp_proto::{Desired, Dialect, Engine, Family, Instant, Priority, Role, RouterId, Vrid};
 
-/// Advertisement intervals from the sending of an advertisement to the end of the lease.
-pub(crate) const INTERVALS: u32 = 3;
+/// How long the lease of an advertisement is that leaves now: three intervals, less a little for what passes at the last moment,
+/// so that it has arrived when they are over.
+pub(crate) fn lease_time(interval: Duration) -> Duration {
+    interval * 3 - interval / 50
+}
 
 /// The leases of all interfaces, and whose they are.
 #[derive(Debug, Default)]
@@ -63,7 +67,7 @@ impl Fences {
             let holds = status.role == Role::Active || status.leaving;
             if here && holds && self.routers.contains_key(&status.id) {
                 let (family, vrid) = (status.plan.family, status.plan.vrid);
-                let until = now + status.plan.interval.duration() * INTERVALS;
+                let until = now + lease_time(status.plan.interval.duration());
                 leases.guard(family, vrid);
                 leases.extend(family, vrid, until.as_nanos());
             }
@@ -113,7 +117,7 @@ impl Fences {
             2 => Dialect::Vrrp2,
             _ => Dialect::Vrrp3,
         };
-        let until = now + header.interval(dialect)?.duration() * INTERVALS;
+        let until = now + lease_time(header.interval(dialect)?.duration());
         leases.guard(family, vrid);
         let was_closed = leases
             .deadline(family, vrid)

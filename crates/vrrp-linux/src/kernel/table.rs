@@ -38,7 +38,7 @@ use super::OwnerId;
 use super::fence::{Duty, MOURNING, Outcome};
 use super::netlink::{Filters, Hook, Refusal, TableFamily, Term, Transaction, Transactions};
 use crate::clock;
-use crate::fences::INTERVALS;
+use crate::fences::lease_time;
 use crate::leases::{Leases, TableLeases};
 
 /// Before the chains of everybody else, and before flow tables, which forward what they know.
@@ -314,7 +314,7 @@ impl Table {
 impl Interface {
     /// What the table is to do for this, if anything.
     pub(super) fn of(duty: &Duty) -> Option<Self> {
-        let lease = |(router, interval): (&Router, &Duration)| (*router, *interval * INTERVALS);
+        let lease = |(router, interval): (&Router, &Duration)| (*router, lease_time(*interval));
         let routers: BTreeMap<Router, Duration> = duty.with_macvlan().iter().map(lease).collect();
         (!routers.is_empty()).then(|| Self {
             name: duty.interface().to_owned(),
