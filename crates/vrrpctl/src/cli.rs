@@ -126,6 +126,12 @@ pub(crate) enum Command {
     },
     #[command(flatten)]
     Operate(crate::operate::Verb),
+    /// A full screen that follows what stands, with keys for what one does about it
+    Top {
+        /// A line for each change instead, as `status --watch`
+        #[arg(long)]
+        plain: bool,
+    },
     /// What is wrong with a configuration file, or with those of a pair beside each other; asks no daemon
     ///
     /// Exit codes: 0 good, 1 the two files are good and do not fit together, 2 a file has errors or cannot be read.

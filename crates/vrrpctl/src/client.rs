@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_ANSWER: u64 = 64 << 20;
 
 /// Knows where the daemon listens.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Client {
     socket: PathBuf,
     patience: Duration,
@@ -46,6 +46,11 @@ impl Client {
             socket: socket.to_owned(),
             patience: PATIENCE,
         }
+    }
+
+    /// Where that is.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Asks.

@@ -9,6 +9,7 @@ use crate::json;
 use crate::moment::Since;
 use crate::page::{Look, Page, Tone};
 use crate::plain;
+use crate::table::Cell;
 
 /// Past events shown before those to come.
 const BEFORE_FOLLOWING: u64 = 10;
@@ -38,7 +39,7 @@ pub(crate) fn run(
 }
 
 /// What has happened, the oldest first, and for those who follow, what will. That is open when this returns: nothing is missed.
-fn ask(client: &Client, wanted: EventsWanted) -> Result<(Vec<Reply>, Answers), Failure> {
+pub(crate) fn ask(client: &Client, wanted: EventsWanted) -> Result<(Vec<Reply>, Answers), Failure> {
     let mut stream = client.ask(&Request::Events(wanted))?;
     let mut past = Vec::new();
     while let Some(reply) = stream.next()? {
@@ -147,6 +148,15 @@ fn brief(event: &EventRecord, look: &Look) -> String {
 
 /// The event on a line: when, whom it concerns if `named`, what.
 pub(crate) fn render(event: &EventRecord, look: &Look, named: bool) -> String {
+    let pieces = pieces(event, look, named).into_iter();
+    let line: String = pieces
+        .map(|piece| look.paint(piece.tone, &piece.text))
+        .collect();
+    line + "\n"
+}
+
+/// The same in pieces.
+pub(crate) fn pieces(event: &EventRecord, look: &Look, named: bool) -> Vec<Cell> {
     let time = when(event, look);
     let name = event.router.as_deref().unwrap_or("vrrpd");
     let name = if named {
@@ -155,13 +165,15 @@ pub(crate) fn render(event: &EventRecord, look: &Look, named: bool) -> String {
         String::new()
     };
     let indent = if named { "" } else { "  " };
-    let kind = look.paint(tone(event), &plain::text(&event.kind));
     let padding = " ".repeat(16_usize.saturating_sub(event.kind.chars().count()));
-    format!(
-        "{indent}{}  {name}{kind}{padding}  {}\n",
-        plain::text(&time),
-        plain::text(&event.text)
-    )
+    vec![
+        format!("{indent}{}  {name}", plain::text(&time)).into(),
+        Cell {
+            text: plain::text(&event.kind),
+            tone: tone(event),
+        },
+        format!("{padding}  {}", plain::text(&event.text)).into(),
+    ]
 }
 
 fn tone(event: &EventRecord) -> Tone {

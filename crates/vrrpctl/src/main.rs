@@ -33,6 +33,7 @@ mod show;
 mod stats;
 mod status;
 mod table;
+mod top;
 mod trace;
 mod verdict;
 mod watch;
@@ -107,6 +108,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Explain { what } => explain::run(&client, &mut page, what),
         Command::WhatIf(supposed) => what_if::run(&client, &mut page, supposed),
         Command::Operate(verb) => operate::run(&client, &mut page, verb),
+        Command::Top { plain } => top::run(&client, &mut page, *plain),
         Command::Check { file, peer } => check::run(&mut page, file, peer.as_deref()),
         Command::Decode { file, config } => decode::run(&mut page, file, config.as_deref()),
         Command::Completions { shell } => cli::completions(*shell, &mut page),

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::cli::{Arguments, Color};
@@ -89,6 +90,11 @@ impl Look {
         } else {
             text.to_owned()
         }
+    }
+
+    /// Whether times are in UTC by wish or by nature.
+    pub(crate) fn is_utc(&self) -> bool {
+        self.calendar.zone == TimeZone::UTC
     }
 
     /// How long ago on a terminal, when exactly elsewhere.

@@ -12,7 +12,7 @@ use crate::plain;
 use crate::status;
 use crate::table::{self, Cell, Column};
 
-const COLUMNS: [Column; 9] = [
+pub(crate) const COLUMNS: [Column; 9] = [
     column("NAME", false, Some(8)),
     column("PEER", false, Some(15)),
     column("STATE", false, None),
@@ -109,7 +109,8 @@ fn oddities(router: &str, peer: &PeerReport) -> impl Iterator<Item = String> {
     interval.into_iter().chain(addresses)
 }
 
-fn row(router: &str, peer: &PeerReport, look: &Look) -> (Cell, Vec<Cell>) {
+/// Its line in the table.
+pub(crate) fn row(router: &str, peer: &PeerReport, look: &Look) -> (Cell, Vec<Cell>) {
     let tone = match peer.state.as_str() {
         "active" => Tone::Good,
         "silent" => Tone::Bad,
@@ -176,11 +177,12 @@ pub(crate) fn coarse(micros: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::testing::{look, report};
 
-    fn heard() -> StatusReport {
+    /// A peer that speaks, and one that fell silent.
+    pub(crate) fn heard() -> StatusReport {
         let mut report = report();
         let peer = PeerReport {
             address: "fe80::a8bb:ccff:fedd:1122".into(),

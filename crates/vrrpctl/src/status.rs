@@ -9,7 +9,7 @@ use crate::page::{Look, Page, Tone};
 use crate::plain;
 use crate::table::{self, Cell, Column};
 
-const COLUMNS: [Column; 8] = [
+pub(crate) const COLUMNS: [Column; 8] = [
     Column {
         title: "NAME",
         right: false,
@@ -177,7 +177,8 @@ fn heading(report: &StatusReport, look: &Look) -> String {
     }
 }
 
-fn row(router: &RouterReport, look: &Look) -> (Cell, Vec<Cell>) {
+/// Its line in the table.
+pub(crate) fn row(router: &RouterReport, look: &Look) -> (Cell, Vec<Cell>) {
     let (word, tone) = state(router);
     let mark = match (tone, look.ascii) {
         (Tone::Good, false) => "●",

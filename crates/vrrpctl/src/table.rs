@@ -28,11 +28,23 @@ impl From<String> for Cell {
     }
 }
 
-/// The table as text. `mark` leads each line, and takes one column and a space if it is drawn.
+/// The table as text.
 pub(crate) fn render(look: &Look, columns: &[Column], rows: &[(Cell, Vec<Cell>)]) -> String {
-    let widths = widths(look, columns, rows);
-    let margin = if look.width.is_some() { "  " } else { "" };
     let mut text = String::new();
+    for line in lines(look, columns, rows) {
+        let painted: String = line
+            .iter()
+            .map(|piece| look.paint(piece.tone, &piece.text))
+            .collect();
+        text.push_str(painted.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// The table as lines of pieces, the titles first. A mark leads each line, and takes one column and a space if it is drawn.
+pub(crate) fn lines(look: &Look, columns: &[Column], rows: &[(Cell, Vec<Cell>)]) -> Vec<Vec<Cell>> {
+    let widths = widths(look, columns, rows);
     let titles: Vec<Cell> = columns
         .iter()
         .map(|column| Cell {
@@ -40,16 +52,18 @@ pub(crate) fn render(look: &Look, columns: &[Column], rows: &[(Cell, Vec<Cell>)]
             tone: Tone::Heading,
         })
         .collect();
-    text.push_str(margin);
-    text.push_str(&line(look, columns, &widths, &titles));
-    for (mark, cells) in rows {
+    let space = || Cell::from(" ".to_owned());
+    let titles = (space(), &titles);
+    let all = std::iter::once(titles).chain(rows.iter().map(|(mark, cells)| (mark.clone(), cells)));
+    all.map(|(mark, cells)| {
+        let mut line = Vec::new();
         if look.width.is_some() {
-            text.push_str(&look.paint(mark.tone, &mark.text));
-            text.push(' ');
+            line.extend([mark, space()]);
         }
-        text.push_str(&line(look, columns, &widths, cells));
-    }
-    text
+        line.extend(pieces(look, columns, &widths, cells));
+        line
+    })
+    .collect()
 }
 
 fn widths(look: &Look, columns: &[Column], rows: &[(Cell, Vec<Cell>)]) -> Vec<usize> {
@@ -75,24 +89,20 @@ fn widths(look: &Look, columns: &[Column], rows: &[(Cell, Vec<Cell>)]) -> Vec<us
     widths
 }
 
-fn line(look: &Look, columns: &[Column], widths: &[usize], cells: &[Cell]) -> String {
-    let mut text = String::new();
+/// The cells, with what stands between them.
+fn pieces(look: &Look, columns: &[Column], widths: &[usize], cells: &[Cell]) -> Vec<Cell> {
+    let mut line = Vec::new();
     for (index, ((column, width), cell)) in columns.iter().zip(widths).zip(cells).enumerate() {
-        let value = look.cut(&cell.text, *width);
-        let padding = " ".repeat(width - value.chars().count());
-        let painted = look.paint(cell.tone, &value);
-        if index > 0 {
-            text.push_str("  ");
-        }
-        if column.right {
-            text.push_str(&padding);
-            text.push_str(&painted);
+        let text = look.cut(&cell.text, *width);
+        let padding = " ".repeat(width - text.chars().count());
+        let gap = if index > 0 { "  " } else { "" };
+        let (before, after) = if column.right {
+            (gap.to_owned() + &padding, String::new())
         } else {
-            text.push_str(&painted);
-            text.push_str(&padding);
-        }
+            (gap.to_owned(), padding)
+        };
+        let tone = cell.tone;
+        line.extend([before.into(), Cell { text, tone }, after.into()]);
     }
-    text.truncate(text.trim_end().len());
-    text.push('\n');
-    text
+    line
 }
