@@ -155,6 +155,59 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// VRRP packets as they pass, and what the routers here make of each; sends nothing
+    ///
+    /// Ends after --count packets, after --for, or when interrupted. Exit codes: 0 none is refused, 1 some are, or there is no
+    /// right to listen, 2 no such interface.
+    ///
+    /// Examples:
+    ///   vrrpctl capture                     on the interfaces of the running daemon
+    ///   vrrpctl capture -i eth0 -c 10 -w vrrp.pcapng
+    #[command(verbatim_doc_comment)]
+    Capture {
+        /// Listen on this interface; may be given again [default: those of the daemon's routers, else all]
+        #[arg(short, long = "interface", value_name = "NAME")]
+        interfaces: Vec<String>,
+
+        /// End after NUMBER packets
+        #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+
+        /// Also write the packets to a file, as pcapng
+        #[arg(short, long, value_name = "FILE")]
+        write: Option<PathBuf>,
+
+        /// End after this time, such as 500ms, 10s or 5m
+        #[arg(long = "for", value_name = "TIME", value_parser = crate::moment::parse_span)]
+        span: Option<std::time::Duration>,
+
+        /// Judge as the routers of this configuration file would, instead of those of the running daemon
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+
+        /// Take only what the interface takes anyway: multicast that is joined here, and packets to this machine
+        #[arg(short = 'p', long)]
+        no_promiscuous: bool,
+    },
+    /// What is wrong, or will be, with the daemon, its host, the other routers and the LAN: evidence, and what to do
+    ///
+    /// Looks at the daemon's status and file, at settings of the kernel and rules of nftables, listens to advertisements for
+    /// a few intervals, and asks the LAN who has the virtual addresses. Changes nothing. Needs root to see all of it.
+    ///
+    /// Exit codes: 0 nothing is wrong, 1 something is, 2 no such router, 3 the daemon does not answer.
+    ///
+    /// Examples:
+    ///   vrrpctl doctor
+    ///   vrrpctl doctor lan4 --for 30s       one virtual router, listening for longer
+    #[command(verbatim_doc_comment)]
+    Doctor {
+        /// Only this virtual router, and what concerns all
+        name: Option<String>,
+
+        /// Listen for so long, such as 500ms, 10s or 5m [default: three advertisement intervals, 1 s to 15 s]
+        #[arg(long = "for", value_name = "TIME", value_parser = crate::moment::parse_span)]
+        span: Option<std::time::Duration>,
+    },
     /// Print a script that completes this command line
     Completions {
         /// The shell that is to complete it

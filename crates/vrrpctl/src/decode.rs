@@ -19,10 +19,10 @@ use crate::verdict::{self, Verdict, judge, reason};
 
 /// What was seen.
 #[derive(Default)]
-struct Tally {
+pub(crate) struct Tally {
     packets: u64,
     good: u64,
-    refused: u64,
+    pub(crate) refused: u64,
     carp: u64,
     cut: u64,
 }
@@ -77,12 +77,7 @@ fn tell(
         return Ok(());
     };
     let verdict = judge(&arrived, plan);
-    *match verdict {
-        Verdict::Good(_) => &mut tally.good,
-        Verdict::Refused(_) => &mut tally.refused,
-        Verdict::Carp => &mut tally.carp,
-        Verdict::Cut => &mut tally.cut,
-    } += 1;
+    tally.count(&verdict);
     let text = if page.look.json {
         json::line(&document(captured.time, &arrived, &verdict))
     } else {
@@ -92,7 +87,18 @@ fn tell(
 }
 
 impl Tally {
-    fn sentence(&self) -> String {
+    /// Counts an advertisement.
+    pub(crate) fn count(&mut self, verdict: &Verdict) {
+        *match verdict {
+            Verdict::Good(_) => &mut self.good,
+            Verdict::Refused(_) => &mut self.refused,
+            Verdict::Carp => &mut self.carp,
+            Verdict::Cut => &mut self.cut,
+        } += 1;
+    }
+
+    /// What it was in all: `2 good, 1 refused`.
+    pub(crate) fn parts(&self) -> String {
         let mut parts = vec![
             format!("{} good", self.good),
             format!("{} refused", self.refused),
@@ -103,34 +109,46 @@ impl Tally {
         if self.cut > 0 {
             parts.push(format!("{} not captured as a whole", self.cut));
         }
+        parts.join(", ")
+    }
+
+    fn sentence(&self) -> String {
         let noun = if self.packets == 1 {
             "packet"
         } else {
             "packets"
         };
-        format!(
-            "{} {noun}; advertisements: {}\n",
-            self.packets,
-            parts.join(", ")
-        )
+        let parts = self.parts();
+        format!("{} {noun}; advertisements: {parts}\n", self.packets)
     }
 }
 
 fn line(time: Option<Timestamp>, arrived: &Arrived<'_>, verdict: &Verdict, look: &Look) -> String {
-    let time = time.map_or_else(
-        || "-".to_owned(),
-        |time| {
-            let time = time.to_string();
-            match look.width {
-                Some(_) => look.calendar.clock(&time),
-                None => look.calendar.exact(&time),
-            }
-        },
-    );
+    let time = clock(time, look);
     let envelope = &arrived.envelope;
     let (source, destination) = (envelope.source, envelope.destination);
     let what = content(arrived, verdict);
-    let (tone, said) = match verdict {
+    let (tone, said) = phrase(arrived, verdict);
+    let said = look.paint(tone, &said);
+    format!("{time}  {source} > {destination}  {what}  {said}\n")
+}
+
+/// The time of day on a terminal, and exactly when elsewhere.
+pub(crate) fn clock(time: Option<Timestamp>, look: &Look) -> String {
+    let Some(time) = time else {
+        return "-".to_owned();
+    };
+    let time = time.to_string();
+    match look.width {
+        Some(_) => look.calendar.clock(&time),
+        None => look.calendar.exact(&time),
+    }
+}
+
+/// What became of it.
+pub(crate) fn phrase(arrived: &Arrived<'_>, verdict: &Verdict) -> (Tone, String) {
+    let source = arrived.envelope.source;
+    match verdict {
         Verdict::Good(heard) if heard.other_interval => (
             Tone::Good,
             "good, with another interval than ours".to_owned(),
@@ -146,13 +164,11 @@ fn line(time: Option<Timestamp>, arrived: &Arrived<'_>, verdict: &Verdict, look:
         Verdict::Refused(reject) => (Tone::Bad, format!("refused: {}", reason(*reject, arrived))),
         Verdict::Carp => (Tone::Quiet, "CARP, not VRRP".to_owned()),
         Verdict::Cut => (Tone::Plain, "not captured as a whole".to_owned()),
-    };
-    let said = look.paint(tone, &said);
-    format!("{time}  {source} > {destination}  {what}  {said}\n")
+    }
 }
 
 /// What it says of itself, as far as it says something.
-fn content(arrived: &Arrived<'_>, verdict: &Verdict) -> String {
+pub(crate) fn content(arrived: &Arrived<'_>, verdict: &Verdict) -> String {
     let Some(header) = Header::new(arrived.message) else {
         let length = arrived.message.len();
         return format!("{length} {}", if length == 1 { "byte" } else { "bytes" });
@@ -173,7 +189,8 @@ fn content(arrived: &Arrived<'_>, verdict: &Verdict) -> String {
     )
 }
 
-fn document(time: Option<Timestamp>, arrived: &Arrived<'_>, verdict: &Verdict) -> Value {
+/// The same for programs.
+pub(crate) fn document(time: Option<Timestamp>, arrived: &Arrived<'_>, verdict: &Verdict) -> Value {
     let header = Header::new(arrived.message).filter(|_| *verdict != Verdict::Carp);
     let family = Family::of(arrived.envelope.source);
     let mac = arrived.source_mac.map(|mac| {

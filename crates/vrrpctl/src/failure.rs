@@ -24,6 +24,8 @@ pub(crate) enum Failure {
     Silent(PathBuf, Silence),
     /// A file cannot be used.
     File(String),
+    /// The system would not.
+    System(String),
     /// Something is wrong, and what has been said already; the exit code.
     Wrong(u8),
     /// Standard output cannot be written.
@@ -48,7 +50,7 @@ pub(crate) enum Silence {
 impl Failure {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused(_) | Self::Output(_) => 1,
+            Self::Refused(_) | Self::System(_) | Self::Output(_) => 1,
             Self::NoSuchRouter(..) | Self::File(..) => 2,
             Self::Silent(..) => 3,
             Self::Wrong(code) => *code,
@@ -91,7 +93,7 @@ impl fmt::Display for Failure {
                     socket.display()
                 )
             }
-            Self::File(why) => f.write_str(why),
+            Self::File(why) | Self::System(why) => f.write_str(why),
             Self::Wrong(_) => Ok(()),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
         }

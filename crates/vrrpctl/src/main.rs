@@ -10,22 +10,28 @@
 //! answer is a failure, never an old answer.
 #![forbid(unsafe_code)]
 
+mod capture;
 mod check;
 mod cli;
 mod client;
 mod counter;
 mod decode;
+mod doctor;
+mod ear;
 mod events;
 mod explain;
 mod failure;
 mod frame;
 mod interfaces;
+mod interrupt;
 mod json;
 mod moment;
 mod operate;
 mod page;
+mod pcapng;
 mod peers;
 mod plain;
+mod ports;
 mod problems;
 mod prose;
 mod running;
@@ -111,6 +117,31 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Top { plain } => top::run(&client, &mut page, *plain),
         Command::Check { file, peer } => check::run(&mut page, file, peer.as_deref()),
         Command::Decode { file, config } => decode::run(&mut page, file, config.as_deref()),
+        Command::Capture {
+            interfaces,
+            count,
+            write,
+            span,
+            config,
+            no_promiscuous,
+        } => {
+            let wanted = capture::Wanted {
+                interfaces,
+                count: *count,
+                write: write.as_deref(),
+                span: *span,
+                config: config.as_deref(),
+                modest: *no_promiscuous,
+            };
+            capture::run(&client, &mut page, &wanted)
+        }
+        Command::Doctor { name, span } => doctor::run(
+            &client,
+            &arguments.socket,
+            &mut page,
+            name.as_deref(),
+            *span,
+        ),
         Command::Completions { shell } => cli::completions(*shell, &mut page),
     }
 }

@@ -114,6 +114,16 @@ pub(crate) fn parse_since(text: &str) -> Result<Since, String> {
     since.ok_or_else(|| "write for example 90s, 15m, 2h, 7d, 14:00 or 2026-11-20T14:00".to_owned())
 }
 
+/// How long something shall take, in jiff's friendly format.
+///
+/// # Errors
+/// A sentence, if it is no time, or none that passes.
+pub(crate) fn parse_span(text: &str) -> Result<std::time::Duration, String> {
+    let span = text.parse::<Span>().ok().filter(|span| span.is_positive());
+    let long = span.and_then(|span| std::time::Duration::try_from(span).ok());
+    long.ok_or_else(|| "write for example 500ms, 10s, 5m or 1h".to_owned())
+}
+
 impl Calendar {
     /// When that was; `None` for what no calendar has.
     pub(crate) fn moment(&self, since: Since) -> Option<Timestamp> {

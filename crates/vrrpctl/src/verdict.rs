@@ -11,7 +11,7 @@ use vrrp_proto::{
 use crate::frame::Arrived;
 
 /// What becomes of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Verdict {
     /// It is taken.
     Good(Heard),
@@ -25,25 +25,43 @@ pub(crate) enum Verdict {
 
 /// As a router would that expects just this packet, or one of `plan`, if there is one.
 pub(crate) fn judge(arrived: &Arrived<'_>, plan: Option<&Plan>) -> Verdict {
+    match plan {
+        Some(plan) => verdict(arrived, |vrid| expected(plan, None, arrived, vrid)),
+        None => judge_alone(arrived),
+    }
+}
+
+/// The router of `plan` on `interface` whose VRID it has, and what that makes of it.
+pub(crate) fn judge_at<'a>(
+    arrived: &Arrived<'_>,
+    plan: &'a Plan,
+    interface: &str,
+) -> Option<(&'a RouterPlan, Verdict)> {
+    let vrid = Header::new(arrived.message)?.vrid()?;
+    let plan = expected(plan, Some(interface), arrived, vrid)?;
+    Some((plan, verdict(arrived, |_| Some(plan))))
+}
+
+/// As a router would that expects just this packet.
+pub(crate) fn judge_alone(arrived: &Arrived<'_>) -> Verdict {
+    let guessed = Header::new(arrived.message).and_then(|header| guess(arrived, header));
+    verdict(arrived, |_| guessed.as_ref())
+}
+
+fn verdict<'a>(
+    arrived: &Arrived<'_>,
+    router: impl FnOnce(Vrid) -> Option<&'a RouterPlan>,
+) -> Verdict {
     if !arrived.whole {
         return Verdict::Cut;
     }
-    let guessed;
-    let judged = match plan {
-        Some(plan) => examine(&arrived.envelope, arrived.message, |vrid| {
-            expected(plan, arrived, vrid)
-        }),
-        None => {
-            guessed = Header::new(arrived.message).and_then(|header| guess(arrived, header));
-            examine(&arrived.envelope, arrived.message, |_| {
-                let plan = guessed.as_ref()?;
-                Some(Expectation {
-                    plan,
-                    primary: None,
-                })
-            })
-        }
-    };
+    let judged = examine(&arrived.envelope, arrived.message, |vrid| {
+        let plan = router(vrid)?;
+        Some(Expectation {
+            plan,
+            primary: None,
+        })
+    });
     match judged {
         Ok(heard) => Verdict::Good(heard),
         Err(Reject::Carp) => Verdict::Carp,
@@ -51,11 +69,19 @@ pub(crate) fn judge(arrived: &Arrived<'_>, plan: Option<&Plan>) -> Verdict {
     }
 }
 
-/// Of the routers with this VRID the one that has one of the addresses: a capture does not say on which interface it was
-/// made.
-fn expected<'a>(plan: &'a Plan, arrived: &Arrived<'_>, vrid: Vrid) -> Option<Expectation<'a>> {
+/// Of the routers with this VRID, on `interface` if that is known, the one that has one of the addresses: a capture does not
+/// say on which interface it was made.
+fn expected<'a>(
+    plan: &'a Plan,
+    interface: Option<&str>,
+    arrived: &Arrived<'_>,
+    vrid: Vrid,
+) -> Option<&'a RouterPlan> {
     let family = Family::of(arrived.envelope.source);
-    let of_it = |router: &&RouterPlan| (router.vrid, router.family) == (vrid, family);
+    let of_it = |router: &&RouterPlan| {
+        (router.vrid, router.family) == (vrid, family)
+            && interface.is_none_or(|interface| interface == router.interface)
+    };
     let listed = |router: &&RouterPlan| {
         let header = Header::new(arrived.message);
         header.is_some_and(|header| {
@@ -64,11 +90,7 @@ fn expected<'a>(plan: &'a Plan, arrived: &Arrived<'_>, vrid: Vrid) -> Option<Exp
         })
     };
     let routers = || plan.routers.iter().filter(of_it);
-    let plan = routers().find(listed).or_else(|| routers().next())?;
-    Some(Expectation {
-        plan,
-        primary: None,
-    })
+    routers().find(listed).or_else(|| routers().next())
 }
 
 /// The router that would send this.

@@ -1,0 +1,61 @@
+//! From facts to findings: small functions that read nothing and change nothing.
+
+mod addresses;
+mod daemon;
+mod firewall;
+mod host;
+mod interface;
+mod others;
+mod refused;
+
+use super::facts::{Facts, Router};
+use super::finding::Finding;
+
+/// Those that look at the whole.
+const WHOLE: [fn(&Facts) -> Vec<Finding>; 5] = [
+    daemon::reachable,
+    daemon::file,
+    daemon::well,
+    host::programs,
+    firewall::rules,
+];
+
+/// Those that look at one virtual router.
+const EACH: [fn(&Facts, Router<'_>) -> Vec<Finding>; 13] = [
+    daemon::kernel,
+    host::forwarding,
+    host::arp,
+    host::managers,
+    interface::faults,
+    interface::sort,
+    interface::prefixes,
+    others::actives,
+    others::way,
+    others::alike,
+    refused::adverts,
+    addresses::claims,
+    addresses::answers,
+];
+
+/// All findings, the worst first, in the order of their names.
+pub(crate) fn all(facts: &Facts) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = WHOLE.iter().flat_map(|check| check(facts)).collect();
+    for router in facts.routers() {
+        for check in EACH {
+            let found = check(facts, router);
+            findings.extend(found.into_iter().map(|finding| finding.of(router.name())));
+        }
+    }
+    findings.sort_by_key(|finding| (finding.kind.severity(), finding.kind));
+    findings.dedup();
+    findings
+}
+
+/// `1 advertisement`, `2 advertisements`.
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests;

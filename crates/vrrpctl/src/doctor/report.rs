@@ -1,0 +1,237 @@
+//! Findings as text and as JSON.
+
+use serde_json::Value;
+
+use super::facts::{Facts, Unusable};
+use super::finding::{Finding, Severity};
+use crate::json;
+use crate::moment::span;
+use crate::page::{Look, Tone};
+use crate::plain;
+
+/// The whole.
+pub(crate) fn render(facts: &Facts, findings: &[Finding], look: &Look) -> String {
+    let left_out = left_out(facts);
+    if look.json {
+        return json::pretty(&document(facts, findings, &left_out));
+    }
+    let mut text = String::new();
+    for finding in findings {
+        text.push_str(&one(finding, look));
+    }
+    for sentence in &left_out {
+        let line = format!("not looked at: {}", plain::text(sentence));
+        text.push_str(&folded("", &line, look));
+    }
+    text.push_str(&summary(facts, findings));
+    text
+}
+
+fn one(finding: &Finding, look: &Look) -> String {
+    let kind = finding.kind;
+    let tone = match kind.severity() {
+        Severity::Error => Tone::Bad,
+        Severity::Warning => Tone::Heading,
+    };
+    let name = finding
+        .router
+        .as_ref()
+        .map(|name| format!("{}: ", plain::text(name)));
+    let head = format!(
+        "{} {} {}{}",
+        kind.id(),
+        kind.severity().name(),
+        name.unwrap_or_default(),
+        plain::text(&finding.what)
+    );
+    let mut text = folded("", &head, look);
+    // Painted after it was folded, so that colour takes no columns.
+    if let Some(rest) = text.strip_prefix(&format!("{} {}", kind.id(), kind.severity().name())) {
+        text = format!(
+            "{} {}{rest}",
+            kind.id(),
+            look.paint(tone, kind.severity().name())
+        );
+    }
+    text.push_str(&folded("  seen: ", &plain::text(&finding.evidence), look));
+    text.push_str(&folded("  do:   ", &plain::text(&finding.remedy), look));
+    text.push('\n');
+    text
+}
+
+/// In lines of the terminal's width; as one line elsewhere.
+fn folded(lead: &str, text: &str, look: &Look) -> String {
+    let Some(width) = look.width else {
+        return format!("{lead}{text}\n");
+    };
+    let indent = " ".repeat(lead.len().max(2));
+    let mut lines = lead.to_owned();
+    let mut column = lead.chars().count();
+    let mut fresh = true;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if !fresh && column + 1 + length > width {
+            lines.push('\n');
+            lines.push_str(&indent);
+            column = indent.len();
+            fresh = true;
+        }
+        if !fresh {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+        fresh = false;
+    }
+    lines.push('\n');
+    lines
+}
+
+fn summary(facts: &Facts, findings: &[Finding]) -> String {
+    let wire = &facts.wire;
+    let listened = match &wire.interfaces[..] {
+        [] => String::new(),
+        names => {
+            let micros = u64::try_from(wire.span.as_millis())
+                .unwrap_or(u64::MAX)
+                .saturating_mul(1000);
+            format!(
+                "; listened for {} on {}",
+                span(micros),
+                plain::text(&names.join(", "))
+            )
+        }
+    };
+    let count = |severity| {
+        let of_it = |finding: &&Finding| finding.kind.severity() == severity;
+        findings.iter().filter(of_it).count()
+    };
+    let plural = |number: usize, noun: &str| {
+        format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    };
+    match (count(Severity::Error), count(Severity::Warning)) {
+        (0, 0) => {
+            let routers = facts.report().map_or(0, |report| report.routers.len());
+            format!(
+                "nothing is wrong with {}{listened}\n",
+                plural(routers, "virtual router")
+            )
+        }
+        (errors, warnings) => format!(
+            "{}, {}{listened}\n",
+            plural(errors, "error"),
+            plural(warnings, "warning")
+        ),
+    }
+}
+
+/// What could not be seen from here.
+fn left_out(facts: &Facts) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if facts.silence.is_some() {
+        sentences.push("the virtual routers, since the daemon does not answer".to_owned());
+    }
+    if let Some(Err(Unusable::Unreadable(why))) = facts.file.as_ref().map(|file| &file.plan) {
+        sentences.push(format!("what is configured: {why}"));
+    }
+    for (interface, why) in &facts.wire.deaf {
+        sentences.push(format!("packets on {interface}: {why}"));
+    }
+    if let Some(Err(why)) = &facts.host.rules {
+        sentences.push(format!("the firewall: {why}"));
+    }
+    sentences
+}
+
+fn document(facts: &Facts, findings: &[Finding], left_out: &[String]) -> Value {
+    let all = findings.iter().map(|finding| {
+        json::object([
+            ("id", finding.kind.id().into()),
+            ("severity", finding.kind.severity().name().into()),
+            ("router", finding.router.as_deref().into()),
+            ("title", finding.kind.title().into()),
+            ("message", finding.what.as_str().into()),
+            ("evidence", finding.evidence.as_str().into()),
+            ("remedy", finding.remedy.as_str().into()),
+        ])
+    });
+    let millis = u64::try_from(facts.wire.span.as_millis()).unwrap_or(u64::MAX);
+    json::object([
+        ("version", 1.into()),
+        ("healthy", findings.is_empty().into()),
+        ("listened-ms", millis.into()),
+        ("interfaces", facts.wire.interfaces.clone().into()),
+        ("findings", all.collect()),
+        ("not-looked-at", left_out.to_vec().into()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::facts::Wire;
+    use crate::doctor::finding::Kind;
+    use crate::testing::{look, report};
+    use std::time::Duration;
+
+    fn facts() -> Facts {
+        Facts {
+            reports: Some([report(), report()]),
+            wire: Wire {
+                span: Duration::from_millis(3204),
+                interfaces: vec!["eth0".into(), "eth1".into()],
+                deaf: vec![("eth2".into(), "Operation not permitted".into())],
+                ..Wire::default()
+            },
+            ..Facts::default()
+        }
+    }
+
+    fn findings() -> Vec<Finding> {
+        let duplicate = Finding::new(
+            Kind::ForeignSpeaker,
+            "10.20.0.77 uses VRID 20 for 10.20.0.250, and this router for 10.20.0.1/24: hosts of both see one MAC address",
+            "4 advertisements of 10.20.0.77 on eth1.20: taken all the same",
+            "vrid: one of the two virtual routers needs another one than 20",
+        );
+        let forwarding = Finding::new(
+            Kind::NoForwarding,
+            "IPv4 is not forwarded from eth1.20\x1b[2J",
+            "/proc/sys/net/ipv4/conf/eth1.20/forwarding is 0",
+            "sysctl -w net.ipv4.ip_forward=1, and the same in /etc/sysctl.d",
+        );
+        vec![duplicate.of("lan4"), forwarding.of("lan4")]
+    }
+
+    #[test]
+    fn on_a_terminal_of_80_columns() {
+        let text = render(&facts(), &findings(), &look(Some(80)));
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn without_a_terminal() {
+        insta::assert_snapshot!(render(&facts(), &findings(), &look(None)));
+    }
+
+    #[test]
+    fn for_programs() {
+        let look = Look {
+            json: true,
+            ..look(None)
+        };
+        insta::assert_snapshot!(render(&facts(), &findings(), &look));
+    }
+
+    #[test]
+    fn nothing_is_wrong() {
+        let mut facts = facts();
+        facts.wire.deaf.clear();
+        insta::assert_snapshot!(render(&facts, &[], &look(None)), @"nothing is wrong with 4 virtual routers; listened for 3.204 s on eth0, eth1");
+    }
+}
