@@ -19,6 +19,7 @@ mod authentication;
 mod checksum;
 pub mod code;
 mod control;
+mod diff;
 mod duration;
 mod file;
 mod finding;
@@ -38,6 +39,7 @@ mod syntax;
 mod timing;
 
 pub use control::Control;
+pub use diff::{Change, Difference, KeyDifference, diff, diff_control, summary};
 pub use finding::{Finding, Severity};
 pub use listing::{HIDDEN, Setting, listing, settings};
 pub use load::{LoadError, Loaded, Wrong, load};
@@ -45,6 +47,7 @@ pub use name::SHOWN;
 pub use pair::compare;
 pub use place::Place;
 pub use render::render;
+pub use secret::hide as hide_secrets;
 
 use vrrp_proto::Plan;
 

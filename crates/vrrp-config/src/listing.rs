@@ -135,6 +135,6 @@ fn list<T: Display>(values: &[T]) -> String {
 }
 
 /// A basic string of TOML. Names of interfaces may have quotes and backslashes in them.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

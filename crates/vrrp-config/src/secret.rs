@@ -27,8 +27,9 @@ const WORDS: &[&str] = &[
 /// Those of them whose value may be a table with the key in it.
 const TABLES: &[&str] = &["authentication", "auth"];
 
-/// `text` with all keys hidden.
-pub(crate) fn hide(text: &str) -> String {
+/// `text` with all authentication keys hidden; every other character stays where it is.
+#[must_use]
+pub fn hide(text: &str) -> String {
     let mut ranges = Vec::new();
     let (root, _) = DeTable::parse_recoverable(text);
     in_table(root.get_ref(), false, &mut ranges);

@@ -33,8 +33,8 @@ pub struct EventRecord {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub router: Option<String>,
     /// A stable word: `role`, `faults`, `followed-active`, `conflict`, `claimed`, `refused`, `odd`, `late`, `repaired`,
-    /// `kernel-refused`, `revised`, `added`, `removed`, `changed`, `order-ended`, `reload`, `reload-refused`, `start`, `restart`,
-    /// `stop`, `boot`.
+    /// `kernel-refused`, `revised`, `added`, `removed`, `changed`, `order-ended`, `reload`, `reload-refused`, `confirmed`,
+    /// `rolled-back`, `start`, `restart`, `stop`, `boot`.
     pub kind: Cow<'static, str>,
     /// A sentence.
     pub text: String,

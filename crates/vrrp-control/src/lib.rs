@@ -4,6 +4,7 @@
 //! Fields are only ever added; a reader must ignore those it does not know. This crate opens no socket.
 #![forbid(unsafe_code)]
 
+pub mod configuration;
 pub mod event;
 pub mod explanation;
 pub mod forecast;
@@ -15,6 +16,11 @@ pub mod request;
 pub mod running;
 pub mod status;
 
+pub use configuration::{
+    Attempt, ChangeReport, ConfigurationAnswer, ConfigurationEntry, ConfigurationRequest,
+    ConfigurationStatus, FindingReport, HistoryReport, KeyDifference, Outcome, RolledBack,
+    TableDifference, TextReport, Trial,
+};
 pub use event::{EventRecord, EventsWanted};
 pub use explanation::{Explanation, PriorityPart, ProspectReport};
 pub use forecast::{

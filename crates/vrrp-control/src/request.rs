@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::configuration::{ConfigurationAnswer, ConfigurationRequest};
 use crate::event::{EventRecord, EventsWanted};
 use crate::explanation::Explanation;
 use crate::forecast::{ForecastReport, Supposition};
@@ -41,6 +42,8 @@ pub enum Request {
         /// What to do with them.
         order: OrderRequest,
     },
+    /// The configuration, and changes of it.
+    Configuration(ConfigurationRequest),
 }
 
 impl Request {
@@ -55,6 +58,7 @@ impl Request {
             | Self::Explain { .. }
             | Self::WhatIf(_) => false,
             Self::Order { .. } => true,
+            Self::Configuration(request) => request.changes(),
         }
     }
 }
@@ -98,6 +102,8 @@ pub enum Answer {
         /// Those that there are.
         known: Vec<String>,
     },
+    /// To [`Request::Configuration`].
+    Configuration(Box<ConfigurationAnswer>),
     /// To anything that cannot be done.
     Refused(Refusal),
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::configuration::ConfigurationStatus;
 use crate::order::StandingOrder;
 use crate::peer::PeerReport;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,9 @@ pub struct Daemon {
     /// What was wrong with the configuration file at the last reload; absent when it was applied.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reload_error: Option<String>,
+    /// Which configuration that is, whether it is on trial, and whether it is not what the file says.
+    #[serde(default)]
+    pub configuration: ConfigurationStatus,
     /// Where it keeps what is to outlive it.
     #[serde(default)]
     pub state_dir: String,

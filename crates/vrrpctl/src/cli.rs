@@ -33,6 +33,7 @@ Examples:
   vrrpctl show peers               who else speaks, and how regularly
   vrrpctl explain lan4             why it is in its state, and what would change that
   vrrpctl what-if --link-down eth0 what would happen then; nothing changes
+  vrrpctl reload --dry-run         what would change if the file were loaded again
   vrrpctl events -f                what happens, as it happens
   vrrpctl drain lan4 --for 2h      its Active hands over, for maintenance
   vrrpctl status -x                only what is wrong; exit code 1 if anything is
@@ -207,6 +208,39 @@ pub(crate) enum Command {
         /// Listen for so long, such as 500ms, 10s or 5m [default: three advertisement intervals, 1 s to 15 s]
         #[arg(long = "for", value_name = "TIME", value_parser = crate::moment::parse_span)]
         span: Option<std::time::Duration>,
+    },
+    /// Load the configuration file again: shows what differs, then applies it
+    ///
+    /// The daemon reads its own file. One with any error changes nothing. Virtual routers that are the same notice nothing.
+    ///
+    /// Exit codes: 0 done, 1 refused, 2 the file has errors or cannot be read.
+    #[command(after_help = "\
+Examples:
+  vrrpctl reload --dry-run         what would change?
+  vrrpctl reload --confirm         goes back by itself in 60s ...
+  vrrpctl confirm                  ... unless this comes before")]
+    Reload {
+        #[command(flatten)]
+        how: crate::reload::How,
+    },
+    /// Keep the configuration that is on trial after `reload --confirm`
+    Confirm,
+    /// Go back to an earlier configuration, as if its text had been loaded; the file stays as it is
+    ///
+    /// A daemon that is started again begins with the configuration that was gone back to, until the file changes or is
+    /// loaded by `vrrpctl reload`.
+    Rollback {
+        /// Its number in `vrrpctl config history` [default: the one before]
+        number: Option<u64>,
+
+        #[command(flatten)]
+        how: crate::reload::How,
+    },
+    /// The configurations that were applied
+    #[command(subcommand_required = true, disable_help_subcommand = true)]
+    Config {
+        #[command(subcommand)]
+        wanted: crate::configurations::Wanted,
     },
     /// Print a script that completes this command line
     Completions {

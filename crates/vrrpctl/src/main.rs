@@ -14,8 +14,10 @@ mod capture;
 mod check;
 mod cli;
 mod client;
+mod configurations;
 mod counter;
 mod decode;
+mod difference;
 mod doctor;
 mod ear;
 mod events;
@@ -34,6 +36,7 @@ mod plain;
 mod ports;
 mod problems;
 mod prose;
+mod reload;
 mod running;
 mod show;
 mod stats;
@@ -142,6 +145,12 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             name.as_deref(),
             *span,
         ),
+        Command::Reload { how } => reload::run(&client, &mut page, reload::What::Reload, how),
+        Command::Rollback { number, how } => {
+            reload::run(&client, &mut page, reload::What::Rollback(*number), how)
+        }
+        Command::Confirm => reload::confirm(&client, &mut page),
+        Command::Config { wanted } => configurations::run(&client, &mut page, wanted),
         Command::Completions { shell } => cli::completions(*shell, &mut page),
     }
 }

@@ -266,7 +266,22 @@ pub(crate) fn complaints(report: &StatusReport) -> Vec<String> {
             last.time, last.reason
         )
     });
+    let configuration = &report.daemon.configuration;
+    let trial = configuration.trial.iter().map(|trial| {
+        format!(
+            "configuration {} is on trial and goes back to {} at {}, unless: vrrpctl confirm",
+            configuration.number, trial.back_to, trial.until
+        )
+    });
+    let rolled_back = configuration.rolled_back.iter().map(|it| {
+        format!(
+            "configuration {} was given up at {}, and {} runs: correct {}, then vrrpctl reload",
+            it.number, it.time, configuration.number, report.daemon.config
+        )
+    });
     reload
+        .chain(trial)
+        .chain(rolled_back)
         .chain(report.daemon.state_problem.clone())
         .chain(restarts)
         .chain(unprotected)

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use vrrp_control::{
-    ActiveRouter, Daemon, EventRecord, GlobalCounters, Lateness, PriorityStatus, Protection,
-    RouterCounters, RouterReport, StatusReport,
+    ActiveRouter, ConfigurationStatus, Daemon, EventRecord, GlobalCounters, Lateness,
+    PriorityStatus, Protection, RouterCounters, RouterReport, StatusReport,
 };
 
 use crate::moment::Calendar;
@@ -142,6 +142,10 @@ pub(crate) fn report() -> StatusReport {
             config: "/etc/vrrpd/vrrpd.toml".into(),
             config_loaded: "2026-11-18T10:00:00Z".into(),
             reload_error: Some("/etc/vrrpd/vrrpd.toml:7:12: priority is 1 to 255, not 300".into()),
+            configuration: ConfigurationStatus {
+                number: 7,
+                ..ConfigurationStatus::default()
+            },
             state_dir: "/var/lib/vrrpd".into(),
             state_problem: None,
             scheduling: "fifo".into(),

@@ -16,6 +16,7 @@ use vrrp_linux::store::Store;
 use crate::access::{self, Access};
 use crate::answers::{Answers, PATIENCE};
 use crate::caller::Caller;
+use crate::changes;
 use crate::explain;
 use crate::interfaces;
 use crate::operate;
@@ -112,6 +113,9 @@ async fn answer(
     match request {
         Request::Status => status(services, answers).await,
         Request::Events(wanted) => past::answer(services, answers, wanted).await,
+        Request::Configuration(request) => {
+            changes::answer(request, caller, services, answers).await
+        }
         Request::Interfaces => interfaces::answer(services, answers).await,
         Request::Explain { name } => explain::answer(services, answers, name).await,
         Request::WhatIf(supposition) => what_if::answer(services, answers, *supposition).await,

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use nix::sys::prctl::{set_name, set_pdeathsig};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -17,8 +16,8 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use vrrp_config::{Control, LoadError, Loaded, load};
-use vrrp_control::{Daemon, GlobalCounters, Restart, StatusReport};
+use vrrp_config::{Control, LoadError, load};
+use vrrp_control::{Attempt, Daemon, GlobalCounters, Restart, StatusReport};
 use vrrp_linux::kernel::OwnerId;
 use vrrp_linux::store::{Store, read_text, text_file};
 use vrrp_linux::{Driver, Handle, Heritage, HeritageError, News, StartError};
@@ -26,8 +25,10 @@ use vrrp_proto::{Happening, Plan};
 
 use crate::access;
 use crate::annals::Annals;
+use crate::archive::{self, Archive};
 use crate::chronicle;
 use crate::cli::Arguments;
+use crate::configuration::{self, Configuration, Source};
 use crate::control;
 use crate::life::{self, Life, SharedLife};
 use crate::office::{Office, timestamp};
@@ -120,13 +121,19 @@ fn inherit(keeper: u32) -> Result<Heritage, RunError> {
     Ok(heritage)
 }
 
+/// What a daemon begins with.
+struct Begun {
+    runtime_dir: RuntimeDir,
+    plan: Plan,
+    /// Who may use the sockets.
+    control: Option<Control>,
+    /// Absent until there is time for it.
+    kept: Option<(StateDir, Archive)>,
+}
+
 /// What is to be run. For whoever goes on where another process died, the plan is part of what that left, and so are the
 /// sockets with their groups.
-fn begin(
-    arguments: &Arguments,
-    keeper: u32,
-    heritage: &mut Heritage,
-) -> Result<(RuntimeDir, Plan, Option<Control>), RunError> {
+fn begin(arguments: &Arguments, keeper: u32, heritage: &mut Heritage) -> Result<Begun, RunError> {
     let path = &arguments.runtime_dir;
     let runtime_dir = match heritage.take(LOCK) {
         Some(lock) => RuntimeDir::of_another_with(path, lock)?,
@@ -136,18 +143,23 @@ fn begin(
         heritage.store().put(LOCK, lock).map_err(RunError::Keep)?;
     }
     if heritage.is_resumption() {
-        return Ok((runtime_dir, Plan::default(), None));
+        return Ok(Begun {
+            runtime_dir,
+            plan: Plan::default(),
+            control: None,
+            kept: None,
+        });
     }
-    let config = arguments.config();
-    match load(config) {
-        Ok(Loaded {
-            config: loaded,
-            text,
-            ..
-        }) => {
-            warn(&loaded.findings, config, &text);
-            Ok((runtime_dir, loaded.plan, Some(loaded.control)))
-        }
+    let store = heritage.store();
+    let state_dir = StateDir::open(&arguments.state_dir, None, store);
+    let mut archive = Archive::open(&state_dir, store, None);
+    match configuration::begin(arguments.config(), &mut archive) {
+        Ok(config) => Ok(Begun {
+            runtime_dir,
+            plan: config.plan,
+            control: Some(config.control),
+            kept: Some((state_dir, archive)),
+        }),
         Err(error) => {
             if let LoadError::Wrong(wrong) = &error {
                 wrong
@@ -166,7 +178,12 @@ fn remembered<T: DeserializeOwned>(file: Option<OwnedFd>) -> Option<T> {
 }
 
 fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<ExitCode, RunError> {
-    let (runtime_dir, plan, control) = begin(arguments, keeper, &mut heritage)?;
+    let Begun {
+        runtime_dir,
+        plan,
+        control,
+        kept,
+    } = begin(arguments, keeper, &mut heritage)?;
     let resumed = heritage.is_resumption();
     let store = heritage.store().clone();
     let life: Option<Life> = remembered(heritage.take(life::NAME));
@@ -174,9 +191,16 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     let history = heritage.take(chronicle::NAME);
     let sockets = [control::NAME, control::READ_ONLY_NAME].map(|name| heritage.take(name));
     let state_lock = heritage.take(state_dir::LOCK);
+    let ledger = heritage.take(archive::NAME);
     leave_last_words(&store);
     let (sender, news) = mpsc::channel::<News>(NEWS);
-    let state_dir = StateDir::open(&arguments.state_dir, state_lock, &store);
+    let (state_dir, archive) = kept.map_or_else(
+        || {
+            let state_dir = StateDir::open(&arguments.state_dir, state_lock, &store);
+            (state_dir, None)
+        },
+        |(state_dir, archive)| (state_dir, Some(archive)),
+    );
     let orders = StandingOrders::new(state_dir.clone());
     let driver = {
         // Who goes on where another process died has its orders.
@@ -191,6 +215,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     };
     // The engine runs; the rest can wait its turn.
     vrrp_linux::fall_back();
+    let archive = archive.unwrap_or_else(|| Archive::open(&state_dir, &store, ledger));
     let annals = Annals::new(state_dir.clone());
     let config = arguments.config();
     let serve_error = |error| RunError::Serve(runtime_dir.socket(), error);
@@ -217,15 +242,30 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     // The engine has its own.
     drop(plan);
     let life = SharedLife::new(life);
+    let parts = configuration::Parts {
+        engine: driver.handle(),
+        office: office.clone(),
+        life: life.clone(),
+        store: store.clone(),
+        orders: orders.clone(),
+        file: Arc::from(config),
+        runtime_dir: Arc::from(runtime_dir.path()),
+    };
+    let configuration = Configuration::new(parts, archive, control.clone());
+    if resumed {
+        configuration.resume();
+    }
     let services = Services {
         status: status_source(
             config,
             keeper,
             &restarts,
             &life,
+            &configuration,
             &state_dir,
             driver.handle(),
         ),
+        configuration,
         office: office.clone(),
         engine: driver.handle(),
         life,
@@ -383,6 +423,7 @@ async fn live(
     let server = tokio::spawn(control::serve(full, read_only, services.clone()));
     // The process before this one may have died before it could.
     keep_orders(&services);
+    let trials = tokio::spawn(services.configuration.clone().keep_trials());
     let mut thrift = Thrift::new(Instant::now());
     let died = loop {
         let quiet = thrift.due();
@@ -403,8 +444,7 @@ async fn live(
             _ = terminate.recv() => break false,
             _ = interrupt.recv() => break false,
             _ = hangup.recv() => {
-                reload(&services, runtime_dir);
-                keep_orders(&services);
+                reload(services.configuration.clone());
                 thrift.reload(Instant::now());
             }
             () = sleep_until(quiet.unwrap_or_else(Instant::now)), if quiet.is_some() => {
@@ -414,6 +454,7 @@ async fn live(
         }
     };
     server.abort();
+    trials.abort();
     if died {
         tracing::error!("the engine has died; giving everything up");
     } else {
@@ -459,48 +500,14 @@ async fn stop(driver: Driver) -> Vec<String> {
     left.unwrap_or_else(|error| vec![format!("the clean-up failed: {error}")])
 }
 
-/// Loads the file again. With any error in it nothing changes, and status and events say so.
-fn reload(services: &Services, runtime_dir: &RuntimeDir) {
-    let Services { office, engine, .. } = services;
-    let config = &*services.config;
-    let mut life = services.life.lock();
-    match load(config) {
-        Ok(Loaded {
-            config: new, text, ..
-        }) => {
-            warn(&new.findings, config, &text);
-            let text = format!(
-                "loaded {}, {} virtual routers",
-                config.display(),
-                new.plan.routers.len()
-            );
-            tracing::info!("{text}");
-            office.note_daemon("reload", text);
-            access::grant(runtime_dir, &new.control);
-            engine.reload(Arc::new(new.plan));
-            life.loaded = timestamp(SystemTime::now());
-            life.error = None;
+/// Loads the file again, where that makes nobody wait. With any error in it nothing changes, and status and events say so.
+fn reload(configuration: Configuration) {
+    tokio::task::spawn_blocking(move || {
+        let outcome = configuration.change("SIGHUP", Source::File, &Attempt::default());
+        if let Err(reason) = outcome {
+            tracing::error!("nothing changed: {reason}");
         }
-        Err(error) => {
-            match &error {
-                LoadError::Wrong(wrong) => wrong
-                    .lines()
-                    .iter()
-                    .for_each(|line| tracing::error!("{line}")),
-                LoadError::Read(..) | LoadError::TooLong(_) => {
-                    tracing::error!("{}", crate::log::chain(&error))
-                }
-            }
-            let text = crate::log::chain(&error);
-            tracing::error!(
-                "nothing changed: the configuration in {} cannot be used",
-                config.display()
-            );
-            office.note_daemon("reload-refused", format!("nothing changed: {text}"));
-            life.error = Some(text);
-        }
-    }
-    life.leave(&services.store);
+    });
 }
 
 fn status_source(
@@ -508,6 +515,7 @@ fn status_source(
     pid: u32,
     restarts: &Restarts,
     life: &SharedLife,
+    configuration: &Configuration,
     state_dir: &StateDir,
     engine: Handle,
 ) -> StatusSource {
@@ -517,6 +525,7 @@ fn status_source(
         .display()
         .to_string();
     let (life, state_dir) = (life.clone(), state_dir.clone());
+    let configuration = configuration.clone();
     let last_restart = restarts.last().map(|last| Restart {
         time: timestamp(last.at),
         reason: last.reason.clone(),
@@ -545,6 +554,7 @@ fn status_source(
             config: config.clone(),
             config_loaded: life.loaded,
             reload_error: life.error,
+            configuration: configuration.status(),
             state_dir: state_dir.path().display().to_string(),
             state_problem: state_dir.problem(),
             scheduling: engine.scheduling().name().into(),
@@ -563,11 +573,4 @@ fn status_source(
             statistics,
         })
     })
-}
-
-fn warn(findings: &[vrrp_config::Finding], config: &Path, text: &str) {
-    for finding in findings {
-        let (line, column) = finding.line_column(text);
-        tracing::warn!("{}:{line}:{column}: {}", config.display(), finding.message);
-    }
 }

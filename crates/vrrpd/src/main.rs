@@ -20,6 +20,9 @@
 //! | `answers` | the way back to a client |
 //! | `operate`, `standing` | orders of operators, and those that outlive the daemon |
 //! | `life` | since when the daemon runs, and with what |
+//! | `configuration` | the configuration that runs: how it is replaced, and how that is taken back |
+//! | `ledger`, `archive` | which configurations were applied, and their texts |
+//! | `changes`, `change_report` | requests to change it, and what is answered |
 //! | `report` | the engine's state in the words of the control socket |
 //! | `interfaces` | the interfaces, for those who ask |
 //! | `running` | the configuration that runs, for those who ask |
@@ -29,16 +32,21 @@
 mod access;
 mod annals;
 mod answers;
+mod archive;
 mod caller;
+mod change_report;
+mod changes;
 mod check;
 mod chronicle;
 mod cli;
+mod configuration;
 mod control;
 mod daemon;
 mod explain;
 mod foresight;
 mod interfaces;
 mod keeper;
+mod ledger;
 mod life;
 mod log;
 mod office;

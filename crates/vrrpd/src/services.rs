@@ -9,6 +9,7 @@ use vrrp_linux::store::Store;
 
 use crate::annals::Annals;
 use crate::caller::Caller;
+use crate::configuration::Configuration;
 use crate::life::SharedLife;
 use crate::office::Office;
 use crate::standing::StandingOrders;
@@ -34,6 +35,8 @@ pub(crate) struct Services {
     pub(crate) engine: Handle,
     /// The whole status.
     pub(crate) status: StatusSource,
+    /// What runs, and how it is replaced.
+    pub(crate) configuration: Configuration,
     /// Since when the daemon runs, and with what.
     pub(crate) life: SharedLife,
     /// What outlives this process.

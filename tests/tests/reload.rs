@@ -1,0 +1,277 @@
+//! Another configuration for a running daemon: shown, tried out, taken back.
+
+use serde_json::Value;
+use std::process::Output;
+use std::time::Duration;
+use vrrp_lab::bench::Bench;
+use vrrp_lab::clock::{Stamp, ms, wait_for};
+use vrrp_lab::daemon::Daemon;
+use vrrp_lab::profile::Profile;
+use vrrp_lab::settings::{Router, file};
+
+const NAME: &str = "r1";
+
+/// A daemon with one router of priority 100.
+fn bench() -> Bench {
+    let mut bench = Bench::new(Profile::V3Ipv4);
+    bench.start_file(&with_priority(100));
+    bench
+}
+
+fn with_priority(priority: u8) -> String {
+    let router = Router::new(NAME, Profile::V3Ipv4).set("priority", priority);
+    file(&[router])
+}
+
+fn priority(daemon: &Daemon) -> u64 {
+    let router = daemon.router(NAME);
+    router["priority"]["configured"].as_u64().expect("a number")
+}
+
+fn ok(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn json(daemon: &Daemon, arguments: &[&str]) -> Value {
+    let output = daemon.ctl(&[arguments, &["--json"]].concat());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+fn configuration(daemon: &Daemon) -> Value {
+    daemon.status()["daemon"]["configuration"].clone()
+}
+
+fn kinds(daemon: &Daemon) -> Vec<String> {
+    let output = daemon.ctl(&["events", "--json"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let events = text.lines().map(|line| {
+        let event: Value = serde_json::from_str(line).expect("JSON");
+        event["kind"].as_str().expect("a word").to_owned()
+    });
+    events.collect()
+}
+
+/// Waits until the trial is over.
+fn wait_back(daemon: &Daemon, limit: Duration) {
+    let back = wait_for(limit, || (priority(daemon) == 100).then_some(()));
+    assert!(back.is_some(), "not back: {:#}", configuration(daemon));
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_says_what_would_change() {
+    let bench = bench();
+    let daemon = bench.daemon();
+    let (role, before) = (daemon.role(NAME), configuration(daemon));
+    assert_eq!(
+        ok(&daemon.ctl(&["reload", "--dry-run"])),
+        format!(
+            "nothing would change: {} says what runs\n",
+            daemon.config_path().display()
+        )
+    );
+    daemon.write_config(&with_priority(90));
+    let said = ok(&daemon.ctl(&["reload", "--dry-run"]));
+    assert_eq!(
+        said,
+        " [virtual-router.r1]\n-  priority = 100\n+  priority = 90\nnothing was changed: this was a dry run\n"
+    );
+    let report = json(daemon, &["reload", "--dry-run"]);
+    assert_eq!(report["outcome"], "previewed");
+    assert_eq!(report["difference"][0]["keys"][0]["new"], "90");
+    assert_eq!(priority(daemon), 100);
+    assert_eq!(daemon.role(NAME), role);
+    assert_eq!(configuration(daemon), before);
+    assert!(!kinds(daemon).contains(&"reload".to_owned()));
+}
+
+#[test]
+fn a_file_with_errors_changes_nothing() {
+    let bench = bench();
+    let daemon = bench.daemon();
+    let (role, before) = (daemon.role(NAME), configuration(daemon));
+    daemon.write_config(&with_priority(90).replace("vrid = 51", "vrid = 300"));
+    for arguments in [&["reload"][..], &["reload", "--dry-run"]] {
+        let output = daemon.ctl(arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(said.contains("`vrid` cannot be 300"), "{said}");
+        assert!(said.contains("nothing changed"), "{said}");
+    }
+    let report = json(daemon, &["reload"]);
+    assert_eq!(report["outcome"], "errors");
+    assert_eq!(report["findings"][0]["message"], "`vrid` cannot be 300");
+    assert_eq!(priority(daemon), 100);
+    assert_eq!(daemon.role(NAME), role);
+    assert_eq!(configuration(daemon), before);
+    assert!(kinds(daemon).contains(&"reload-refused".to_owned()));
+    assert_eq!(daemon.ctl(&["status", "-x"]).status.code(), Some(1));
+}
+
+#[test]
+fn what_is_confirmed_stays_also_for_the_next_daemon() {
+    let mut bench = bench();
+    let daemon = bench.daemon();
+    assert_eq!(daemon.ctl(&["confirm"]).status.code(), Some(1));
+    daemon.write_config(&with_priority(90));
+    let begun = Stamp::now();
+    let said = ok(&daemon.ctl(&["reload", "--confirm", "2s"]));
+    assert!(said.contains("goes back to configuration 1 at"), "{said}");
+    assert_eq!(priority(daemon), 90);
+    assert_eq!(configuration(daemon)["trial"]["back-to"], 1);
+    let problems = daemon.ctl(&["status", "-x"]);
+    let said = String::from_utf8_lossy(&problems.stdout).into_owned();
+    assert!(said.contains("is on trial and goes back to 1"), "{said}");
+    assert!(ok(&daemon.ctl(&["confirm"])).contains("configuration 2 is confirmed"));
+    (begun + ms(2500)).sleep_until();
+    assert_eq!(priority(daemon), 90);
+    bench.daemon_mut().kill();
+    bench.restart();
+    let daemon = bench.daemon();
+    assert_eq!(priority(daemon), 90);
+    assert_eq!(configuration(daemon)["trial"], Value::Null);
+    let history = json(daemon, &["config", "history"]);
+    let all = history["configurations"].as_array().unwrap();
+    assert_eq!(all.len(), 2, "{history:#}");
+    assert_eq!(all[0]["by"], "start");
+    assert_eq!(all[1]["by"], "root");
+    assert_eq!(all[1]["summary"], "changed r1: priority 100 -> 90");
+}
+
+#[test]
+fn what_nobody_confirms_goes_back_by_itself() {
+    let mut bench = bench();
+    let daemon = bench.daemon();
+    daemon.write_config(&with_priority(90));
+    ok(&daemon.ctl(&["reload", "--confirm", "1s"]));
+    assert_eq!(priority(daemon), 90);
+    wait_back(daemon, ms(3000));
+    let configuration = configuration(daemon);
+    assert_eq!(configuration["number"], 3);
+    assert_eq!(configuration["rolled-back"]["number"], 2);
+    assert!(kinds(daemon).contains(&"rolled-back".to_owned()));
+    let problems = daemon.ctl(&["status", "-x"]);
+    let said = String::from_utf8_lossy(&problems.stdout).into_owned();
+    assert!(said.contains("configuration 2 was given up"), "{said}");
+
+    // The file still says it, and the next daemon does not begin with it,
+    bench.daemon_mut().kill();
+    bench.restart();
+    let daemon = bench.daemon();
+    assert_eq!(priority(daemon), 100);
+    assert!(daemon.log().contains("says what was given up"));
+    assert_eq!(daemon.ctl(&["status", "-x"]).status.code(), Some(1));
+    // until somebody asks for it, or it says something else.
+    ok(&daemon.ctl(&["reload"]));
+    assert_eq!(priority(daemon), 90);
+    assert_eq!(daemon.ctl(&["status", "-x"]).status.code(), Some(0));
+}
+
+#[test]
+fn also_when_the_daemon_was_killed_and_started_again_before() {
+    let mut bench = bench();
+    bench.daemon().write_config(&with_priority(90));
+    ok(&bench.daemon().ctl(&["reload", "--confirm", "4s"]));
+    bench.daemon_mut().kill();
+    bench.restart();
+    let daemon = bench.daemon();
+    assert_eq!(priority(daemon), 90, "the trial is not over yet");
+    assert_eq!(configuration(daemon)["trial"]["back-to"], 1);
+    wait_back(daemon, ms(6000));
+    assert_eq!(configuration(daemon)["rolled-back"]["number"], 2);
+}
+
+#[test]
+fn also_when_no_daemon_ran_at_the_end() {
+    let mut bench = bench();
+    bench.daemon().write_config(&with_priority(90));
+    ok(&bench.daemon().ctl(&["reload", "--confirm", "1s"]));
+    let begun = Stamp::now();
+    bench.daemon_mut().kill();
+    (begun + ms(1500)).sleep_until();
+    bench.restart();
+    let daemon = bench.daemon();
+    assert_eq!(priority(daemon), 100, "it begins with the old one");
+    assert_eq!(configuration(daemon)["rolled-back"]["number"], 2);
+    assert_eq!(configuration(daemon)["trial"], Value::Null);
+    daemon.write_config(&with_priority(80));
+    bench.daemon_mut().kill();
+    bench.restart();
+    assert_eq!(priority(bench.daemon()), 80, "the file says something else");
+}
+
+#[test]
+fn also_when_the_worker_died_before() {
+    let bench = bench();
+    let daemon = bench.daemon();
+    daemon.write_config(&with_priority(90));
+    ok(&daemon.ctl(&["reload", "--confirm", "3s"]));
+    let worker = daemon.worker();
+    daemon.signal_worker(nix::sys::signal::Signal::SIGKILL);
+    let replaced = wait_for(ms(2000), || {
+        let status = daemon.try_status()?;
+        (status["daemon"]["worker-pid"] != worker).then_some(status)
+    });
+    let status = replaced.expect("another worker");
+    assert_eq!(status["daemon"]["configuration"]["trial"]["back-to"], 1);
+    assert_eq!(priority(daemon), 90);
+    wait_back(daemon, ms(5000));
+}
+
+#[test]
+fn earlier_configurations_can_be_gone_back_to() {
+    let bench = bench();
+    let daemon = bench.daemon();
+    for (priority, number) in [(90, 2), (80, 3)] {
+        daemon.write_config(&with_priority(priority));
+        let said = ok(&daemon.ctl(&["reload"]));
+        assert!(
+            said.contains(&format!("as configuration {number}")),
+            "{said}"
+        );
+    }
+    let said = ok(&daemon.ctl(&["rollback", "--dry-run"]));
+    assert!(said.contains("+  priority = 90"), "{said}");
+    assert_eq!(priority(daemon), 80);
+    ok(&daemon.ctl(&["rollback", "1"]));
+    assert_eq!(priority(daemon), 100);
+    ok(&daemon.ctl(&["rollback"]));
+    assert_eq!(priority(daemon), 80, "the one before");
+    assert_eq!(configuration(daemon)["rolled-back"]["number"], 4);
+    for (arguments, code) in [
+        (&["rollback", "99"][..], 1),
+        (&["rollback", "3"], 1),
+        (&["reload", "--confirm", "2d"], 64),
+        (&["reload", "--confirm", "--dry-run"], 64),
+        (&["config", "show", "99"], 1),
+    ] {
+        assert_eq!(
+            daemon.ctl(arguments).status.code(),
+            Some(code),
+            "{arguments:?}"
+        );
+    }
+    let text = ok(&daemon.ctl(&["config", "show", "2", "--brief"]));
+    assert_eq!(text, with_priority(90));
+}
+
+#[test]
+fn without_a_state_directory_there_is_no_way_back() {
+    let mut bench = Bench::new(Profile::V3Ipv4);
+    bench.start_file(&with_priority(100));
+    let state = bench.daemon().state_dir();
+    bench.daemon_mut().kill();
+    std::fs::remove_dir_all(&state).unwrap();
+    std::fs::write(&state, "in the way").unwrap();
+    bench.restart();
+    let daemon = bench.daemon();
+    assert!(daemon.status()["daemon"]["state-problem"].is_string());
+    daemon.write_config(&with_priority(90));
+    let refused = daemon.ctl(&["reload", "--confirm"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("no way back"), "{said}");
+    assert_eq!(priority(daemon), 100);
+    ok(&daemon.ctl(&["reload"]));
+    assert_eq!(priority(daemon), 90);
+}
