@@ -67,12 +67,16 @@ impl Slot {
             Role::Initialize => Err(Denial::NoPart(self.faults.clone())),
         };
         let owner = self.plan.priority.is_owner();
+        let early = self.machine.role() == Role::Active && !self.applied;
+        // There is nothing to keep for a successor. An Active whose kernel refuses has nothing to wait for either.
+        let empty = early && self.refusal.is_none();
         match order {
-            Order::Announce if !self.applied && self.machine.role() == Role::Active => {
-                Err(Denial::NotInPlace)
-            }
+            Order::Announce if early => Err(Denial::NotInPlace),
             Order::Announce => active(),
             _ if owner => Err(Denial::Owner),
+            Order::Failover { force: false, .. } | Order::Drain { force: false, .. } if empty => {
+                Err(Denial::NotInPlace)
+            }
             Order::SetPriority { priority, .. }
                 if priority.is_owner() || *priority == Priority::RELEASE =>
             {
@@ -149,6 +153,9 @@ impl Slot {
         if old.priority != new.priority || preempt {
             self.ready.clear();
             let step = self.machine.revise(now, &old, &new);
+            if new.priority < old.priority || !new.preempt {
+                self.machine.restrain(now, &new);
+            }
             self.apply(now, id, Some(&new), step, links, outputs);
         }
     }
@@ -195,6 +202,10 @@ impl Slot {
             self.unclaimed(now, id, links, outputs);
         }
         if self.orders.deadline().is_some_and(|at| at <= now) {
+            if let Some(terms) = self.terms() {
+                // What changes is advertised at once, and nobody who has been replaced may advertise.
+                self.stand_back_if_late(now, id, &terms, links, outputs);
+            }
             let mut over = Vec::new();
             self.reorder(now, id, links, outputs, |orders| over = orders.expire(now));
             for (kind, Note { by, .. }) in over {

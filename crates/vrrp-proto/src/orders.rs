@@ -194,7 +194,7 @@ impl fmt::Display for Denial {
             Self::HandingOver => f.write_str("is handing over already"),
             Self::NotDrained => f.write_str("is not drained"),
             Self::NotInPlace => f.write_str(
-                "has just become Active and announces its addresses by itself when they are in place",
+                "has just become Active, and its addresses are not in place yet; try again in a moment",
             ),
         }
     }
@@ -262,6 +262,12 @@ impl Orders {
     #[must_use]
     pub fn handing_over_since(&self) -> Option<Instant> {
         self.handing.map(|handing| handing.begun)
+    }
+
+    /// When a successor must have been heard, while it hands over.
+    #[must_use]
+    pub fn handing_over_until(&self) -> Option<Instant> {
+        self.handing.map(|handing| handing.until)
     }
 
     /// What became of the last handing over.

@@ -337,25 +337,13 @@ impl VirtualRouter {
                     new.interval
                 };
                 let fixed = matches!(backup.because, Reason::Released | Reason::Unclaimed);
-                // It was about to preempt, and must not any more, or not yet: the Active is heard again before that.
-                let restrained = backup.because == Reason::Preempting
-                    && (new.priority < old.priority || (old.preempt && !new.preempt));
-                let backup = if restrained {
-                    Backup {
-                        active_down: now + new.down_interval(learned),
-                        because: Reason::NoResponse,
-                        hold: None,
-                        ..backup
-                    }
-                } else if fixed {
-                    backup
+                let active_down = if fixed {
+                    backup.active_down
                 } else {
-                    Backup {
-                        active_down: last + new.down_interval(learned),
-                        ..backup
-                    }
+                    last + new.down_interval(learned)
                 };
                 self.state = State::Backup(Backup {
+                    active_down,
                     active_interval: learned,
                     ..backup
                 });
@@ -372,6 +360,21 @@ impl VirtualRouter {
                     ..Step::default()
                 }
             }
+        }
+    }
+
+    /// An operator wants less than the configuration: a Backup that was about to preempt waits anew, because the Active is
+    /// heard again before that.
+    pub fn restrain(&mut self, now: Instant, terms: &Terms) {
+        if let State::Backup(backup) = &mut self.state
+            && backup.because == Reason::Preempting
+        {
+            *backup = Backup {
+                active_down: now + terms.down_interval(backup.active_interval),
+                because: Reason::NoResponse,
+                hold: None,
+                ..*backup
+            };
         }
     }
 

@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::kernel::{Meddling, Temper};
 use crate::random::Chance;
 use crate::wire::{Frame, Weather};
+use crate::wish::Wish;
 
 /// One deed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +58,8 @@ pub enum Action {
     Readdress(Host, u8),
     /// Another configuration is loaded.
     Reload(Host, Plan),
+    /// An operator asks this of all its routers.
+    Operate(Host, Wish),
 }
 
 impl fmt::Display for Action {
@@ -118,6 +121,7 @@ impl fmt::Display for Action {
                 frame.source, frame.message
             ),
             Self::Readdress(host, last) => write!(f, "{host} has address {last} now"),
+            Self::Operate(host, wish) => write!(f, "{host} is asked {wish}"),
             Self::Reload(host, plan) => {
                 write!(f, "{host} reloads:")?;
                 plan.routers.iter().try_for_each(|router| {
@@ -153,7 +157,8 @@ impl Action {
             | Self::LoseNews(host, _)
             | Self::Meddle(host, _)
             | Self::Readdress(host, _)
-            | Self::Reload(host, _) => vec![*host],
+            | Self::Reload(host, _)
+            | Self::Operate(host, _) => vec![*host],
             Self::Cut(from, to) => vec![*from, *to],
             Self::Separate(hosts) => hosts.clone(),
             Self::Heal | Self::Weather(_) | Self::Inject(_) => Vec::new(),

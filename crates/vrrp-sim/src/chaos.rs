@@ -30,6 +30,7 @@ use crate::plan::{HostPlan, centis, priority};
 use crate::random::{Chance, Random};
 use crate::shrink::Shrunk;
 use crate::wire::{Bursts, Frame, Weather};
+use crate::wish::Wish;
 
 const ROUNDS: u32 = 2;
 
@@ -327,7 +328,40 @@ impl World {
                 });
             }
         }
+        misfortunes.extend(self.orders());
         misfortunes
+    }
+
+    /// What operators do meanwhile, in some worlds.
+    fn orders(&self) -> Vec<Misfortune> {
+        // Drawn apart, so that the other misfortunes of a seed are what they are.
+        let mut random = Random::stream(self.seed, 0x04de4);
+        let mut orders = Vec::new();
+        if !random.happens(Chance::percent(40)) {
+            return orders;
+        }
+        for round in 0..ROUNDS {
+            for _ in 0..1 + random.below(6) {
+                let host = Host(random.index(self.hosts.len()));
+                let wish = Wish::draw(&mut random, self.pace);
+                let mut deeds = vec![(Duration::ZERO, Action::Operate(host, wish))];
+                let more = random.one_of(&[
+                    None,
+                    Some(Wish::Undrain),
+                    Some(Wish::Reset),
+                    Some(Wish::Announce),
+                ]);
+                if let Some(more) = more {
+                    deeds.push((random.up_to(self.pace * 5), Action::Operate(host, more)));
+                }
+                orders.push(Misfortune {
+                    round,
+                    at: random.up_to(self.length()),
+                    deeds,
+                });
+            }
+        }
+        orders
     }
 
     /// What goes wrong, each with its time after the first.
@@ -515,6 +549,15 @@ impl World {
             {
                 lan.schedule(at, action);
             }
+        }
+        let asked = self.misfortunes().any(|(_, misfortune)| {
+            let mut deeds = misfortune.deeds.iter();
+            deeds.any(|(_, action)| matches!(action, Action::Operate(..)))
+        });
+        // Without orders the election is as if there had been none.
+        for host in lan.hosts().filter(|_| asked) {
+            lan.schedule(at, Action::Operate(host, Wish::Undrain));
+            lan.schedule(at, Action::Operate(host, Wish::Reset));
         }
     }
 }

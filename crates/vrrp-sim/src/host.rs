@@ -16,6 +16,7 @@ use crate::kernel::Kernel;
 use crate::plan::HostPlan;
 use crate::random::Random;
 use crate::wire::Frame;
+use crate::wish::Wish;
 
 /// Names a host of a LAN, counted from 0 in the order of [`crate::Lan::of`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -184,6 +185,19 @@ impl Machine {
     pub(crate) fn feed(&mut self, now: Instant, input: Input<'_>) -> Vec<Output> {
         let now = self.clock.shows(now);
         self.do_with_engine(|engine| engine.handle(now, input))
+    }
+
+    /// An operator asks this of a router, if its process is there and awake.
+    pub(crate) fn operate(&mut self, now: Instant, router: &str, wish: Wish) -> Vec<Output> {
+        if !self.is_awake() {
+            return Vec::new();
+        }
+        let now = self.clock.shows(now);
+        let order = wish.order(now);
+        self.do_with_engine(|engine| {
+            // What is refused changes nothing, and the judge looks on.
+            let _ = engine.operate(now, router, order.clone());
+        })
     }
 
     fn do_with_engine(&mut self, act: impl Fn(&mut Engine)) -> Vec<Output> {

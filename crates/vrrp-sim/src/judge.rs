@@ -54,6 +54,8 @@ pub enum Violation {
     HandedOverAndFell,
     /// Something happened that is not to happen in this run.
     Forbidden(String),
+    /// It gave up on request, nobody took over, and this long after the time for that it is not Active again.
+    Unclaimed(Duration),
     /// It took over from a living Active after missing only so many of its advertisements in a row.
     FalseTakeover(u32),
 }
@@ -97,6 +99,8 @@ pub struct Judge {
     records: BTreeMap<RouterId, Record>,
     /// When the next Active must have spoken, and when it last did.
     speaks_by: Option<(Instant, Instant)>,
+    /// When the first of those that hand over must have been replaced, or be Active again.
+    replaced_by: Option<Instant>,
 }
 
 /// More than this for one router and one input is a flood: two transitions with all their news.
@@ -110,6 +114,7 @@ impl Judge {
             host,
             records: BTreeMap::new(),
             speaks_by: None,
+            replaced_by: None,
         }
     }
 
@@ -117,6 +122,7 @@ impl Judge {
     pub fn forget(&mut self) {
         self.records.clear();
         self.speaks_by = None;
+        self.replaced_by = None;
     }
 
     /// One input has been taken and `outputs` came of it.
@@ -187,6 +193,10 @@ impl Judge {
             }
         }
         self.speaks_by = None;
+        let handing_over = statuses.iter();
+        self.replaced_by = handing_over
+            .filter_map(|status| status.orders.handing_over_until())
+            .min();
         for status in &statuses {
             let record = self.records.entry(status.id).or_default();
             let active = status.role == Role::Active;
@@ -219,6 +229,13 @@ impl Judge {
     /// # Errors
     /// The first law that was broken.
     pub fn quiet(&self, now: Instant, slack: Duration) -> Result<(), Verdict> {
+        if let Some(by) = self.replaced_by.filter(|by| now > *by + slack) {
+            return Err(Verdict {
+                at: now,
+                host: Some(self.host),
+                violation: Violation::Unclaimed(now.saturating_since(by)),
+            });
+        }
         match self.speaks_by {
             Some((by, spoke)) if now > by + slack => Err(Verdict {
                 at: now,

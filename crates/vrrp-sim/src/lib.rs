@@ -12,7 +12,7 @@
 //!
 //! | module | noun |
 //! |---|---|
-//! | [`lan`], [`action`] | the world, and what is done to it |
+//! | [`lan`], [`action`], [`wish`] | the world, what is done to it, and what operators ask |
 //! | [`host`], [`clock`], [`kernel`], [`wire`] | what it is made of |
 //! | [`plan`] | words for worlds |
 //! | [`judge`], [`ledger`] | what must hold after every step; who held the addresses |
@@ -49,6 +49,7 @@ pub mod shrink;
 pub mod sometimes;
 pub mod trace;
 pub mod wire;
+pub mod wish;
 
 pub use action::Action;
 pub use host::Host;

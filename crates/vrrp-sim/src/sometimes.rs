@@ -6,7 +6,7 @@ use crate::lan::Sightings;
 pub type Situation = (&'static str, u64);
 
 /// Every situation that is interesting enough to be waited for.
-pub const SITUATIONS: [Situation; 38] = [
+pub const SITUATIONS: [Situation; 42] = [
     ("active: no-response", 1_000),
     ("active: released", 1_000),
     ("active: preempting", 1_000),
@@ -51,6 +51,10 @@ pub const SITUATIONS: [Situation; 38] = [
     ("a frame overtook another", 1_000),
     ("versions that do not understand each other", 100),
     ("a peer with the other checksum form", 100),
+    ("backup: ordered", 1_000),
+    ("active: unclaimed", 100),
+    ("order-ended", 1_000),
+    ("left when the successor was heard", 1_000),
 ];
 
 /// Situations that were met too rarely in so many seeds, as sentences.

@@ -236,6 +236,48 @@ fn only_an_active_can_fail_over() {
     assert_eq!(bench.operate(failover()).unwrap_err(), Denial::HandingOver);
 }
 
+/// It would let nobody have the addresses until the other one has them: but who is forced, or whose kernel refuses, may.
+#[test]
+fn who_has_no_addresses_yet_has_nothing_to_hand_over() {
+    let fresh = || {
+        let mut bench = Bench::of([plan()]);
+        bench.wake();
+        bench
+    };
+    let forced = Order::Failover {
+        force: true,
+        note: note(),
+    };
+    for order in [failover(), drain(forever())] {
+        let mut bench = fresh();
+        assert_eq!(
+            bench.operate(order.clone()).unwrap_err(),
+            Denial::NotInPlace
+        );
+        bench.applied();
+        bench.operate(order.clone()).unwrap();
+        let mut bench = fresh();
+        bench.refused("no buffer space");
+        bench.operate(order).unwrap();
+    }
+    let mut bench = fresh();
+    let did = bench.operate(forced).unwrap();
+    assert!(matches!(did.desired()[..], [Some(desired)] if !desired.active));
+}
+
+/// What changes is advertised at once, but not by somebody who has been replaced.
+#[test]
+fn an_order_that_ends_during_a_stall_is_no_reason_to_speak() {
+    let mut bench = Bench::active(plan());
+    let terms = until(&bench, millis(500));
+    bench.operate(set(150, terms)).unwrap();
+    bench.sleep(millis(9_000));
+    let did = bench.tick();
+    assert!(did.sent().is_empty(), "{did:?}");
+    assert_eq!(bench.role(), Role::Backup);
+    assert_eq!(effective(&bench), 100);
+}
+
 #[test]
 fn an_owner_takes_no_orders() {
     for plan in all() {
@@ -509,6 +551,11 @@ fn an_active_announces_again_on_request() {
         Denial::NotActive(None)
     );
     bench.wake();
+    assert_eq!(
+        bench.operate(Order::Announce).unwrap_err(),
+        Denial::NotInPlace
+    );
+    bench.refused("no buffer space");
     assert_eq!(
         bench.operate(Order::Announce).unwrap_err(),
         Denial::NotInPlace

@@ -99,6 +99,13 @@ impl Lan {
                 self.machines[host.0].config = plan;
                 return self.carry_out(host, outputs);
             }
+            Action::Operate(host, wish) => {
+                // To a process that is stopped nobody can speak.
+                for router in self.machines[host.0].config.routers.clone() {
+                    let outputs = self.machines[host.0].operate(self.now, &router.name, wish);
+                    self.carry_out(host, outputs)?;
+                }
+            }
         }
         Ok(())
     }

@@ -11,7 +11,8 @@
 //! | [`script`] | what happens to both, and the comparison |
 //!
 //! Where the product decides what the RFCs leave open, or goes beyond them, the model says so where it does the same:
-//! look for "Decision".
+//! look for "Decision". Orders of operators are not in it: no standard speaks of them, and a model of them would be a copy of
+//! ours; they are judged by what must come of them (`judge`, `tests/orders.rs`).
 
 pub mod machine;
 pub mod script;
