@@ -135,6 +135,8 @@ pub struct Handle {
     lost: Arc<AtomicU64>,
     lateness: Arc<Lateness>,
     protection: Arc<Mutex<BTreeMap<String, Protection>>>,
+    /// However many want to look at the engine, it is shown to one of them in a turn.
+    inspecting: Arc<Mutex<()>>,
 }
 
 /// What keeps the virtual MAC addresses of an interface off the wire when the daemon dies.
@@ -314,6 +316,7 @@ impl Driver {
                 lost,
                 lateness,
                 protection,
+                inspecting: Arc::default(),
             },
             thread,
         })
@@ -345,6 +348,7 @@ impl Handle {
         &self,
         inspect: impl FnOnce(&mut Engine, Instant) -> T + Send + 'static,
     ) -> Option<T> {
+        let _turn = self.inspecting.lock();
         let (answer, answered) = sync_channel(1);
         self.mail.send(Mail::Inspect(Box::new(move |engine, now| {
             let _ = answer.send(inspect(engine, now));

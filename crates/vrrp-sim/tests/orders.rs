@@ -75,7 +75,11 @@ fn nobody_is_ever_left_without() {
             let wish = match Wish::draw(&mut random, pace) {
                 Wish::Failover(_) => Wish::Failover(false),
                 Wish::Drain(time, _) => Wish::Drain(time, false),
-                other => other,
+                other @ (Wish::Undrain
+                | Wish::Priority(..)
+                | Wish::Reset
+                | Wish::Pin(_)
+                | Wish::Announce) => other,
             };
             lan.schedule(at, Action::Operate(Host(random.index(count)), wish));
         }

@@ -3,12 +3,10 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use vrrp_control::{Answer, MAX_REQUEST, Request, decode};
 use vrrp_linux::store::Store;
@@ -21,12 +19,10 @@ use crate::explain;
 use crate::interfaces;
 use crate::operate;
 use crate::past;
+use crate::places::{Place, Places};
 use crate::running;
 use crate::services::{STOPPED, Services};
 use crate::what_if;
-
-/// Connections at a time. One more is closed at once, so that a client sees an error and not silence.
-const CONNECTIONS: usize = 64;
 
 /// Where the sockets are in the store: whoever asks while one process takes the place of another waits a moment.
 pub(crate) const NAME: &str = "control";
@@ -54,7 +50,7 @@ pub(crate) fn inherit(socket: OwnedFd) -> io::Result<UnixListener> {
 
 /// Serves both sockets until the runtime ends.
 pub(crate) async fn serve(full: UnixListener, read_only: UnixListener, services: Services) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::default();
     loop {
         let (accepted, access) = tokio::select! {
             accepted = full.accept() => (accepted, Access::Full),
@@ -69,26 +65,37 @@ pub(crate) async fn serve(full: UnixListener, read_only: UnixListener, services:
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Ok(caller) = Caller::of(&stream) else {
             continue;
         };
-        let services = services.clone();
-        tokio::spawn(async move {
-            if let Err(error) = converse(stream, access, &services).await {
+        let Some(place) = places.take(caller.uid) else {
+            continue;
+        };
+        let (number, services) = (place.number(), services.clone());
+        let task = tokio::spawn(async move {
+            if let Err(error) = converse(stream, access, &caller, place, &services).await {
                 tracing::debug!(%error, "a control connection ended early");
             }
-            drop(place);
         });
+        places.begun(number, task.abort_handle());
+        // Who has asked already is served before somebody else can need the place.
+        tokio::task::yield_now().await;
     }
 }
 
-async fn converse(stream: UnixStream, access: Access, services: &Services) -> io::Result<()> {
-    let caller = Caller::of(&stream)?;
+async fn converse(
+    stream: UnixStream,
+    access: Access,
+    caller: &Caller,
+    place: Place,
+    services: &Services,
+) -> io::Result<()> {
     let (reader, writer) = stream.into_split();
-    let mut answers = Answers::new(writer);
+    let mut answers = Answers::new(writer, place);
     let mut line = Vec::new();
     let mut limited = BufReader::new(reader).take(MAX_REQUEST as u64);
     timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await??;
+    answers.begin();
     if line.last() != Some(&b'\n') {
         let reason = format!("a request is one line of at most {MAX_REQUEST} bytes");
         return answers.refuse(reason).await;
@@ -98,7 +105,7 @@ async fn converse(stream: UnixStream, access: Access, services: &Services) -> io
             let reason = "this socket is only for asking; a change needs the other one, vrrpd.sock";
             answers.refuse(reason).await
         }
-        Ok(request) => answer(request, &caller, services, &mut answers).await,
+        Ok(request) => answer(request, caller, services, &mut answers).await,
         Err(error) => answers.refuse(error.to_string()).await,
     }
 }

@@ -17,7 +17,7 @@
 //! | `control` | the control sockets: which handler answers which request |
 //! | `services` | what the handlers need |
 //! | `caller`, `access` | who asks, and who may |
-//! | `answers` | the way back to a client |
+//! | `answers`, `places` | the way back to a client, and how many there may be |
 //! | `operate`, `standing` | orders of operators, and those that outlive the daemon |
 //! | `life` | since when the daemon runs, and with what |
 //! | `configuration` | the configuration that runs: how it is replaced, and how that is taken back |
@@ -53,6 +53,7 @@ mod office;
 mod operate;
 mod past;
 mod peers;
+mod places;
 mod report;
 mod restarts;
 mod running;

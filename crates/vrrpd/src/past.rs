@@ -53,6 +53,7 @@ pub(crate) async fn answer(
         return answers.send(&Answer::End).await;
     }
     answers.send(&Answer::Present).await?;
+    answers.follow();
     loop {
         let answer = match receiver.recv().await {
             Ok(record) if !filter.wants(&record) => continue,
