@@ -38,14 +38,17 @@ pub struct PriorityPart {
     /// File and line that say so; absent for a default, and for what no file says.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub place: Option<String>,
+    /// When it ends by itself, as RFC 3339 in UTC; absent if it does not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<String>,
 }
 
 /// A change of role, and what it takes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ProspectReport {
-    /// `time-passes`, `peers-silent`, `peer-releases`, `priority-raised`, `fault-mended`, `outranked`, `link-down` or
-    /// `priority-lowered`. All but the last three are about becoming Active; `time-passes` may be about either.
+    /// `peers-silent`, `peer-releases`, `priority-raised` or `fault-mended`, about becoming Active; `outranked`, `link-down` or
+    /// `priority-lowered`, about losing that; `time-passes` or `orders-ended`, about either.
     pub condition: String,
     /// The peers that it is about.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]

@@ -13,8 +13,10 @@ pub enum Hypothesis {
     PeerDown(Option<IpAddr>),
     /// The peer with this address gives up with priority 0 wherever it is Active, and is gone.
     PeerReleases(IpAddr),
-    /// The router of this name has this priority. [`Priority::RELEASE`] is none, and changes nothing.
+    /// The router of this name is given this priority by an operator. What would be refused changes nothing.
     Priority(String, Priority),
+    /// Everything that operators asked of the router of this name is ended.
+    NoOrders(String),
     /// This is the configuration.
     Plan(Plan),
     /// Whatever keeps the router of this name out is mended.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vrrp_proto::{Handover, Instant, Priority, Role};
 
-use crate::forecast::{Forecast, Holder, Who};
+use crate::forecast::{Forecast, Holder, Kind, Who};
 use crate::hypothesis::Hypothesis;
 use crate::world::{Acquaintance, World};
 
@@ -36,6 +36,8 @@ pub enum Condition {
     Release(IpAddr),
     /// Our priority is at least this, of a router that is to become Active; or at most, of one that loses it.
     Priority(Priority),
+    /// What operators asked of it is ended.
+    NoOrders,
     /// Everything that keeps it out is mended.
     Mended,
     /// Another router advertises more than this, or as much from an address above this one.
@@ -78,12 +80,13 @@ impl Inquiry<'_> {
         found.extend(self.becomes(Condition::Nothing, &[]));
         if let Some((lead, _)) = known.lead() {
             let alone = Hypothesis::PeerDown(Some(lead));
-            let silence = self.becomes(Condition::Silence(vec![lead]), &[alone]);
+            let silence = self.succeeds(Condition::Silence(vec![lead]), alone);
             found.extend(silence.or_else(|| {
                 let all = known.others.iter().map(|(address, ..)| *address).collect();
                 self.becomes(Condition::Silence(all), &[Hypothesis::PeerDown(None)])
             }));
-            found.extend(self.becomes(Condition::Release(lead), &[Hypothesis::PeerReleases(lead)]));
+            let release = Hypothesis::PeerReleases(lead);
+            found.extend(self.succeeds(Condition::Release(lead), release));
         }
         let highest = known.others.iter().map(|(_, priority, _)| priority.get());
         if let Some(enough) = highest.max().and_then(|highest| highest.checked_add(1))
@@ -94,15 +97,22 @@ impl Inquiry<'_> {
             let raised = Hypothesis::Priority(self.name.to_owned(), enough);
             found.extend(self.becomes(Condition::Priority(enough), &[raised]));
         }
+        if known.ordered && known.role == Role::Backup {
+            let ended = Hypothesis::NoOrders(self.name.to_owned());
+            found.extend(self.becomes(Condition::NoOrders, &[ended]));
+        }
         if known.role == Role::Initialize {
             let mended = Hypothesis::Mended(self.name.to_owned());
-            let prospect = self.becomes(Condition::Mended, &[mended]);
-            // The rhythm of an Active matters only to the end of a delay that begins when it is heard.
-            let interval = known.lead().filter(|_| !known.preempt_delay.is_zero());
-            found.extend(prospect.map(|prospect| Prospect {
-                give_or_take: interval.map_or(Duration::ZERO, |(_, interval)| interval),
-                ..prospect
-            }));
+            // Whether it is Active for a moment, before it hears a better one, is chance.
+            let stays = |it: &Prospect| it.holder == Holder::We;
+            found.extend(self.becomes(Condition::Mended, &[mended]).filter(stays));
+            // The rhythm of an Active that is not heard matters only to what begins or ends when it is.
+            let rhythm = known.ordered || !known.preempt_delay.is_zero();
+            if let Some((_, interval)) = known.lead().filter(|_| rhythm) {
+                for prospect in &mut found {
+                    prospect.give_or_take = interval;
+                }
+            }
         }
         found
     }
@@ -130,11 +140,33 @@ impl Inquiry<'_> {
             let lowered = Hypothesis::Priority(self.name.to_owned(), little);
             found.extend(self.loses(Condition::Priority(little), &[lowered]));
         }
+        if known.ordered {
+            let ended = Hypothesis::NoOrders(self.name.to_owned());
+            found.extend(self.loses(Condition::NoOrders, &[ended]));
+        }
         found
     }
 
     fn becomes(&self, condition: Condition, hypotheses: &[Hypothesis]) -> Option<Prospect> {
         self.changes(condition, hypotheses, |to| to == Role::Active)
+    }
+
+    /// If it is the next, before all others that are known.
+    fn succeeds(&self, condition: Condition, hypothesis: Hypothesis) -> Option<Prospect> {
+        let hypotheses = [hypothesis];
+        let forecast = crate::of(self.handover.clone(), self.now, &hypotheses, None);
+        let next = forecast.predictions.iter().find(|prediction| {
+            prediction.router == self.name
+                && matches!(
+                    prediction.kind,
+                    Kind::Role {
+                        to: Role::Active,
+                        ..
+                    }
+                )
+        });
+        next.filter(|next| next.who == Who::We)?;
+        self.becomes(condition, &hypotheses)
     }
 
     fn loses(&self, condition: Condition, hypotheses: &[Hypothesis]) -> Option<Prospect> {

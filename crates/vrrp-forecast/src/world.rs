@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use vrrp_proto::orders::{self, Note};
 use vrrp_proto::receive::Envelope;
 use vrrp_proto::router::{Send, State, Step};
 use vrrp_proto::{
     Datagram, Engine, Fault, Generation, Handover, Happening, Input, Instant, KernelReport, LinkId,
-    Output, Plan, Priority, Role, RouterId,
+    Order, Output, Plan, Priority, Role, RouterId, RouterStatus,
 };
 
 use crate::forecast::{Holder, Kind, Prediction, Standing, Who};
@@ -16,8 +17,8 @@ use crate::hypothesis::Hypothesis;
 use crate::mend;
 use crate::other::{self, Other, Packet};
 
-/// Timers and packets after which a forecast ends, wherever it is: a few seconds of work.
-const STEPS: u64 = 4_000_000;
+/// Timers and packets after which a forecast ends, wherever it is: a second of work at most.
+const STEPS: u64 = 1_500_000;
 
 /// See the module's text.
 pub(crate) struct World {
@@ -45,6 +46,7 @@ pub(crate) struct World {
 pub(crate) struct Acquaintance {
     pub(crate) role: Role,
     pub(crate) priority: Priority,
+    pub(crate) ordered: bool,
     pub(crate) preempt_delay: Duration,
     pub(crate) primary: Option<IpAddr>,
     pub(crate) interface: String,
@@ -128,13 +130,16 @@ impl World {
                     self.remove_others(Some(*address));
                 }
                 Hypothesis::Priority(name, priority) => {
-                    let mut plan = self.plan();
-                    for router in &mut plan.routers {
-                        if router.name == *name && *priority != Priority::RELEASE {
-                            router.priority = *priority;
-                        }
-                    }
-                    self.load(&plan);
+                    let terms = orders::Standing {
+                        until: None,
+                        note: Note::default(),
+                    };
+                    let priority = *priority;
+                    self.order(name, Order::SetPriority { priority, terms });
+                }
+                Hypothesis::NoOrders(name) => {
+                    self.order(name, Order::Undrain);
+                    self.order(name, Order::ResetPriority);
                 }
                 Hypothesis::Plan(plan) => self.load(plan),
                 Hypothesis::Mended(name) => self.mend(name),
@@ -146,22 +151,45 @@ impl World {
     pub(crate) fn settle(&mut self) -> bool {
         let mut end = self.now + self.longest_down_interval() * 10;
         loop {
+            let timers = self.pending();
             if !self.run_until(end) {
                 return false;
             }
-            let holds = self.engine.status().filter_map(|router| {
-                let hold = match router.state {
-                    State::Backup(backup) => backup.hold,
-                    State::Initialize | State::Active(_) => None,
-                };
-                hold.into_iter().chain(router.retry).max()
-            });
-            let pending = holds.filter(|at| *at > self.now).max();
-            let Some(pending) = pending else {
+            let time_to_tell = self.longest_down_interval() * 3;
+            // What ended near the end has not had its effect yet.
+            let ended = timers.into_iter().filter(|at| *at <= self.now).max();
+            let told = ended.map(|at| at + time_to_tell);
+            if let Some(told) = told.filter(|told| *told > self.now) {
+                end = told;
+                continue;
+            }
+            let Some(pending) = self.pending().into_iter().min() else {
                 return true;
             };
-            end = pending + self.longest_down_interval() * 2;
+            end = pending + time_to_tell;
+            // What is too far away to be reached is left out: nothing changes until then.
+            let passed = self.passed().as_nanos().max(1);
+            let ahead = end.saturating_since(self.now).as_nanos();
+            let left = STEPS.saturating_sub(self.steps);
+            if u128::from(self.steps) * ahead / passed > u128::from(left) {
+                return true;
+            }
         }
+    }
+
+    /// When those timers end that run for longer.
+    fn pending(&self) -> Vec<Instant> {
+        let of = |router: RouterStatus<'_>| {
+            let hold = match router.state {
+                State::Backup(backup) => backup.hold.map(|hold| hold.max(backup.active_down)),
+                State::Initialize | State::Active(_) => None,
+            };
+            let orders = router.orders.standing().filter_map(|order| order.until);
+            let timers = hold.into_iter().chain(router.retry).chain(orders);
+            timers.collect::<Vec<_>>()
+        };
+        let all = self.engine.status().flat_map(of);
+        all.filter(|at| *at > self.now).collect()
     }
 
     /// For this long; `false` if that is too much to find out.
@@ -231,6 +259,7 @@ impl World {
         Some(Acquaintance {
             role: router.role,
             priority: router.effective_priority,
+            ordered: router.orders.standing().next().is_some(),
             preempt_delay: router.plan.preempt_delay,
             primary: router.primary,
             interface: router.plan.interface.clone(),
@@ -251,14 +280,11 @@ impl World {
         ours.chain(theirs).max().unwrap_or_default()
     }
 
-    fn plan(&self) -> Plan {
-        Plan {
-            routers: self
-                .engine
-                .status()
-                .map(|router| router.plan.clone())
-                .collect(),
-        }
+    fn order(&mut self, name: &str, order: Order) {
+        // What is refused changes nothing.
+        let _ = self.engine.operate(self.now, name, order);
+        self.collect();
+        self.exchange();
     }
 
     fn load(&mut self, plan: &Plan) {

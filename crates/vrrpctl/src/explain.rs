@@ -81,7 +81,9 @@ fn render(explanation: &Explanation, look: &Look) -> String {
     }
     page.text.push('\n');
     for part in &explanation.priority {
-        let place = part.place.as_deref().unwrap_or_default();
+        let until = part.until.as_deref();
+        let until = until.map(|until| format!("until {}", look.calendar.minute(until)));
+        let place = part.place.clone().or(until).unwrap_or_default();
         let line = format!("  {:>4}  {:<40}  {place}", part.value, part.text);
         page.line(&plain::text(line.trim_end()));
     }
@@ -200,14 +202,20 @@ mod tests {
             value,
             text: text.into(),
             place: place.map(Into::into),
+            until: None,
+        };
+        let set = PriorityPart {
+            until: Some("2026-11-20T13:12:00Z".into()),
+            ..part(90, "set by alice", None)
         };
         Explanation {
             version: 1,
             time: "2026-11-20T13:02:31.000000Z".into(),
-            why: "fe80::3 advertises 150, we have 100".into(),
+            why: "fe80::3 advertises 150, we have 90".into(),
             priority: vec![
                 part(100, "configured priority", Some("vrrpd.toml:41")),
-                part(100, "effective", None),
+                set,
+                part(90, "effective", None),
             ],
             preemption: "on, delay 30 s, not running".into(),
             events: vec![EventRecord {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use vrrp_control::{Answer, EventRecord, Explanation, PriorityPart, ProspectReport, RouterReport};
 use vrrp_forecast::{Condition, Holder, Prospect, prospects};
+use vrrp_proto::orders::{DRAINED, OrderKind, OrderView, PINNED};
 use vrrp_proto::router::State;
-use vrrp_proto::{Engine, Instant, Parting, Peer, Priority, Role, RouterPlan, RouterStatus};
+use vrrp_proto::{Engine, Instant, Parting, Peer, Role, RouterPlan, RouterStatus};
 
 use crate::answers::Answers;
 use crate::foresight::micros;
@@ -20,7 +21,7 @@ use crate::what_if::{BUSY, Moment, in_turn};
 const EVENTS: usize = 6;
 
 /// What the events that matter here are called: those about a role, and what leads to one.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "role",
     "faults",
     "late",
@@ -30,6 +31,7 @@ const KINDS: [&str; 9] = [
     "revised",
     "added",
     "changed",
+    "order-ended",
 ];
 
 /// Answers the request.
@@ -54,7 +56,6 @@ struct Facts {
     moment: Moment,
     report: RouterReport,
     plan: RouterPlan,
-    effective: Priority,
     why: String,
     preemption: String,
     skew: Duration,
@@ -71,7 +72,6 @@ fn explain(services: &Services, name: &str) -> Result<Explanation, String> {
         moment,
         mut report,
         plan,
-        effective,
         why,
         preemption,
         skew,
@@ -99,7 +99,7 @@ fn explain(services: &Services, name: &str) -> Result<Explanation, String> {
         version: vrrp_control::VERSION,
         time: timestamp(moment.wall),
         why,
-        priority: arithmetic(&plan, effective, &services.config),
+        priority: arithmetic(&plan, &report, &services.config),
         preemption,
         events,
         prospects: found.iter().map(|it| words.prospect(it)).collect(),
@@ -118,7 +118,6 @@ impl Facts {
         Some(Self {
             report: report::router(&status, since, now),
             plan: status.plan.clone(),
-            effective: status.effective_priority,
             why: why(&status, now),
             preemption: preemption(&status, now),
             skew: status.skew_time,
@@ -166,6 +165,8 @@ fn why(status: &RouterStatus<'_>, now: Instant) -> String {
             let they = format!("{address} advertises {priority}, we have {own}");
             if priority >= own {
                 they
+            } else if let Some(order) = hindrance(status) {
+                format!("{they}, and it {order}")
             } else if !status.plan.preempt {
                 format!("{they}, and preemption is off")
             } else {
@@ -181,6 +182,20 @@ fn why(status: &RouterStatus<'_>, now: Instant) -> String {
     }
 }
 
+/// What somebody asked of a router that keeps it from preempting.
+fn hindrance(status: &RouterStatus<'_>) -> Option<String> {
+    let hinders = |order: &OrderView<'_>| order.kind != OrderKind::Priority;
+    let order = status.orders.standing().find(hinders)?;
+    let by = &order.note.by;
+    Some(match order.kind {
+        OrderKind::Drain => format!("is drained by {by}"),
+        OrderKind::Pin => format!("is pinned by {by}"),
+        OrderKind::Yield | OrderKind::Priority => {
+            format!("yields to others, after a failover by {by}")
+        }
+    })
+}
+
 fn preemption(status: &RouterStatus<'_>, now: Instant) -> String {
     let plan = status.plan;
     if status.effective_priority.is_owner() {
@@ -188,6 +203,9 @@ fn preemption(status: &RouterStatus<'_>, now: Instant) -> String {
     }
     if !plan.preempt {
         return "off".to_owned();
+    }
+    if let Some(order) = hindrance(status) {
+        return format!("off while it {order}");
     }
     if plan.preempt_delay.is_zero() {
         return "on, without delay".to_owned();
@@ -208,32 +226,49 @@ fn preemption(status: &RouterStatus<'_>, now: Instant) -> String {
 }
 
 /// What the priority is made of.
-fn arithmetic(plan: &RouterPlan, effective: Priority, config: &Path) -> Vec<PriorityPart> {
-    let (configured, text, place) = match said(plan, config) {
+fn arithmetic(plan: &RouterPlan, report: &RouterReport, config: &Path) -> Vec<PriorityPart> {
+    let (text, place) = match said(plan, config) {
         Said::Here(line) => {
             let name = config.file_name().unwrap_or(config.as_os_str());
             let place = format!("{}:{line}", name.display());
-            (plan.priority, "configured priority", Some(place))
+            ("configured priority", Some(place))
         }
-        Said::Default => (plan.priority, "default priority", None),
+        Said::Default => ("default priority", None),
         Said::Otherwise => (
-            plan.priority,
             "configured priority; the file says something else by now",
             None,
         ),
     };
-    vec![
-        PriorityPart {
-            value: configured.get(),
-            text: text.to_owned(),
-            place,
-        },
-        PriorityPart {
-            value: effective.get(),
-            text: "effective".to_owned(),
-            place: None,
-        },
-    ]
+    let part = |value: u8, text: String| PriorityPart {
+        value,
+        text,
+        place: None,
+        until: None,
+    };
+    let mut parts = vec![PriorityPart {
+        place,
+        ..part(plan.priority.get(), text.to_owned())
+    }];
+    // The one that counts is the first of them, and stands last, next to the result.
+    for order in report.orders.iter().rev() {
+        let (value, what) = match (order.kind.as_str(), order.priority) {
+            (_, Some(priority)) => (priority, "set"),
+            ("drain", None) => (DRAINED.get(), "drained"),
+            ("pin", None) if report.state == Role::Active.name() => (PINNED.get(), "pinned"),
+            _ => continue,
+        };
+        let reason = order.reason.as_deref().unwrap_or_default();
+        let reason = match reason {
+            "" => String::new(),
+            reason => format!(": {reason}"),
+        };
+        parts.push(PriorityPart {
+            until: order.until.clone(),
+            ..part(value, format!("{what} by {}{reason}", order.by))
+        });
+    }
+    parts.push(part(report.priority.effective, "effective".to_owned()));
+    parts
 }
 
 /// Where a running priority comes from.
@@ -310,6 +345,10 @@ impl Words<'_> {
                     )
                 }
             }
+            Condition::NoOrders => (
+                "orders-ended",
+                format!("what operators asked of it ended: {after}"),
+            ),
             Condition::Mended => ("fault-mended", format!("the fault mended: {after}")),
             Condition::Outranked(limit, address) => {
                 priority = Some(limit.get());
