@@ -13,8 +13,6 @@ mod wire;
 #[path = "gate/world.rs"]
 mod world;
 
-#[path = "gate/leading.rs"]
-mod leading;
 #[path = "gate/passing.rs"]
 mod passing;
 #[path = "gate/peers.rs"]

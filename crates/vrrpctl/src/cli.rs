@@ -97,7 +97,7 @@ pub(crate) enum Command {
     },
     /// Why a virtual router is in its state, what led there, and what would change it after how long
     Explain {
-        /// The virtual router; or a code such as VR0012, for what it means, which asks no daemon
+        /// The virtual router; or a code such as VR0012 or VD0402, for what it means, which asks no daemon
         what: String,
     },
     /// What would happen if something failed or were changed: nothing changes

@@ -3,6 +3,7 @@
 use vrrp_control::{Answer, Explanation, Request};
 
 use crate::client::{Client, Reply};
+use crate::doctor;
 use crate::failure::Failure;
 use crate::json;
 use crate::page::{Look, Page, Tone};
@@ -34,15 +35,24 @@ pub(crate) fn run(client: &Client, page: &mut Page, what: &str) -> Result<(), Fa
     page.text(&text)
 }
 
-/// `VR` and four digits, which no name of a router looks like by chance.
+/// `VR` or `VD` and four digits, which no name of a router looks like by chance.
 fn is_code(what: &str) -> bool {
-    let digits = what.strip_prefix("VR").or_else(|| what.strip_prefix("vr"));
+    let what = what.to_uppercase();
+    let digits = what.strip_prefix("VR").or_else(|| what.strip_prefix("VD"));
     digits.is_some_and(|digits| digits.len() == 4 && digits.bytes().all(|it| it.is_ascii_digit()))
 }
 
+/// What is wrong with a file, or what the doctor finds.
 fn code(page: &mut Page, what: &str) -> Result<(), Failure> {
     let wanted = what.to_uppercase();
-    let known = vrrp_config::code::ALL;
+    let known: Vec<(&str, String)> = if wanted.starts_with("VD") {
+        doctor::meanings().collect()
+    } else {
+        let codes = vrrp_config::code::ALL.iter();
+        codes
+            .map(|(code, meaning)| (*code, (*meaning).to_owned()))
+            .collect()
+    };
     let Some((code, meaning)) = known.iter().find(|(code, _)| *code == wanted) else {
         return Err(Failure::File(format!(
             "there is no code {wanted}; the first is {}, the last {}",
@@ -54,7 +64,7 @@ fn code(page: &mut Page, what: &str) -> Result<(), Failure> {
         return page.document(&json::object([
             ("version", vrrp_control::VERSION.into()),
             ("code", (*code).into()),
-            ("meaning", (*meaning).into()),
+            ("meaning", meaning.as_str().into()),
         ]));
     }
     let name = page.look.paint(Tone::Heading, code);
@@ -257,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_code_is_no_name() {
-        assert!(is_code("VR0012") && is_code("vr0012"));
+        assert!(is_code("VR0012") && is_code("vr0012") && is_code("vd0402"));
         assert!(!is_code("VR12") && !is_code("lan4") && !is_code("VR001x"));
     }
 }

@@ -33,10 +33,11 @@ pub(crate) struct Port {
 
 impl Port {
     /// Whether something may be heard there that is not heard elsewhere: the macvlan of a virtual router hears what its parent
-    /// hears.
+    /// hears, and a bridge what its ports hear.
     pub(crate) fn is_ordinary(&self) -> bool {
         let is_virtual = matches!(self.mac, Some([0, 0, 0x5e, 0, 1 | 2, _]));
-        self.up && self.ethernet && !self.link.is_loopback() && !is_virtual
+        let apart = self.master.is_none() && !self.link.is_loopback() && !is_virtual;
+        self.up && self.ethernet && apart
     }
 }
 

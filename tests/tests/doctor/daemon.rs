@@ -1,6 +1,6 @@
 //! The daemon itself.
 
-use crate::tools::{active, ctl_by, examine, launch_by, router};
+use crate::tools::{active, ctl_by, examine, examine_by, launch_by, router};
 use nix::sys::signal::Signal;
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -54,6 +54,10 @@ fn its_file_has_errors_and_nobody_has_noticed() {
 fn its_file_was_changed_and_not_loaded() {
     let bench = active(|router| router);
     std::thread::sleep(ms(1200));
+    // Written again, and the same but for a comment: whoever manages files does that every night.
+    let same = format!("# by hand\n{}", file(&[router(Profile::V3Ipv4)]));
+    bench.daemon().write_config(&same);
+    examine(&bench.dut, bench.daemon()).expect(&[]);
     let changed = router(Profile::V3Ipv4).set("priority", 120);
     bench.daemon().write_config(&file(&[changed]));
     examine(&bench.dut, bench.daemon()).expect(&["VD0105"]);
@@ -106,6 +110,22 @@ fn anybody_may_write_to_its_directory() {
     let directory = bench.daemon().runtime_dir();
     set_permissions(&directory, Permissions::from_mode(0o777)).expect("it is ours");
     examine(&bench.dut, bench.daemon()).expect(&["VD0111"]);
+}
+
+/// Who may not listen is told what was not looked at.
+#[test]
+fn without_the_right_to_listen() {
+    let bench = active(|router| router);
+    let line = "exec setpriv --bounding-set=-net_raw \"$@\"";
+    let diagnosis = examine_by(&bench.dut, bench.daemon(), line);
+    assert_eq!(diagnosis.code, Some(0), "{:#}", diagnosis.report);
+    let left_out = diagnosis.report["not-looked-at"][0]
+        .as_str()
+        .unwrap_or_default();
+    assert!(
+        left_out.starts_with("packets on eth0: Operation not permitted"),
+        "{left_out}"
+    );
 }
 
 /// Without JSON: for people, with the same names and the same exit code.

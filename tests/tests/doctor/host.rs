@@ -17,6 +17,16 @@ fn it_does_not_forward_ipv4() {
     examine(&bench.dut, bench.daemon()).expect(&["VD0201"]);
 }
 
+/// A server that has one interface is no router, and need not be one.
+#[test]
+fn it_has_nowhere_to_forward_to() {
+    let mut bench = Bench::new(Profile::V3Ipv4);
+    bench.dut.sysctl("ipv4/ip_forward=0");
+    bench.dut.ip("link set eth1 down");
+    start(&mut bench, |router| router);
+    examine(&bench.dut, bench.daemon()).expect(&[]);
+}
+
 #[test]
 fn it_does_not_forward_ipv6() {
     let mut bench = Bench::new(Profile::V3Ipv6);

@@ -3,6 +3,7 @@
 use crate::tools::{active, examine, plain, router, start};
 use vrrp_lab::bench::{Bench, NAME};
 use vrrp_lab::clock::{ms, wait_for};
+use vrrp_lab::daemon::Daemon;
 use vrrp_lab::profile::Profile;
 use vrrp_lab::settings::{Router, file};
 
@@ -99,6 +100,28 @@ fn its_mtu_is_too_small() {
         |router| router.list("addresses", &many),
         "VD0308",
     );
+}
+
+#[test]
+fn it_does_not_have_what_an_owner_has() {
+    faulty(|_| {}, |router| router.set("priority", 255), "VD0310");
+}
+
+#[test]
+fn the_kernel_refuses_what_it_needs() {
+    let bench = Bench::new(Profile::V3Ipv4);
+    let line = "exec setpriv --bounding-set=-bpf,-sys_admin \"$@\"";
+    let config = file(&[router(Profile::V3Ipv4).text("data-plane", "ebpf")]);
+    let daemon = Daemon::launch_by(&bench.dut, &config, line);
+    let faulty = wait_for(ms(5000), || {
+        let report = daemon.try_status()?;
+        report["routers"][0]["faults"]
+            .get(0)
+            .is_some()
+            .then_some(())
+    });
+    assert!(faulty.is_some(), "{}", daemon.log());
+    examine(&bench.dut, &daemon).expect_among("VD0112");
 }
 
 #[test]

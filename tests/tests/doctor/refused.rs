@@ -1,7 +1,8 @@
 //! What the other says does not fit.
 
-use crate::tools::{active, advert, backup, backup_of, examine, ip, repeat};
-use vrrp_lab::bench::Bench;
+use crate::tools::{active, advert, backup, backup_of, examine, ip, repeat, router};
+use vrrp_lab::bench::{Bench, NAME};
+use vrrp_lab::clock::{ms, wait_for};
 use vrrp_lab::profile::Profile;
 use vrrp_lab::settings::Router;
 use vrrp_lab::wire::{Advert, Authentication, Checksum};
@@ -53,6 +54,22 @@ fn another_interval() {
         |router| router,
         |advert| advert.interval(25),
     );
+    examine(&bench.dut, bench.daemon()).expect(&["VD0404"]);
+}
+
+/// It is remembered when the other has fallen silent: it will be there again at the next takeover.
+#[test]
+fn another_interval_some_time_ago() {
+    let mut bench = Bench::new(Profile::V3Ipv4);
+    let speaker = repeat(&bench, &advert(&bench, 200).interval(25));
+    bench.start(|_| router(Profile::V3Ipv4));
+    let heard = wait_for(ms(3000), || {
+        let router = bench.daemon().router(NAME);
+        (!router["active"].is_null()).then_some(())
+    });
+    assert!(heard.is_some());
+    drop(speaker);
+    bench.daemon().wait_state(NAME, "active", ms(4000));
     examine(&bench.dut, bench.daemon()).expect(&["VD0404"]);
 }
 

@@ -29,7 +29,6 @@ macro_rules! kinds {
 
         impl Kind {
             /// All of them, in the order of their names.
-            #[cfg(test)]
             pub(crate) const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// Its stable name.
@@ -163,6 +162,23 @@ mod tests {
     fn names_are_unique_and_in_order() {
         let ids: Vec<&str> = Kind::ALL.iter().map(|kind| kind.id()).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{ids:?}");
+    }
+
+    /// In the laboratory, or where that cannot be done, in made-up facts.
+    #[test]
+    fn every_finding_is_planted_somewhere() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let folder = std::fs::read_dir(format!("{root}/tests/tests/doctor")).unwrap();
+        let mut text: String = folder
+            .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+            .collect();
+        text.push_str(include_str!("checks/tests.rs"));
+        let planted = |kind: &Kind| {
+            text.contains(&format!("\"{}\"", kind.id()))
+                || text.contains(&format!("Kind::{kind:?}"))
+        };
+        let missing: Vec<&Kind> = Kind::ALL.iter().filter(|kind| !planted(kind)).collect();
+        assert!(missing.is_empty(), "never planted: {missing:?}");
     }
 
     /// The table of the manual page is written by hand; this keeps it whole.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use vrrp_control::StatusReport;
-use vrrp_proto::Plan;
+use vrrp_proto::{Plan, RouterPlan};
 
 use super::facts::{Wire, question, wire};
 use crate::ear::{self, Ear};
@@ -120,6 +120,9 @@ fn questions(report: &StatusReport, plan: &Plan) -> Vec<(String, IpAddr, IpAddr)
             .flat_map(|plan| plan.unicast_peers.iter().copied());
         let addresses = router.addresses.iter();
         let addresses = addresses.filter_map(|it| it.split('/').next()?.parse().ok());
+        // Where clouds want unicast, their network answers for every address.
+        let cloud = router.virtual_mac.is_none() && plan.is_some_and(RouterPlan::is_unicast);
+        let addresses = addresses.filter(move |_| !cloud);
         let wanted: Vec<IpAddr> = addresses.chain(peers).collect();
         let questions = from.into_iter().flat_map(move |from| {
             let interface = router.interface.clone();

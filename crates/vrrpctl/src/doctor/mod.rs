@@ -17,17 +17,32 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use vrrp_config::{LoadError, load};
-use vrrp_control::StatusReport;
+use vrrp_control::{Answer, EventsWanted, Request, StatusReport};
 
 use crate::client::Client;
+use crate::events;
 use crate::failure::Failure;
 use crate::page::Page;
 use crate::ports;
 use crate::status;
 
 use facts::{Facts, File, Unusable, host};
+
+/// What is older is history.
+pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// All names of findings, and what they mean.
+pub(crate) fn meanings() -> impl Iterator<Item = (&'static str, String)> {
+    let kinds = finding::Kind::ALL.iter();
+    kinds.map(|kind| {
+        (
+            kind.id(),
+            format!("{}: {}", kind.severity().name(), kind.title()),
+        )
+    })
+}
 
 /// `vrrpctl doctor`.
 pub(crate) fn run(
@@ -78,12 +93,40 @@ fn gather(
     let Some(before) = before else {
         return Ok(facts);
     };
+    facts.running = running(client);
+    facts.late = late(client);
     // What passes is judged by what is configured; without that, each packet by itself.
     let plan = facts.plan().cloned().unwrap_or_default();
     facts.wire = listening::listen(&facts.ports, &before, &plan, span)?;
     let after = ask(client, name)?;
     facts.reports = Some([before, after]);
     Ok(facts)
+}
+
+/// An older daemon does not say.
+fn running(client: &Client) -> Option<String> {
+    let request = Request::RunningConfig { defaults: false };
+    let Answer::RunningConfig(running) = client.ask_one(&request).ok()?.answer else {
+        return None;
+    };
+    Some(running.text)
+}
+
+/// The last event of the day before now that says so.
+fn late(client: &Client) -> Option<String> {
+    let since = Timestamp::now().checked_sub(DAY).ok()?;
+    let wanted = EventsWanted {
+        since: Some(since.to_string()),
+        ..EventsWanted::default()
+    };
+    let (past, _) = events::ask(client, wanted).ok()?;
+    let mut times = past.into_iter().filter_map(|reply| {
+        let Answer::Event(event) = reply.answer else {
+            return None;
+        };
+        (event.kind == "late").then_some(event.time)
+    });
+    times.next_back()
 }
 
 fn ask(client: &Client, name: Option<&str>) -> Result<StatusReport, Failure> {

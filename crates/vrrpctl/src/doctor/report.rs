@@ -8,6 +8,7 @@ use crate::json;
 use crate::moment::span;
 use crate::page::{Look, Tone};
 use crate::plain;
+use crate::prose::wrap;
 
 /// The whole.
 pub(crate) fn render(facts: &Facts, findings: &[Finding], look: &Look) -> String {
@@ -20,8 +21,7 @@ pub(crate) fn render(facts: &Facts, findings: &[Finding], look: &Look) -> String
         text.push_str(&one(finding, look));
     }
     for sentence in &left_out {
-        let line = format!("not looked at: {}", plain::text(sentence));
-        text.push_str(&folded("", &line, look));
+        text.push_str(&wrap(look, "not looked at: ", sentence));
     }
     text.push_str(&summary(facts, findings));
     text
@@ -33,59 +33,16 @@ fn one(finding: &Finding, look: &Look) -> String {
         Severity::Error => Tone::Bad,
         Severity::Warning => Tone::Heading,
     };
-    let name = finding
-        .router
-        .as_ref()
-        .map(|name| format!("{}: ", plain::text(name)));
-    let head = format!(
-        "{} {} {}{}",
-        kind.id(),
-        kind.severity().name(),
-        name.unwrap_or_default(),
-        plain::text(&finding.what)
-    );
-    let mut text = folded("", &head, look);
-    // Painted after it was folded, so that colour takes no columns.
-    if let Some(rest) = text.strip_prefix(&format!("{} {}", kind.id(), kind.severity().name())) {
-        text = format!(
-            "{} {}{rest}",
-            kind.id(),
-            look.paint(tone, kind.severity().name())
-        );
-    }
-    text.push_str(&folded("  seen: ", &plain::text(&finding.evidence), look));
-    text.push_str(&folded("  do:   ", &plain::text(&finding.remedy), look));
-    text.push('\n');
-    text
-}
-
-/// In lines of the terminal's width; as one line elsewhere.
-fn folded(lead: &str, text: &str, look: &Look) -> String {
-    let Some(width) = look.width else {
-        return format!("{lead}{text}\n");
-    };
-    let indent = " ".repeat(lead.len().max(2));
-    let mut lines = lead.to_owned();
-    let mut column = lead.chars().count();
-    let mut fresh = true;
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        if !fresh && column + 1 + length > width {
-            lines.push('\n');
-            lines.push_str(&indent);
-            column = indent.len();
-            fresh = true;
-        }
-        if !fresh {
-            lines.push(' ');
-            column += 1;
-        }
-        lines.push_str(word);
-        column += length;
-        fresh = false;
-    }
-    lines.push('\n');
-    lines
+    let router = finding.router.as_ref().map(|name| format!("{name}: "));
+    let what = format!("{}{}", router.unwrap_or_default(), finding.what);
+    let lead = format!("{} {} ", kind.id(), kind.severity().name());
+    let head = wrap(look, &lead, &what);
+    // After the wrapping, which counts characters.
+    let word = kind.severity().name();
+    let head = head.replacen(word, &look.paint(tone, word), 1);
+    let seen = wrap(look, "  seen: ", &finding.evidence);
+    let advice = wrap(look, "  do:   ", &finding.remedy);
+    format!("{head}{seen}{advice}\n")
 }
 
 fn summary(facts: &Facts, findings: &[Finding]) -> String {

@@ -17,9 +17,10 @@ pub(crate) fn claims(facts: &Facts, router: Router<'_>) -> Vec<Finding> {
     let mut rightful: BTreeSet<[u8; 6]> = router.mac().into_iter().collect();
     let speakers = heard(facts, router).filter(|advert| !is_foreign(router, advert));
     rightful.extend(speakers.filter_map(|advert| advert.mac));
-    let own = router.port.and_then(|port| port.mac);
+    // On another interface in the same LAN, it is still this host.
+    let own = |mac| facts.ports.iter().any(|port| port.mac == Some(mac));
     let theirs = facts.wire.claims.iter().filter(|claim| {
-        claim.interface == *interface && virtuals.contains(&claim.ip) && Some(claim.mac) != own
+        claim.interface == *interface && virtuals.contains(&claim.ip) && !own(claim.mac)
     });
     let mut seen = BTreeSet::new();
     for claim in theirs {

@@ -1,7 +1,10 @@
 //! The daemon itself.
 
 use jiff::{SignedDuration, Timestamp};
+use vrrp_config::listing;
+use vrrp_proto::Plan;
 
+use super::super::DAY;
 use super::super::facts::{Facts, Router, Unusable};
 use super::super::finding::{Finding, Kind};
 use crate::moment::span;
@@ -55,8 +58,11 @@ pub(crate) fn file(facts: &Facts) -> Vec<Finding> {
         ));
     }
     let loaded = daemon.and_then(|daemon| daemon.config_loaded.parse::<Timestamp>().ok());
-    if let (Some(modified), Some(loaded), Ok(_)) = (file.modified, loaded, &file.plan)
+    // A file that says what runs was written again, and not changed.
+    let same = |plan: &Plan| facts.running.as_ref() == Some(&listing(plan, false));
+    if let (Some(modified), Some(loaded), Ok(plan)) = (file.modified, loaded, &file.plan)
         && modified.duration_since(loaded) > SignedDuration::from_secs(1)
+        && !same(plan)
     {
         found.push(Finding::new(
             Kind::FileNewer,
@@ -102,7 +108,10 @@ pub(crate) fn well(facts: &Facts) -> Vec<Finding> {
             "report it with the log: journalctl -u vrrpd",
         ));
     }
-    if daemon.lateness.beyond_interval > 0 {
+    // It counts since its start, which may be long ago.
+    let start = daemon.since.parse::<Timestamp>();
+    let young = start.is_ok_and(|start| Timestamp::now().duration_since(start) < DAY);
+    if daemon.lateness.beyond_interval > 0 && (young || facts.late.is_some()) {
         found.push(Finding::new(
             Kind::Late,
             "the daemon was so late that a Backup may have taken it for dead: the machine is too busy, or stood still",

@@ -47,7 +47,13 @@ pub(crate) fn forwarding(facts: &Facts, router: Router<'_>) -> Vec<Finding> {
             "IPv6",
         ),
     };
-    if facts.host.settings.get(&setting) != Some(&0) {
+    // A host with one interface serves at its virtual addresses, and there is nowhere to pass anything on to.
+    let has = |port: &&Port| {
+        let mut addresses = port.addresses.iter();
+        addresses.any(|(ip, _)| Family::of(*ip) == router.family())
+    };
+    let ways = facts.ports.iter().filter(|port| port.is_ordinary());
+    if facts.host.settings.get(&setting) != Some(&0) || ways.filter(has).count() < 2 {
         return Vec::new();
     }
     let key = match router.family() {

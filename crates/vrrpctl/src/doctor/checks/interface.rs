@@ -117,9 +117,13 @@ pub(crate) fn prefixes(_: &Facts, router: Router<'_>) -> Vec<Finding> {
             ));
             continue;
         }
+        // Beside link-local addresses: a router needs no other one to speak from.
         let others = || {
-            real.iter()
-                .filter(|(own, _)| own != ip && own.is_ipv4() == ip.is_ipv4())
+            real.iter().filter(|(own, _)| {
+                own != ip
+                    && own.is_ipv4() == ip.is_ipv4()
+                    && is_link_local(own) == is_link_local(ip)
+            })
         };
         if others().next().is_none() || taken {
             continue;

@@ -21,7 +21,7 @@ const WHOLE: [fn(&Facts) -> Vec<Finding>; 5] = [
 ];
 
 /// Those that look at one virtual router.
-const EACH: [fn(&Facts, Router<'_>) -> Vec<Finding>; 13] = [
+const EACH: [fn(&Facts, Router<'_>) -> Vec<Finding>; 14] = [
     daemon::kernel,
     host::forwarding,
     host::arp,
@@ -32,6 +32,7 @@ const EACH: [fn(&Facts, Router<'_>) -> Vec<Finding>; 13] = [
     others::actives,
     others::way,
     others::alike,
+    others::remembered,
     refused::adverts,
     addresses::claims,
     addresses::answers,

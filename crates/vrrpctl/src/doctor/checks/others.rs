@@ -13,6 +13,9 @@ use super::interface::is_in;
 use crate::moment::span;
 use crate::verdict::Verdict;
 
+/// In microseconds; what was heard before that is history.
+const WEEK: u64 = 7 * 24 * 3600 * 1_000_000;
+
 /// Advertisements of this VRID and family on the router's interface, of others.
 pub(crate) fn heard<'a>(facts: &'a Facts, router: Router<'a>) -> impl Iterator<Item = &'a Advert> {
     of_it(facts, router).filter(|advert| !advert.outgoing)
@@ -205,6 +208,49 @@ pub(crate) fn alike(facts: &Facts, router: Router<'_>) -> Vec<Finding> {
     }
     found.extend(elsewhere(facts, router));
     found.extend(unreachable(facts, router));
+    found
+}
+
+/// What is known of those that are silent now: a Backup does not speak, and what does not fit shows at the next takeover.
+pub(crate) fn remembered(facts: &Facts, router: Router<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for peer in &router.after.peers {
+        let of_it = |advert: &Advert| peer.address.parse() == Ok(advert.source);
+        let spoke = heard(facts, router).any(of_it);
+        // One that took its leave may come back with another configuration.
+        if spoke || peer.state == "released" || peer.last_heard_us > WEEK {
+            continue;
+        }
+        let source = &peer.address;
+        let evidence = format!("last heard {} ago", span(peer.last_heard_us));
+        if peer.other_interval {
+            found.push(Finding::new(
+                Kind::OtherInterval,
+                format!(
+                    "{source} advertised every {} ms, and this router every {} ms",
+                    peer.advertise_interval_ms, router.after.advertise_interval_ms
+                ),
+                evidence.as_str(),
+                "advertise-interval, the same on both",
+            ));
+        }
+        if peer.other_addresses {
+            found.push(Finding::new(
+                Kind::OtherAddresses,
+                format!("{source} advertised other addresses than this router, {}", router.after.addresses.join(", ")),
+                evidence.as_str(),
+                "addresses, the same in the same order on both; vrrpctl check --peer compares their files",
+            ));
+        }
+        if peer.priority == router.after.priority.configured && peer.priority != 255 {
+            found.push(Finding::new(
+                Kind::SamePriority,
+                format!("{source} has priority {}, too: the higher address decides who is Active, and nobody preempts", peer.priority),
+                evidence.as_str(),
+                "a priority that differs by 50 or so",
+            ));
+        }
+    }
     found
 }
 

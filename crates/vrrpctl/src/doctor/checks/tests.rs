@@ -140,6 +140,9 @@ fn what_the_daemon_knows_of_itself() {
         .insert("eth1.20".into(), "no CAP_BPF".into());
     daemon.lateness.beyond_interval = 2;
     daemon.scheduling = "nice".into();
+    // Long ago, it may have been late.
+    assert!(!kinds(&facts).contains(&Kind::Late));
+    facts.late = Some("2026-11-20T12:00:00Z".into());
     let found = [
         Kind::WorkerDied,
         Kind::Late,

@@ -27,6 +27,10 @@ pub(crate) struct Facts {
     pub(crate) directory: Option<(PathBuf, u32)>,
     /// Its configuration file.
     pub(crate) file: Option<File>,
+    /// What it runs, as a file would say it.
+    pub(crate) running: Option<String>,
+    /// When it was last so late that it stood back, of the day before now.
+    pub(crate) late: Option<String>,
     /// The host.
     pub(crate) host: Host,
     /// Its interfaces.
