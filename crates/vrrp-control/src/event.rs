@@ -34,7 +34,7 @@ pub struct EventRecord {
     pub router: Option<String>,
     /// A stable word: `role`, `faults`, `followed-active`, `conflict`, `claimed`, `refused`, `odd`, `late`, `repaired`,
     /// `kernel-refused`, `revised`, `added`, `removed`, `changed`, `order-ended`, `reload`, `reload-refused`, `confirmed`,
-    /// `rolled-back`, `start`, `restart`, `stop`, `boot`.
+    /// `rolled-back`, `start`, `restart`, `resume`, `upgrade`, `upgrade-failed`, `stop`, `boot`.
     pub kind: Cow<'static, str>,
     /// A sentence.
     pub text: String,

@@ -15,6 +15,7 @@ pub mod peer;
 pub mod request;
 pub mod running;
 pub mod status;
+pub mod upgrade;
 
 pub use configuration::{
     Attempt, ChangeReport, ConfigurationAnswer, ConfigurationEntry, ConfigurationRequest,
@@ -36,6 +37,8 @@ pub use status::{
     ActiveRouter, Daemon, GlobalCounters, Lateness, LatenessClass, PriorityStatus, Protection,
     Restart, RouterCounters, RouterReport, StatusReport,
 };
+
+pub use upgrade::{UpgradeReport, UpgradeStage};
 
 /// File name of the control socket in the daemon's runtime directory.
 pub const SOCKET_NAME: &str = "vrrpd.sock";

@@ -10,6 +10,7 @@ use crate::interfaces::InterfacesReport;
 use crate::order::{OrderReport, OrderRequest};
 use crate::running::RunningConfig;
 use crate::status::StatusReport;
+use crate::upgrade::UpgradeReport;
 
 /// What a client may ask. One request a connection.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -44,6 +45,12 @@ pub enum Request {
     },
     /// The configuration, and changes of it.
     Configuration(ConfigurationRequest),
+    /// Another program in place of the running one, which goes on where that is. How it went is in the status.
+    Upgrade {
+        /// Its path, which only root may say; without one, what is now where the running one was started from.
+        #[serde(default)]
+        program: Option<String>,
+    },
 }
 
 impl Request {
@@ -59,6 +66,7 @@ impl Request {
             | Self::WhatIf(_) => false,
             Self::Order { .. } => true,
             Self::Configuration(request) => request.changes(),
+            Self::Upgrade { .. } => true,
         }
     }
 }
@@ -104,6 +112,8 @@ pub enum Answer {
     },
     /// To [`Request::Configuration`].
     Configuration(Box<ConfigurationAnswer>),
+    /// To [`Request::Upgrade`], as soon as that is decided: refused, or about to take over.
+    Upgrade(UpgradeReport),
     /// To anything that cannot be done.
     Refused(Refusal),
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::configuration::ConfigurationStatus;
 use crate::order::StandingOrder;
 use crate::peer::PeerReport;
+use crate::upgrade::UpgradeReport;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::{GlobalStatistics, RouterStatistics};
 
@@ -39,6 +40,9 @@ pub struct Daemon {
     /// When and why it died for the last time; absent if it did not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_restart: Option<Restart>,
+    /// The last time another program was to take the place of the running one; absent if nobody asked for it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub upgrade: Option<UpgradeReport>,
     /// Running since, whichever process does the work, as RFC 3339 in UTC.
     pub since: String,
     /// The configuration file.

@@ -70,6 +70,15 @@ const COMPLAINTS: Duration = Duration::from_secs(60);
 /// A socket that could not be opened is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// A process that is to take our place needs no longer than this, so that what is due later is not late.
+const CHANGE: Duration = Duration::from_millis(50);
+
+/// For the moment after an advertisement, whoever is to take our place waits no longer than this.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
+
+/// Whoever made way should be dead long before.
+const NEVER: Duration = Duration::from_secs(60);
+
 const WAKE_MAILBOX: u64 = 0;
 const WAKE_TIMER: u64 = 1;
 const WAKE_SOCKETS: u64 = 2;
@@ -100,6 +109,10 @@ pub struct News {
 /// Where news goes. Called on the engine's thread: it must not wait. `false` means that the news was lost.
 pub type NewsSink = Box<dyn FnMut(News) -> bool + Send>;
 
+/// Says that everything is written down and nothing more will be done; whether somebody has heard it, and will end this
+/// process.
+pub type Farewell = Box<dyn FnOnce() -> bool + Send>;
+
 /// Work on the engine's thread.
 type Inspection = Box<dyn FnOnce(&mut Engine, Instant) + Send>;
 
@@ -116,6 +129,7 @@ enum Mail {
     Inspect(Inspection),
     Reload(Arc<Plan>),
     Operate(Orders, SyncSender<Outcomes>),
+    StepAside(Farewell),
     Shutdown,
 }
 
@@ -173,6 +187,7 @@ impl std::fmt::Debug for Mail {
             Self::Inspect(_) => "Inspect",
             Self::Reload(_) => "Reload",
             Self::Operate(..) => "Operate",
+            Self::StepAside(_) => "StepAside",
             Self::Shutdown => "Shutdown",
         })
     }
@@ -257,6 +272,8 @@ impl Driver {
         let mut turn = Turn {
             engine: inherited.unwrap_or_else(|| Engine::new(plan, now)),
             kernel: Some(kernel),
+            leaving: None,
+            sent: Instant::ZERO,
             outbox: Outbox::new(frames),
             held: Held::default(),
             ears: Ears::new(WAKE_SOCKETS, heirlooms),
@@ -372,6 +389,13 @@ impl Handle {
         answered.recv().ok()
     }
 
+    /// Makes way for another process, which goes on where this one is: at the next good moment everything is written down,
+    /// `farewell` is called on the engine's thread, and if that says so, nothing is done there any more, by a process whose
+    /// end is near. Without a heritage, nothing happens.
+    pub fn step_aside(&self, farewell: Farewell) {
+        self.mail.send(Mail::StepAside(farewell));
+    }
+
     /// A [`Driver::stop`] that waits for successors waits no longer.
     pub fn hurry(&self) {
         self.mail.send(Mail::Shutdown);
@@ -414,6 +438,10 @@ struct Turn {
     engine: Engine,
     /// Taken at the end.
     kernel: Option<Kernel>,
+    /// Whether another process is to go on, and since when.
+    leaving: Option<(Instant, Farewell)>,
+    /// When something was sent last.
+    sent: Instant,
     outbox: Outbox,
     held: Held,
     ears: Ears,
@@ -517,6 +545,36 @@ impl Turn {
             if let Some(legacy) = &mut self.legacy {
                 legacy.keep(clock::now(), &self.engine, &self.lateness);
             }
+            self.step_aside();
+        }
+    }
+
+    /// Makes way for another process, if that was asked for and the moment is good.
+    fn step_aside(&mut self) {
+        let now = clock::now();
+        let Some((asked, _)) = self.leaving else {
+            return;
+        };
+        let next = self.engine.poll_timeout().map(|wakeup| wakeup.at);
+        let good = next.is_none_or(|next| next >= now + CHANGE)
+            || self.sent + BREATH >= now
+            || now >= asked + LONGEST_WAIT;
+        if !good || self.held.due().is_some() {
+            return;
+        }
+        let (Some((_, farewell)), Some(legacy)) = (self.leaving.take(), &mut self.legacy) else {
+            return;
+        };
+        if !legacy.finish(now, &self.engine, &self.lateness) {
+            tracing::error!(
+                "this process stays: there is no memory for what another one would go on from"
+            );
+            return;
+        }
+        if farewell() {
+            // Whoever has heard it ends us; if not, what others do for a process that hangs is right for this one.
+            std::thread::sleep(NEVER);
+            std::process::abort();
         }
     }
 
@@ -672,6 +730,7 @@ impl Turn {
                 Mail::Operate(orders, answer) => {
                     let _ = answer.send(self.operate(orders));
                 }
+                Mail::StepAside(farewell) => self.leaving = Some((now, farewell)),
                 Mail::Shutdown => {
                     self.note_changes();
                     self.engine.handle(now, Input::Shutdown);
@@ -854,6 +913,7 @@ impl Turn {
             return;
         };
         let now = clock::now();
+        self.sent = now;
         let lease = self
             .fences
             .sending(now, transmit.router, index, &transmit.message);

@@ -91,6 +91,22 @@ impl Heritage {
         })
     }
 
+    /// Whether this process could go on from what is in `store` now. Changes nothing, so that another one may be at work
+    /// meanwhile; and does once what the real thing will do, so that this is quick.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub fn rehearse(store: &Store) -> io::Result<()> {
+        let mut rest = store.take()?;
+        let mut find = |name| {
+            let missing = || io::Error::other("the running worker has left no state");
+            rest.remove(name).ok_or_else(missing)
+        };
+        let (state, pulse) = (journal::read(find(STATE)?)?, Pulse::of(find(PULSE)?)?);
+        drop(revived(state, &pulse, clock::now()));
+        Ok(())
+    }
+
     /// Whether another process ran before this one, and left what is needed to go on.
     #[must_use]
     pub const fn is_resumption(&self) -> bool {
@@ -299,6 +315,17 @@ impl Legacy {
         }
     }
 
+    /// Writes down everything, for a successor that comes at once; whether that could be done.
+    pub(crate) fn finish(&mut self, now: Instant, engine: &Engine, lateness: &Lateness) -> bool {
+        self.pulse.recopy();
+        self.retry_at = None;
+        while self.is_behind() {
+            self.keep(now, engine, lateness);
+        }
+        self.pulse.copy(now, engine, lateness);
+        self.retry_at.is_none()
+    }
+
     fn write(&mut self, engine: &Engine) -> io::Result<()> {
         let fresh = self.journal.is_none();
         let journal = match &mut self.journal {
@@ -476,11 +503,11 @@ mod tests {
 
     /// What a worker finds whose predecessor is dead.
     fn find(keep: &mut Keep) -> Heritage {
-        let _ = keep.serve();
+        keep.serve();
         let store = Store::new(keep.renew().unwrap());
         let finder = std::thread::spawn(move || Heritage::find(store).unwrap());
         while !finder.is_finished() {
-            keep.serve().unwrap();
+            keep.serve();
             std::thread::yield_now();
         }
         finder.join().unwrap()
@@ -531,6 +558,13 @@ mod tests {
         assert_eq!(turns, 200_usize.div_ceil(Legacy::PORTION));
         drop(legacy);
 
+        let standby = Store::new(keep.admit().unwrap());
+        let rehearsal = std::thread::spawn(move || Heritage::rehearse(&standby));
+        while !rehearsal.is_finished() {
+            keep.serve();
+            std::thread::yield_now();
+        }
+        rehearsal.join().unwrap().unwrap();
         let mut second = find(&mut keep);
         assert!(second.is_resumption());
         let died = later + Duration::from_millis(30);

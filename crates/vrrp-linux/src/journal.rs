@@ -1,10 +1,12 @@
 //! The engine's state as a file in memory, written down change by change.
 //!
 //! ```text
-//!   vrrpd 0.1.0 1        title: the program and version of the state
+//!   vrrpd state 1        title, with the version of the format
 //!   {"Surroundings":…}   one change a line; of two about the same, the later one holds
 //!   {"Router":[0,…]}
 //! ```
+//!
+//! Programs of different versions that have the same format go on from each other's state: see [`Handover::VERSION`].
 //!
 //! A line that is not whole is the last one of a process that died, and is not there. When most of a file is out of date, what
 //! holds is copied to another one, which replaces it as a whole.
@@ -28,13 +30,12 @@ const SHORT: usize = 64 << 10;
 /// allocator.
 const PIECE: usize = 16 << 10;
 
+/// Begins every state.
+const TITLE: &str = "vrrpd state ";
+
 /// First line of a state that this program understands.
 fn title() -> String {
-    format!(
-        "vrrpd {} {}\n",
-        env!("CARGO_PKG_VERSION"),
-        Handover::VERSION
-    )
+    format!("{TITLE}{}\n", Handover::VERSION)
 }
 
 /// What a change is about: a router, or everything else.
@@ -133,9 +134,16 @@ impl AsFd for Journal {
 /// When it is not one of this program's.
 pub(crate) fn read(file: OwnedFd) -> io::Result<Handover> {
     let text = read_text(file)?;
-    let body = text
-        .strip_prefix(&title())
-        .ok_or_else(|| io::Error::other("it is of another version"))?;
+    let Some(body) = text.strip_prefix(&title()) else {
+        let other = text
+            .strip_prefix(TITLE)
+            .and_then(|text| text.lines().next());
+        return Err(io::Error::other(format!(
+            "its state has format {}, and this program understands {}",
+            other.unwrap_or("(unknown)"),
+            Handover::VERSION
+        )));
+    };
     let mut state = Handover::default();
     for line in body
         .split_inclusive('\n')
@@ -208,7 +216,8 @@ mod tests {
         broken.write_all(b"\n").unwrap();
         assert!(read(broken.into()).is_err());
         let mut other = File::from(memfd_create("other", MFdFlags::MFD_CLOEXEC).unwrap());
-        other.write_all(b"vrrpd 0.0.0 1\n").unwrap();
-        assert!(read(other.into()).is_err());
+        other.write_all(b"vrrpd state 0\n").unwrap();
+        let error = read(other.into()).unwrap_err().to_string();
+        assert!(error.contains("format 0"), "{error}");
     }
 }

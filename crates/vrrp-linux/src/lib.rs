@@ -33,7 +33,7 @@ pub mod socket;
 pub mod store;
 mod syscall;
 
-pub use driver::{Driver, Handle, News, NewsSink, Orders, Protection, StartError};
+pub use driver::{Driver, Farewell, Handle, News, NewsSink, Orders, Protection, StartError};
 pub use heritage::{Heritage, HeritageError, release};
 pub use leases::{Leases, Means, TableLeases};
 pub use syscall::{Batch, Scheduling};

@@ -1,6 +1,9 @@
 //! What moves with every packet, in memory that is still there when this process is not: when each router sent its last
 //! advertisement, which interval it learned, and all counters.
 //!
+//! It begins with how many numbers there are of each kind, which are only ever added to: another version of this program
+//! reads and writes those that it and the table know.
+//!
 //! Sendings are entered as they happen. The rest is copied from time to time, so that it costs next to nothing however many
 //! routers there are.
 
@@ -20,14 +23,73 @@ use crate::syscall::SharedNumbers;
 /// without one is taken for silent.
 const PLACES: usize = 1 << 16;
 
-/// At the place of a router: when it advertised, the interval it learned in centiseconds, and its counters.
-const PLACE: usize = 2 + RouterStatistics::COUNT;
+/// How many numbers there are of each kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Layout {
+    /// Counters that belong to no router.
+    global: usize,
+    /// How late the engine ran.
+    late: usize,
+    /// Counters of a router.
+    router: usize,
+}
 
-/// Before the places: what concerns no router.
-const HEAD: usize = GlobalStatistics::COUNT + LatenessReport::COUNT;
+impl Layout {
+    const OURS: Self = Self {
+        global: GlobalStatistics::COUNT,
+        late: LatenessReport::COUNT,
+        router: RouterStatistics::COUNT,
+    };
 
-/// Pages that were never written take no memory.
-const COUNT: usize = HEAD + PLACES * PLACE;
+    /// Itself, in front of everything: the version of this order, and the three numbers.
+    const TITLE: usize = 4;
+
+    const VERSION: u64 = 1;
+
+    /// More of a kind than this there never are.
+    const MOST: u64 = 1 << 10;
+
+    fn read(title: &[AtomicU64]) -> Option<Self> {
+        let [version, numbers @ ..] = title.first_chunk::<{ Self::TITLE }>()?;
+        if version.load(Ordering::Relaxed) != Self::VERSION {
+            return None;
+        }
+        let number = |place: usize| {
+            let number = numbers.get(place)?.load(Ordering::Relaxed);
+            usize::try_from(Some(number).filter(|number| *number <= Self::MOST)?).ok()
+        };
+        Some(Self {
+            global: number(0)?,
+            late: number(1)?,
+            router: number(2)?,
+        })
+    }
+
+    fn write(self, title: &[AtomicU64]) {
+        let numbers = [self.global, self.late, self.router].map(|number| number as u64);
+        for (place, number) in title.iter().skip(1).zip(numbers) {
+            place.store(number, Ordering::Relaxed);
+        }
+        if let Some(place) = title.first() {
+            place.store(Self::VERSION, Ordering::Relaxed);
+        }
+    }
+
+    /// At the place of a router: when it advertised, the interval it learned in centiseconds, and its counters.
+    const fn place(self) -> usize {
+        2 + self.router
+    }
+
+    /// Before the places: what concerns no router.
+    const fn head(self) -> usize {
+        Self::TITLE + self.global + self.late
+    }
+
+    /// Pages that were never written take no memory.
+    const fn count(self) -> usize {
+        self.head() + PLACES * self.place()
+    }
+}
 
 /// Copying takes less than a thousandth of this for each router.
 const PAUSE: Duration = Duration::from_micros(50);
@@ -36,6 +98,7 @@ const PAUSE: Duration = Duration::from_micros(50);
 #[derive(Debug)]
 pub(crate) struct Pulse {
     numbers: SharedNumbers,
+    layout: Layout,
     /// When the counters were copied.
     copied: Instant,
     /// How long to wait for the next time.
@@ -45,24 +108,39 @@ pub(crate) struct Pulse {
 impl Pulse {
     /// An empty one.
     pub(crate) fn new() -> io::Result<Self> {
+        Self::laid_out(Layout::OURS)
+    }
+
+    fn laid_out(layout: Layout) -> io::Result<Self> {
         let file = memfd_create("vrrpd-pulse", MFdFlags::MFD_CLOEXEC)?;
-        let length = COUNT * size_of::<AtomicU64>();
+        let length = layout.count() * size_of::<AtomicU64>();
         ftruncate(&file, i64::try_from(length).map_err(io::Error::other)?)?;
-        Self::of(file)
+        let numbers = SharedNumbers::of(file, layout.count())?;
+        layout.write(numbers.all());
+        Ok(Self::with(numbers, layout))
     }
 
     /// What another process wrote into `file`, to be written on.
     pub(crate) fn of(file: OwnedFd) -> io::Result<Self> {
-        Ok(Self {
-            numbers: SharedNumbers::of(file, COUNT)?,
-            copied: Instant::ZERO,
-            pause: Duration::ZERO,
-        })
+        let title = SharedNumbers::of(file.try_clone()?, Layout::TITLE)?;
+        let layout = Layout::read(title.all())
+            .ok_or_else(|| io::Error::other("the table of advertisements is of another version"))?;
+        Ok(Self::with(SharedNumbers::of(file, layout.count())?, layout))
     }
 
-    fn place(&self, RouterId(id): RouterId) -> Option<&[AtomicU64; PLACE]> {
-        let start = usize::try_from(id).ok().filter(|id| *id < PLACES)? * PLACE + HEAD;
-        self.numbers.all().get(start..)?.first_chunk()
+    const fn with(numbers: SharedNumbers, layout: Layout) -> Self {
+        Self {
+            numbers,
+            layout,
+            copied: Instant::ZERO,
+            pause: Duration::ZERO,
+        }
+    }
+
+    fn place(&self, RouterId(id): RouterId) -> Option<&[AtomicU64]> {
+        let id = usize::try_from(id).ok().filter(|id| *id < PLACES)?;
+        let start = id * self.layout.place() + self.layout.head();
+        self.numbers.all().get(start..start + self.layout.place())
     }
 
     /// This router has just advertised.
@@ -70,6 +148,11 @@ impl Pulse {
         if let Some([place, ..]) = self.place(router) {
             place.store(sent.as_nanos(), Ordering::Relaxed);
         }
+    }
+
+    /// It is time to copy, however short ago that was.
+    pub(crate) const fn recopy(&mut self) {
+        self.copied = Instant::ZERO;
     }
 
     /// Copies what has changed of the rest, if it is time for that.
@@ -122,7 +205,7 @@ impl Pulse {
     }
 
     fn head(&self) -> (&[AtomicU64], &[AtomicU64]) {
-        self.numbers.all()[..HEAD].split_at(GlobalStatistics::COUNT)
+        self.numbers.all()[Layout::TITLE..self.layout.head()].split_at(self.layout.global)
     }
 }
 
@@ -135,8 +218,10 @@ fn write(places: &[AtomicU64], numbers: &[u64]) {
     }
 }
 
+/// What is not there is 0.
 fn read<const N: usize>(places: &[AtomicU64]) -> [u64; N] {
-    std::array::from_fn(|place| places[place].load(Ordering::Relaxed))
+    let number = |place: &AtomicU64| place.load(Ordering::Relaxed);
+    std::array::from_fn(|place| places.get(place).map_or(0, number))
 }
 
 impl AsFd for Pulse {
@@ -172,7 +257,7 @@ mod tests {
         let pulse = Pulse::new().unwrap();
         for id in 0..3 {
             let place = pulse.place(RouterId(id)).unwrap();
-            let numbers: [u64; PLACE] =
+            let numbers: [u64; Layout::OURS.place()] =
                 std::array::from_fn(|at| u64::from(id) * 100 + 10 + at as u64);
             write(place, &numbers);
         }
@@ -198,7 +283,49 @@ mod tests {
     }
 
     #[test]
+    fn a_version_with_fewer_counters_or_more_reads_those_it_knows() {
+        let (fewer, more) = (
+            Layout {
+                router: Layout::OURS.router - 2,
+                ..Layout::OURS
+            },
+            Layout {
+                global: Layout::OURS.global + 3,
+                router: Layout::OURS.router + 3,
+                ..Layout::OURS
+            },
+        );
+        for layout in [fewer, more] {
+            let theirs = Pulse::laid_out(layout).unwrap();
+            for id in 0..3 {
+                let numbers: Vec<u64> = (0..layout.place() as u64)
+                    .map(|at| u64::from(id) * 100 + at + 10)
+                    .collect();
+                write(theirs.place(RouterId(id)).unwrap(), &numbers);
+            }
+            let (global, late) = theirs.head();
+            write(global, &vec![7; layout.global]);
+            write(late, &vec![9; layout.late]);
+            let ours = successor(&theirs);
+            for id in 0..3 {
+                let (trace, base) = (ours.trace(RouterId(id)), u64::from(id) * 100 + 10);
+                assert_eq!(trace.sent, Some(Instant::from_nanos(base)));
+                assert_eq!(trace.statistics.master_transitions, base + 2);
+                let known = layout.router.min(Layout::OURS.router);
+                let numbers = trace.statistics.numbers();
+                assert_eq!(numbers[known - 1], base + 1 + known as u64);
+                assert!(numbers[known..].iter().all(|number| *number == 0));
+            }
+            assert_eq!(ours.totals().0.numbers(), [7; GlobalStatistics::COUNT]);
+            assert_eq!(ours.totals().1.beyond_interval, 9);
+        }
+    }
+
+    #[test]
     fn another_file_is_refused() {
+        let file = memfd_create("long", MFdFlags::MFD_CLOEXEC).unwrap();
+        ftruncate(&file, 1 << 20).unwrap();
+        assert!(Pulse::of(file).is_err());
         let file = memfd_create("short", MFdFlags::MFD_CLOEXEC).unwrap();
         assert!(Pulse::of(file).is_err());
     }

@@ -8,15 +8,22 @@
 //!   worker: "+NAME" and a descriptor    keep it, instead of another of that name
 //!           "-NAME"                     forget it
 //!           "?"                         what is there?
+//!           "!" and a text              a word for the keeper
 //!   keeper: "NAME" and a descriptor, for each; then ""
+//!           "!" and a text              a word for the worker
 //! ```
+//!
+//! A second process, a standby, may be admitted: it can ask and speak, and changes nothing before it is promoted. A keeper
+//! that becomes another program passes on what it has by the numbers of the descriptors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io::{self, IoSlice, IoSliceMut, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
@@ -32,6 +39,12 @@ const NAME: usize = 128;
 /// Room for what a worker puts in one go, as it does for each of its interfaces: the keeper reads it a moment later.
 const ROOM: usize = 4 << 20;
 
+/// Words that were said and not heard yet. Of more, the oldest are lost: nobody says that many.
+const WORDS: usize = 64;
+
+/// What a word's message is called.
+const WORD: &str = "!";
+
 /// Descriptors by name.
 pub type Descriptors = BTreeMap<String, OwnedFd>;
 
@@ -39,11 +52,25 @@ pub type Descriptors = BTreeMap<String, OwnedFd>;
 #[derive(Clone, Debug)]
 pub struct Store(Arc<OwnedFd>);
 
-/// The keeper's end, and what it keeps.
+/// The keeper's ends, and what it keeps.
 #[derive(Debug)]
 pub struct Keep {
     kept: Descriptors,
-    socket: OwnedFd,
+    /// Names under which something else is kept than at the last look.
+    changed: BTreeSet<String>,
+    /// `None`: closed at the other end.
+    worker: Option<OwnedFd>,
+    standby: Option<OwnedFd>,
+    words: VecDeque<(Speaker, String)>,
+}
+
+/// Who said a word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Speaker {
+    /// The process that works.
+    Worker,
+    /// The one that is to replace it.
+    Standby,
 }
 
 /// Two ends, of which the first is for a worker.
@@ -103,9 +130,40 @@ impl Store {
         send(&self.0, "?", None, MsgFlags::empty())?;
         let mut all = Descriptors::new();
         while let Some((name, Some(fd))) = receive(&self.0, MsgFlags::empty())? {
-            all.insert(name, fd);
+            // To whoever asks, nothing is said that it could not do without.
+            if name != WORD {
+                all.insert(name, fd);
+            }
         }
         Ok(all)
+    }
+
+    /// Says a word to the keeper. Does not wait.
+    ///
+    /// # Errors
+    /// As for [`Self::put_text`].
+    pub fn tell(&self, word: &str) -> io::Result<()> {
+        tell(&self.0, word)
+    }
+
+    /// The keeper's next word, for which it waits if it may; `None` when the keeper is gone.
+    ///
+    /// # Errors
+    /// `WouldBlock`, if there is none and it may not wait.
+    pub fn hear(&self, wait: bool) -> io::Result<Option<String>> {
+        let flags = if wait {
+            MsgFlags::empty()
+        } else {
+            MsgFlags::MSG_DONTWAIT
+        };
+        let message = receive(&self.0, flags)?;
+        message.map_or(Ok(None), |(_, fd)| word(fd).map(Some))
+    }
+}
+
+impl AsFd for Store {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -115,9 +173,28 @@ impl Keep {
     /// # Errors
     /// When the system has no descriptors left.
     pub fn new() -> io::Result<(Self, OwnedFd)> {
-        let (worker, socket) = pair()?;
-        let kept = Descriptors::new();
-        Ok((Self { kept, socket }, worker))
+        Self::with(Descriptors::new())
+    }
+
+    /// The same with what an earlier one kept.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn with(kept: Descriptors) -> io::Result<(Self, OwnedFd)> {
+        let (end, worker) = pair()?;
+        Ok((Self::resume(kept, Some(worker)), end))
+    }
+
+    /// A keep that goes on as another one was, with the line to its worker.
+    #[must_use]
+    pub fn resume(kept: Descriptors, worker: Option<OwnedFd>) -> Self {
+        Self {
+            kept,
+            changed: BTreeSet::new(),
+            worker,
+            standby: None,
+            words: VecDeque::new(),
+        }
     }
 
     /// The end for another worker, after the one before is dead and [`Self::serve`] has read its last words.
@@ -125,9 +202,71 @@ impl Keep {
     /// # Errors
     /// As for [`Self::new`].
     pub fn renew(&mut self) -> io::Result<OwnedFd> {
-        let (worker, socket) = pair()?;
-        self.socket = socket;
-        Ok(worker)
+        let (end, worker) = pair()?;
+        self.worker = Some(worker);
+        Ok(end)
+    }
+
+    /// The end for a standby.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn admit(&mut self) -> io::Result<OwnedFd> {
+        let (end, standby) = pair()?;
+        self.standby = Some(standby);
+        Ok(end)
+    }
+
+    /// The standby is the worker from now on. What the one before has said was read by [`Self::serve`], or is lost.
+    pub fn promote(&mut self) {
+        self.worker = self.standby.take();
+    }
+
+    /// There is no standby any more.
+    pub fn dismiss(&mut self) {
+        self.standby = None;
+    }
+
+    /// Says a word to the worker, or to the standby. Does not wait.
+    ///
+    /// # Errors
+    /// When it is not there, does not listen, or there is no memory left.
+    pub fn tell(&self, whom: Speaker, word: &str) -> io::Result<()> {
+        let line = self.line(whom).ok_or(io::ErrorKind::NotConnected)?;
+        tell(line, word)
+    }
+
+    /// What was said and not heard yet, by those who still speak.
+    pub fn hear(&mut self) -> Option<(Speaker, String)> {
+        self.words.pop_front()
+    }
+
+    /// The ends to be waited for, and read by [`Self::serve`].
+    pub fn ends(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [&self.worker, &self.standby]
+            .into_iter()
+            .flatten()
+            .map(AsFd::as_fd)
+    }
+
+    /// The end of the worker.
+    #[must_use]
+    pub fn worker(&self) -> Option<BorrowedFd<'_>> {
+        self.worker.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Names under which something else is kept since this was asked last, or nothing.
+    pub fn take_changed(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Keeps nothing but what has one of these names.
+    pub fn keep_only(&mut self, names: &[&str]) {
+        let (kept, rest): (Descriptors, Descriptors) = std::mem::take(&mut self.kept)
+            .into_iter()
+            .partition(|(name, _)| names.contains(&name.as_str()));
+        self.kept = kept;
+        bury(rest);
     }
 
     /// Keeps a descriptor for the workers to come, as if one of them had left it.
@@ -140,31 +279,64 @@ impl Keep {
         self.kept.remove(name)
     }
 
-    /// Reads what was said, and answers. Does not wait.
-    ///
-    /// # Errors
-    /// When the worker's end is broken; not when it is closed.
-    pub fn serve(&mut self) -> io::Result<()> {
-        loop {
-            match receive(&self.socket, MsgFlags::MSG_DONTWAIT) {
-                Ok(Some((text, fd))) => self.obey(&text, fd)?,
-                Ok(None) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+    /// Reads what was said, and answers. Does not wait. A line that is broken is closed.
+    pub fn serve(&mut self) {
+        for speaker in [Speaker::Worker, Speaker::Standby] {
+            while let Some(line) = self.line(speaker) {
+                let served = match receive(line, MsgFlags::MSG_DONTWAIT) {
+                    Ok(Some((text, fd))) => self.obey(speaker, &text, fd),
+                    Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
+                    Err(error) => Err(error),
+                };
+                match served {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(_) => self.hang_up(speaker),
+                }
             }
         }
     }
 
-    fn obey(&mut self, text: &str, fd: Option<OwnedFd>) -> io::Result<()> {
+    const fn line(&self, speaker: Speaker) -> Option<&OwnedFd> {
+        match speaker {
+            Speaker::Worker => self.worker.as_ref(),
+            Speaker::Standby => self.standby.as_ref(),
+        }
+    }
+
+    fn hang_up(&mut self, speaker: Speaker) {
+        match speaker {
+            Speaker::Worker => self.worker = None,
+            Speaker::Standby => self.standby = None,
+        }
+    }
+
+    fn obey(&mut self, speaker: Speaker, text: &str, fd: Option<OwnedFd>) -> io::Result<()> {
+        let works = speaker == Speaker::Worker;
         let mut old = None;
         match (text.split_at_checked(1), fd) {
-            (Some(("+", name)), Some(fd)) => old = self.kept.insert(name.to_owned(), fd),
-            (Some(("-", name)), None) => old = self.kept.remove(name),
+            (Some(("+", name)), Some(fd)) if works => {
+                self.changed.insert(name.to_owned());
+                old = self.kept.insert(name.to_owned(), fd);
+            }
+            (Some(("-", name)), None) if works => {
+                self.changed.insert(name.to_owned());
+                old = self.kept.remove(name);
+            }
             (Some(("?", "")), None) => {
+                let Some(line) = self.line(speaker) else {
+                    return Ok(());
+                };
                 for (name, fd) in &self.kept {
-                    send(&self.socket, name, Some(fd.as_fd()), MsgFlags::empty())?;
+                    send(line, name, Some(fd.as_fd()), MsgFlags::empty())?;
                 }
-                send(&self.socket, "", None, MsgFlags::empty())?;
+                send(line, "", None, MsgFlags::empty())?;
+            }
+            (Some((WORD, "")), Some(fd)) => {
+                if self.words.len() == WORDS {
+                    self.words.pop_front();
+                }
+                self.words.push_back((speaker, word(Some(fd))?));
             }
             // A worker of another version: what it wants kept is lost, and a cold start makes up for that.
             _ => {}
@@ -193,21 +365,51 @@ pub fn text_file(text: &str) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// The text in a file.
+/// The text in a file, which another process may be writing on: its place in the file is theirs as well.
 ///
 /// # Errors
 /// When it cannot be read, or is not UTF-8.
 pub fn read_text(file: OwnedFd) -> io::Result<String> {
-    let (mut file, mut text) = (File::from(file), String::new());
-    file.rewind()?;
-    file.read_to_string(&mut text)?;
-    Ok(text)
+    let file = File::from(file);
+    let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let (mut text, mut read) = (vec![0; length], 0);
+    while let count @ 1.. = file.read_at(&mut text[read..], read as u64)? {
+        read += count;
+    }
+    text.truncate(read);
+    String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-impl AsFd for Keep {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
+/// Lets the program that this process becomes have a descriptor under the number it has, or no longer.
+///
+/// # Errors
+/// None, for a descriptor that is open.
+pub fn pass_on(fd: BorrowedFd<'_>, on: bool) -> io::Result<RawFd> {
+    let flags = if on {
+        FdFlag::empty()
+    } else {
+        FdFlag::FD_CLOEXEC
+    };
+    fcntl(fd, FcntlArg::F_SETFD(flags))?;
+    Ok(fd.as_raw_fd())
+}
+
+/// The descriptor that the program before this one, or whoever started this process, left under a number. To be called
+/// once for each number.
+///
+/// # Errors
+/// When nothing is there.
+pub fn passed_on(number: RawFd) -> io::Result<OwnedFd> {
+    syscall::left_open(number)
+}
+
+fn word(file: Option<OwnedFd>) -> io::Result<String> {
+    read_text(file.ok_or(io::ErrorKind::InvalidData)?)
+}
+
+fn tell(line: &OwnedFd, word: &str) -> io::Result<()> {
+    let file = text_file(word)?;
+    send(line, WORD, Some(file.as_fd()), MsgFlags::MSG_DONTWAIT)
 }
 
 fn send(
@@ -233,7 +435,7 @@ fn send(
 /// One message; `None` when the other end is closed.
 fn receive(socket: &OwnedFd, flags: MsgFlags) -> io::Result<Option<(String, Option<OwnedFd>)>> {
     let mut text = [0; NAME + 2];
-    let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1]);
+    let mut space = nix::cmsg_space!([RawFd; 1]);
     let (length, fd) = {
         let mut parts = [IoSliceMut::new(&mut text)];
         let message = recvmsg::<()>(
@@ -278,7 +480,7 @@ mod tests {
         let store = store.clone();
         let taker = std::thread::spawn(move || store.take().unwrap());
         while !taker.is_finished() {
-            keep.serve().unwrap();
+            keep.serve();
             std::thread::yield_now();
         }
         texts(taker.join().unwrap())
@@ -296,7 +498,7 @@ mod tests {
         store.remove("socket a").unwrap();
         store.put_text("text", "t").unwrap();
         drop(store);
-        keep.serve().unwrap();
+        keep.serve();
         keep.leave("text", file("from the keeper"));
         let store = Store::new(keep.renew().unwrap());
         let found = taken(&mut keep, &store);
@@ -310,6 +512,58 @@ mod tests {
             expected.map(|(name, text)| (name.to_owned(), text.to_owned()))
         );
         assert_eq!(taken(&mut keep, &store), found, "it is still there");
+    }
+
+    #[test]
+    fn a_standby_looks_and_changes_nothing_before_it_is_promoted() {
+        let (mut keep, worker) = Keep::new().unwrap();
+        let (worker, standby) = (Store::new(worker), Store::new(keep.admit().unwrap()));
+        worker.put_text("state", "old").unwrap();
+        keep.serve();
+        standby.put_text("state", "new").unwrap();
+        standby.remove("state").unwrap();
+        let found = taken(&mut keep, &standby);
+        assert_eq!(found, [("state".to_owned(), "old".to_owned())]);
+        let long = "long ".repeat(1000);
+        standby.tell(&long).unwrap();
+        worker.tell("short").unwrap();
+        keep.serve();
+        assert_eq!(keep.hear(), Some((Speaker::Worker, "short".to_owned())));
+        assert_eq!(keep.hear(), Some((Speaker::Standby, long)));
+        assert_eq!(keep.hear(), None);
+        keep.tell(Speaker::Standby, "go").unwrap();
+        assert_eq!(standby.hear(true).unwrap().as_deref(), Some("go"));
+        let nothing = standby.hear(false).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+
+        assert!(keep.take_changed().contains("state"));
+        keep.promote();
+        standby.put_text("other", "new").unwrap();
+        assert_eq!(taken(&mut keep, &standby).len(), 2);
+        assert!(keep.take_changed().into_iter().eq(["other".to_owned()]));
+        assert_eq!(worker.hear(true).unwrap(), None, "its line is closed");
+        keep.keep_only(&["other"]);
+        assert!(keep.kept().keys().eq(["other"]));
+    }
+
+    #[test]
+    fn a_text_is_read_while_it_is_written() {
+        let mut writer = File::from(text_file("one\n").unwrap());
+        let reader = || writer.as_fd().try_clone_to_owned().unwrap();
+        assert_eq!(read_text(reader()).unwrap(), "one\n");
+        writer.write_all(b"two\n").unwrap();
+        let reader = writer.as_fd().try_clone_to_owned().unwrap();
+        assert_eq!(read_text(reader).unwrap(), "one\ntwo\n");
+    }
+
+    #[test]
+    fn a_descriptor_is_passed_on_by_its_number() {
+        let file = file("text");
+        let number = pass_on(file.as_fd(), true).unwrap();
+        assert_eq!(pass_on(file.as_fd(), false).unwrap(), number);
+        std::mem::forget(file);
+        assert_eq!(read_text(passed_on(number).unwrap()).unwrap(), "text");
+        assert!(passed_on(9999).is_err());
     }
 
     #[test]

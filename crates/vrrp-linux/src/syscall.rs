@@ -423,6 +423,19 @@ pub(crate) fn received(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
+/// The descriptor that was left open under this number for the program that this process has become. It is not left open
+/// for another one.
+///
+/// To be called once for each number that somebody named.
+pub(crate) fn left_open(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: a number that is no descriptor is refused with an error; the others only get a flag.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, and was left to us by its number, so that nobody else in this process closes it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// Numbers in a file in memory: shared with whoever else has the file, and still there when this process is not.
 #[derive(Debug)]
 pub(crate) struct SharedNumbers {

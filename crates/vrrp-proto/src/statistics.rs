@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 /// Counters that belong to no virtual router.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct GlobalStatistics {
     /// `checksum-errors`
     pub checksum_errors: u64,
@@ -20,6 +21,7 @@ pub struct GlobalStatistics {
 
 /// Counters of one virtual router.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RouterStatistics {
     /// `master-transitions`: times it became Active.
     pub master_transitions: u64,

@@ -38,7 +38,8 @@ Examples:
   vrrpctl drain lan4 --for 2h      its Active hands over, for maintenance
   vrrpctl status -x                only what is wrong; exit code 1 if anything is
   vrrpctl check a.toml --peer b.toml   do the files of a pair fit together?
-  vrrpctl status --json            for programs"
+  vrrpctl status --json            for programs
+  vrrpctl upgrade --wait           run what is installed now, without a failover"
 )]
 pub(crate) struct Arguments {
     /// Control socket of the daemon
@@ -241,6 +242,20 @@ Examples:
     Config {
         #[command(subcommand)]
         wanted: crate::configurations::Wanted,
+    },
+    /// Put another program in the daemon's place, without a failover: it goes on where the running one is
+    ///
+    /// The new program first reads what it would go on from, and the configuration, while the old one runs on. One that is
+    /// not fit changes nothing, and one that fails soon after it took over is replaced by the old one again.
+    /// Exit codes: 0 it is at work, 1 it was refused or has failed, 4 neither in time.
+    Upgrade {
+        /// The new program, which only root may say [default: what is now where the daemon was started from]
+        #[arg(long, value_name = "PATH")]
+        program: Option<PathBuf>,
+
+        /// Wait until it has proven itself, some seconds later
+        #[arg(long)]
+        wait: bool,
     },
     /// Print a script that completes this command line
     Completions {

@@ -53,6 +53,14 @@ impl Client {
         &self.socket
     }
 
+    /// The same, for what takes longer.
+    pub(crate) fn with_patience(&self, patience: Duration) -> Self {
+        Self {
+            socket: self.socket.clone(),
+            patience,
+        }
+    }
+
     /// Asks.
     pub(crate) fn ask(&self, request: &Request) -> Result<Answers, Failure> {
         let connected = self.connect(request);

@@ -182,7 +182,7 @@ fn tone(event: &EventRecord) -> Tone {
         ("role", Some("backup")) => Tone::Quiet,
         (
             "conflict" | "refused" | "odd" | "late" | "repaired" | "kernel-refused"
-            | "reload-refused" | "restart",
+            | "reload-refused" | "restart" | "upgrade-failed",
             _,
         ) => Tone::Bad,
         ("faults", _) if event.text != "no fault any more" => Tone::Bad,

@@ -44,6 +44,7 @@ mod status;
 mod table;
 mod top;
 mod trace;
+mod upgrade;
 mod verdict;
 mod watch;
 mod what_if;
@@ -151,6 +152,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Command::Confirm => reload::confirm(&client, &mut page),
         Command::Config { wanted } => configurations::run(&client, &mut page, wanted),
+        Command::Upgrade { program, wait } => {
+            upgrade::run(&client, &mut page, program.as_deref(), *wait)
+        }
         Command::Completions { shell } => cli::completions(*shell, &mut page),
     }
 }

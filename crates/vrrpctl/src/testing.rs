@@ -138,6 +138,7 @@ pub(crate) fn report() -> StatusReport {
             worker_pid: 4712,
             restarts: 0,
             last_restart: None,
+            upgrade: None,
             since: "2026-10-10T10:00:00Z".into(),
             config: "/etc/vrrpd/vrrpd.toml".into(),
             config_loaded: "2026-11-18T10:00:00Z".into(),

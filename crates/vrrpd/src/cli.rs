@@ -50,6 +50,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PID", hide = true)]
     pub(crate) worker: Option<u32>,
 
+    /// As a worker, be ready for its turn
+    #[arg(long, requires = "worker", hide = true)]
+    pub(crate) standby: bool,
+
     /// How log lines look
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

@@ -214,6 +214,23 @@ impl Configuration {
         }
     }
 
+    /// For a daemon that was started again and went on where another one was: loads the file, if it says something that
+    /// another start would begin with.
+    pub(crate) fn catch_up(&self) {
+        if let Ok(loaded) = load(&self.0.parts.file) {
+            let hash = archive::hash(&loaded.text);
+            let ledger = &self.desk().archive.ledger;
+            let same = ledger.last().is_some_and(|last| last.hash == hash);
+            if same || matches!(ledger.beginning(&hash), crate::ledger::Beginning::LastEntry) {
+                return;
+            }
+        }
+        // With what is wrong with a file, nothing changes, and that is said.
+        if let Err(reason) = self.change("start", Source::File, &Attempt::default()) {
+            tracing::error!("nothing changed: {reason}");
+        }
+    }
+
     /// Ends trials that nobody confirms, for as long as it is polled.
     pub(crate) async fn keep_trials(self) {
         let mut end = self.0.end.subscribe();

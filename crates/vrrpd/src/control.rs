@@ -22,6 +22,7 @@ use crate::past;
 use crate::places::{Place, Places};
 use crate::running;
 use crate::services::{STOPPED, Services};
+use crate::upgrade;
 use crate::what_if;
 
 /// Where the sockets are in the store: whoever asks while one process takes the place of another waits a moment.
@@ -130,6 +131,7 @@ async fn answer(
         Request::Order { routers, order } => {
             operate::answer(services, caller, routers, order, answers).await
         }
+        Request::Upgrade { program } => upgrade::upgrade(services, caller, answers, program).await,
     }
 }
 

@@ -31,17 +31,23 @@ use crate::cli::Arguments;
 use crate::configuration::{self, Configuration, Source};
 use crate::control;
 use crate::life::{self, Life, SharedLife};
+use crate::notify;
+use crate::occasion::{self, Occasion};
 use crate::office::{Office, timestamp};
 use crate::report::{self, Times};
 use crate::restarts::{self, Restarts};
 use crate::runtime_dir::{RuntimeDir, RuntimeDirError};
 use crate::services::{Services, StatusSource};
+use crate::standby;
 use crate::standing::StandingOrders;
 use crate::state_dir::{self, StateDir};
+use crate::summary;
 use crate::thrift::Thrift;
+use crate::upgrade::{self, Upgrades};
+use crate::word::ToKeeper;
 
 /// Where the lock of the runtime directory is in the store.
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 
 /// News on its way from the engine to the office. When it is full, news is lost and counted: the engine must not wait.
 const NEWS: usize = 4096;
@@ -86,7 +92,10 @@ impl RunError {
 /// Runs as the worker of a keeper until a signal ends it. When the keeper dies, it is asked to stop as well: nobody would
 /// replace it.
 pub(crate) fn run(arguments: &Arguments, keeper: u32) -> Result<ExitCode, RunError> {
-    let heritage = inherit(keeper)?;
+    let Some(heritage) = inherit(arguments, keeper)? else {
+        // Another one goes on.
+        return Ok(ExitCode::FAILURE);
+    };
     let resumed = heritage.is_resumption();
     match work(arguments, keeper, heritage) {
         // Nothing was given up yet, and another attempt may have more luck.
@@ -100,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments, keeper: u32) -> Result<ExitCode, RunErr
 
 /// Finds what a worker before this one left, before anything else. The keeper lent us its place ahead of everybody else, which
 /// who comes first of all does not need.
-fn inherit(keeper: u32) -> Result<Heritage, RunError> {
+fn inherit(arguments: &Arguments, keeper: u32) -> Result<Option<Heritage>, RunError> {
     set_pdeathsig(Signal::SIGTERM).map_err(|error| RunError::Keep(error.into()))?;
     // A dead process is not replaced before its core is written. One byte is the limit that also those who catch cores
     // understand as none (core(5)).
@@ -114,11 +123,15 @@ fn inherit(keeper: u32) -> Result<Heritage, RunError> {
     // Otherwise it is called by the name under which the keeper started it, which says nothing.
     let _ = set_name(c"vrrpd");
     let store = std::io::stdin().as_fd().try_clone_to_owned();
-    let heritage = Heritage::find(Store::new(store.map_err(RunError::Keep)?))?;
+    let store = Store::new(store.map_err(RunError::Keep)?);
+    if arguments.standby && !standby::wait(arguments, &store) {
+        return Ok(None);
+    }
+    let heritage = Heritage::find(store)?;
     if !heritage.is_resumption() {
         vrrp_linux::fall_back();
     }
-    Ok(heritage)
+    Ok(Some(heritage))
 }
 
 /// What a daemon begins with.
@@ -192,6 +205,9 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     let sockets = [control::NAME, control::READ_ONLY_NAME].map(|name| heritage.take(name));
     let state_lock = heritage.take(state_dir::LOCK);
     let ledger = heritage.take(archive::NAME);
+    let occasion: Occasion = remembered(heritage.take(occasion::NAME)).unwrap_or_default();
+    let upgrades = Upgrades::new(heritage.take(upgrade::NAME));
+    let is_managed = heritage.take(notify::NAME).is_some();
     leave_last_words(&store);
     let (sender, news) = mpsc::channel::<News>(NEWS);
     let (state_dir, archive) = kept.map_or_else(
@@ -214,6 +230,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         Driver::start(&plan, owner, sink, Some(heritage), recalled)?
     };
     // The engine runs; the rest can wait its turn.
+    ToKeeper::Started.say(&store);
     vrrp_linux::fall_back();
     let archive = archive.unwrap_or_else(|| Archive::open(&state_dir, &store, ledger));
     let annals = Annals::new(state_dir.clone());
@@ -237,7 +254,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         config,
         &driver.handle(),
         plan.routers.len(),
-        resumed.then_some(&restarts),
+        resumed.then_some((&occasion, &restarts)),
     );
     // The engine has its own.
     drop(plan);
@@ -263,6 +280,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
             &life,
             &configuration,
             &state_dir,
+            &upgrades,
             driver.handle(),
         ),
         configuration,
@@ -273,6 +291,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         state_dir,
         annals: annals.clone(),
         orders,
+        upgrades,
         config: Arc::from(config),
         runtime_dir: Arc::from(runtime_dir.path()),
         keeper,
@@ -281,6 +300,8 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         services,
         sockets,
         control,
+        reload: resumed && occasion == Occasion::Restart,
+        is_managed,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -335,16 +356,20 @@ fn tell_start(
     config: &Path,
     engine: &Handle,
     routers: usize,
-    restarts: Option<&Restarts>,
+    resumed: Option<(&Occasion, &Restarts)>,
 ) {
     let scheduling = engine.scheduling().name();
-    if let Some(restarts) = restarts {
+    if let Some((occasion, restarts)) = resumed {
         let why = restarts
             .last()
             .map_or("for no known reason", |last| &last.reason);
-        let text = format!("the worker died ({why}), and another one went on in its place");
-        tracing::warn!(scheduling, "{text}");
-        office.note_daemon("restart", text);
+        let (kind, text) = occasion.tell(why);
+        if occasion.is_bad_news() {
+            tracing::warn!(scheduling, "{text}");
+        } else {
+            tracing::info!(scheduling, "{text}");
+        }
+        office.note_daemon(kind, text);
         return;
     }
     tracing::info!(
@@ -368,6 +393,10 @@ struct Running {
     sockets: [Option<OwnedFd>; 2],
     /// Who may use them; absent when another process has seen to that.
     control: Option<Control>,
+    /// Whether the file may have changed since it was loaded last.
+    reload: bool,
+    /// Whether a service manager wants to know how things stand.
+    is_managed: bool,
 }
 
 impl Running {
@@ -415,7 +444,10 @@ async fn live(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     // The keeper reads its signals, and its children begin with them blocked: what came since then comes now.
-    SigSet::all().thread_unblock()?;
+    let mut signals = SigSet::all();
+    // That one is none of ours.
+    signals.remove(Signal::SIGUSR2);
+    signals.thread_unblock()?;
     let [full, read_only] = running.listen(runtime_dir)?;
     let services = running.services;
     let office = services.office.clone();
@@ -424,6 +456,16 @@ async fn live(
     // The process before this one may have died before it could.
     keep_orders(&services);
     let trials = tokio::spawn(services.configuration.clone().keep_trials());
+    tokio::spawn(upgrade::heed(services.clone()));
+    let version = env!("CARGO_PKG_VERSION").into();
+    ToKeeper::Running { version }.say(&services.store);
+    if running.is_managed {
+        tokio::spawn(summary::tell(services.clone()));
+    }
+    if running.reload {
+        let configuration = services.configuration.clone();
+        tokio::task::spawn_blocking(move || configuration.catch_up());
+    }
     let mut thrift = Thrift::new(Instant::now());
     let died = loop {
         let quiet = thrift.due();
@@ -510,6 +552,7 @@ fn reload(configuration: Configuration) {
     });
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is a part of the report")]
 fn status_source(
     config: &Path,
     pid: u32,
@@ -517,6 +560,7 @@ fn status_source(
     life: &SharedLife,
     configuration: &Configuration,
     state_dir: &StateDir,
+    upgrades: &Upgrades,
     engine: Handle,
 ) -> StatusSource {
     let config = config
@@ -524,8 +568,8 @@ fn status_source(
         .unwrap_or_else(|_| config.to_owned())
         .display()
         .to_string();
-    let (life, state_dir) = (life.clone(), state_dir.clone());
     let configuration = configuration.clone();
+    let (life, state_dir, upgrades) = (life.clone(), state_dir.clone(), upgrades.clone());
     let last_restart = restarts.last().map(|last| Restart {
         time: timestamp(last.at),
         reason: last.reason.clone(),
@@ -550,6 +594,7 @@ fn status_source(
             worker_pid: std::process::id(),
             restarts,
             last_restart: last_restart.clone(),
+            upgrade: upgrades.report(),
             since: life.since,
             config: config.clone(),
             config_loaded: life.loaded,

@@ -5,7 +5,11 @@
 //! | `cli` | the command line |
 //! | `check` | `--check`: reading a configuration file and saying what is wrong with it |
 //! | `keeper` | the process that replaces a worker which died |
-//! | `restarts` | how often it did, and why |
+//! | `restarts`, `occasion` | how often it did, and why; why a worker goes on where another one was |
+//! | `signals`, `word` | what the keeper hears, from others and from its worker |
+//! | `trial`, `standby`, `upgrade` | another program on trial, its process, and the worker that makes way for it |
+//! | `passage` | what a keeper passes on when it becomes another program |
+//! | `notify`, `summary` | the service manager, and what it is told |
 //! | `runtime_dir` | the directory that belongs to one daemon, and the lock that keeps others out |
 //! | `state_dir` | the directory for what is to outlive the daemon |
 //! | `daemon` | start, signals, reload, stop |
@@ -49,8 +53,11 @@ mod keeper;
 mod ledger;
 mod life;
 mod log;
+mod notify;
+mod occasion;
 mod office;
 mod operate;
+mod passage;
 mod past;
 mod peers;
 mod places;
@@ -59,12 +66,18 @@ mod restarts;
 mod running;
 mod runtime_dir;
 mod services;
+mod signals;
 mod span;
+mod standby;
 mod standing;
 mod state_dir;
+mod summary;
 mod thrift;
+mod trial;
+mod upgrade;
 mod wear;
 mod what_if;
+mod word;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! Where events become log lines, history, and news for subscribers.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -99,7 +100,12 @@ impl Office {
     }
 
     /// Enters a sentence, about a router or about the daemon; the caller logs it.
-    pub(crate) fn enter(&self, router: Option<String>, kind: &'static str, text: String) {
+    pub(crate) fn enter(
+        &self,
+        router: Option<String>,
+        kind: impl Into<Cow<'static, str>>,
+        text: String,
+    ) {
         self.file(EventRecord {
             time: timestamp(SystemTime::now()),
             sequence: 0,

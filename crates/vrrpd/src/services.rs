@@ -14,6 +14,7 @@ use crate::life::SharedLife;
 use crate::office::Office;
 use crate::standing::StandingOrders;
 use crate::state_dir::StateDir;
+use crate::upgrade::Upgrades;
 
 /// Makes a [`StatusReport`]; nothing when the engine has stopped. May wait for the engine, so it is called where that hurts
 /// nobody.
@@ -47,6 +48,8 @@ pub(crate) struct Services {
     pub(crate) annals: Annals,
     /// Orders of operators that outlive the daemon.
     pub(crate) orders: StandingOrders,
+    /// How the last upgrade goes.
+    pub(crate) upgrades: Upgrades,
     /// The configuration file, as it was given.
     pub(crate) config: Arc<Path>,
     /// The runtime directory.
