@@ -187,6 +187,33 @@ impl Duel {
         [left, returned]
     }
 
+    /// Asks router 1 to hand over and stay, and sees what is lost until router 2 serves alone; then lets it have its place
+    /// again. Also how long after the request router 2 first advertised.
+    pub(crate) fn fail_over(&mut self) -> ([Option<HandOver>; 2], Option<Duration>) {
+        self.drift();
+        let asked = Stamp::now();
+        self.rivals[0].fail_over();
+        let left = self.look(asked, 1);
+        let first = self.ports[1].since(asked, |heard| heard.claim().map(|_| heard.at));
+        let after = first.first().map(|first| first.since(asked));
+        let away = left.map(|()| self.seen(asked - ms(5)));
+        let back = Stamp::now();
+        self.rivals[0].fall_back();
+        let returned = self.look(back, 0);
+        let back = returned.map(|()| self.seen(back));
+        ([away, back], after)
+    }
+
+    /// What was lost from then until now.
+    fn seen(&self, from: Stamp) -> HandOver {
+        let until = Stamp::now();
+        std::thread::sleep(ms(50));
+        HandOver {
+            fate: self.stream.fate(from, until),
+            stalled: witness::stalled(from, until),
+        }
+    }
+
     /// Waits until a router advertises alone and forwards.
     fn look(&self, from: Stamp, index: usize) -> Option<()> {
         self.ports[index].wait(from, self.interval * 15 + ms(9000), |heard| {

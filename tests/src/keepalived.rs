@@ -15,6 +15,8 @@ use std::time::Duration;
 pub struct Keepalived {
     process: Process,
     scratch: Scratch,
+    config: String,
+    priority: u8,
 }
 
 impl Keepalived {
@@ -28,10 +30,13 @@ impl Keepalived {
     #[must_use]
     pub fn start_with(namespace: &Namespace, orders: Orders, globals: &str) -> Self {
         let scratch = Scratch::new("keepalived");
-        scratch.write("keepalived.conf", &config(orders, globals));
+        let config = config(orders, globals);
+        scratch.write("keepalived.conf", &config);
         Self {
             process: launch(namespace, &scratch),
             scratch,
+            config,
+            priority: orders.priority,
         }
     }
 }
@@ -134,6 +139,20 @@ impl Rival for Keepalived {
             let _ = std::fs::remove_file(self.scratch.path().join(file));
         }
         self.process = launch(namespace, &self.scratch);
+    }
+
+    /// It has no order for that: the nearest is a lower priority in its file.
+    fn fail_over(&mut self) {
+        let higher = format!("priority {}\n", self.priority);
+        let lower = self.config.replace(&higher, "priority 50\n");
+        assert_ne!(lower, self.config);
+        self.scratch.write("keepalived.conf", &lower);
+        self.process.signal(Signal::SIGHUP);
+    }
+
+    fn fall_back(&mut self) {
+        self.scratch.write("keepalived.conf", &self.config);
+        self.process.signal(Signal::SIGHUP);
     }
 
     fn log(&self) -> String {

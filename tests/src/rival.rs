@@ -86,6 +86,15 @@ pub trait Rival {
     fn kill(&mut self) -> Stamp;
     /// Starts it again after it has ended.
     fn revive(&mut self, namespace: &Namespace);
+    /// Has an Active hand over and stay where it is, by the best procedure of its make.
+    ///
+    /// # Panics
+    /// If it has none.
+    fn fail_over(&mut self) {
+        panic!("no procedure is known");
+    }
+    /// Lets it have its place again, if it is the better one.
+    fn fall_back(&mut self) {}
     /// Its log.
     fn log(&self) -> String;
 }
@@ -143,6 +152,16 @@ impl Rival for Daemon {
     fn revive(&mut self, namespace: &Namespace) {
         let _ = self.wait(Duration::from_secs(5));
         self.restart(namespace);
+    }
+
+    fn fail_over(&mut self) {
+        let output = self.ctl(&["failover", "lab"]);
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    fn fall_back(&mut self) {
+        let output = self.ctl(&["priority", "reset", "lab"]);
+        assert!(output.status.success(), "{output:?}");
     }
 
     fn log(&self) -> String {

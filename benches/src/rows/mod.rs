@@ -3,6 +3,7 @@
 mod advertisement_cpu;
 mod codec;
 mod crash_gap;
+mod failover;
 mod false_failovers;
 mod fenced;
 mod flood;
@@ -47,6 +48,8 @@ pub fn rows() -> Vec<Row> {
         stop::ROW,
         reload::ROW,
         handover::ROW,
+        failover::ROW,
+        failover::SLOW,
         crash_gap::ROW,
         false_failovers::ROW,
         fenced::ROW,
