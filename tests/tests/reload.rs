@@ -1,13 +1,16 @@
 //! Another configuration for a running daemon: shown, tried out, taken back.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::process::Output;
 use std::time::Duration;
 use vrrp_lab::bench::Bench;
+use vrrp_lab::capture::Sighting;
 use vrrp_lab::clock::{Stamp, ms, wait_for};
 use vrrp_lab::daemon::Daemon;
 use vrrp_lab::profile::Profile;
 use vrrp_lab::settings::{Router, file};
+use vrrp_lab::stall;
 
 const NAME: &str = "r1";
 
@@ -274,4 +277,163 @@ fn without_a_state_directory_there_is_no_way_back() {
     assert_eq!(priority(daemon), 100);
     ok(&daemon.ctl(&["reload"]));
     assert_eq!(priority(daemon), 90);
+}
+
+/// Routers of the fleet, their interval, and for how long each of its spans is watched.
+const FLEET: u8 = 100;
+const INTERVAL: Duration = ms(100);
+const WATCHED: Duration = ms(3000);
+
+fn fleet(changed: &[(u8, u8)]) -> String {
+    let routers: Vec<Router> = (1..=FLEET)
+        .map(|vrid| {
+            let priority = changed.iter().find(|(other, _)| *other == vrid);
+            Router::new(&format!("r{vrid}"), Profile::V3Ipv4)
+                .set("vrid", vrid)
+                .set("priority", priority.map_or(100, |(_, priority)| *priority))
+                .text("advertise-interval", "100ms")
+                .list("addresses", &[format!("10.7.{vrid}.254/24")])
+        })
+        .collect();
+    file(&routers)
+}
+
+/// The gaps between two advertisements of each router, in order, without those of `changed`.
+fn gaps(bench: &Bench, from: Stamp, until: Stamp, changed: &[u8]) -> Vec<Duration> {
+    let mut last: BTreeMap<u8, Stamp> = BTreeMap::new();
+    let mut gaps = Vec::new();
+    for advert in bench.lan.adverts(from) {
+        let vrid = advert.heard.vrid();
+        if changed.contains(&vrid) || advert.at > until {
+            continue;
+        }
+        if let Some(before) = last.insert(vrid, advert.at) {
+            gaps.push(advert.at.since(before));
+        }
+    }
+    let heard = usize::from(FLEET) - changed.len();
+    assert_eq!(last.len(), heard, "routers that advertise");
+    gaps.sort();
+    gaps
+}
+
+fn summary(gaps: &[Duration]) -> String {
+    let at = |share: usize| gaps[(gaps.len() - 1) * share / 1000].as_secs_f64() * 1e3;
+    format!(
+        "{} gaps, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, longest {:.2} ms",
+        gaps.len(),
+        at(500),
+        at(990),
+        at(999),
+        at(1000)
+    )
+}
+
+/// Of a hundred routers one changes its priority: the others have no event, and no advertisement out of rhythm. Nor have they by
+/// a file with an error in it, or by a dry run.
+#[test]
+fn one_of_a_hundred_changes_and_the_others_do_not_notice() {
+    let mut bench = Bench::new(Profile::V3Ipv4);
+    bench.start_file(&fleet(&[]));
+    let all_active = wait_for(ms(20_000), || {
+        let status = bench.daemon().try_status()?;
+        let mut routers = status["routers"].as_array()?.iter();
+        routers.all(|it| it["state"] == "active").then_some(())
+    });
+    assert!(all_active.is_some(), "{}", bench.daemon().log());
+    // Announcements are over, and the kernel holds everything.
+    std::thread::sleep(ms(7000));
+    let daemon = bench.daemon();
+    let since: Vec<Value> = states(daemon);
+    let events = daemon.events(&bench.dut);
+
+    let quiet = Stamp::now();
+    (quiet + WATCHED).sleep_until();
+    let before = gaps(&bench, quiet, quiet + WATCHED, &[]);
+
+    let bad = fleet(&[(50, 90)]).replace("vrid = 99", "vrid = 300");
+    daemon.write_config(&bad);
+    let refused = Stamp::now();
+    assert_eq!(daemon.ctl(&["reload"]).status.code(), Some(2));
+    daemon.write_config(&fleet(&[(50, 90)]));
+    ok(&daemon.ctl(&["reload", "--dry-run"]));
+    (refused + WATCHED).sleep_until();
+    let during = gaps(&bench, refused, refused + WATCHED, &[]);
+
+    let changed = Stamp::now();
+    let said = ok(&daemon.ctl(&["reload"]));
+    (changed + WATCHED).sleep_until();
+    let after = gaps(&bench, changed, changed + WATCHED, &[50]);
+    println!("without a reload:       {}", summary(&before));
+    println!("refused and dry:        {}", summary(&during));
+    println!("one of {FLEET} changed:     {}", summary(&after));
+    assert!(
+        said.starts_with(" [virtual-router.r50]\n-  priority = 100\n+  priority = 90\napplied"),
+        "{said}"
+    );
+    for (from, gaps) in [(refused, &during), (changed, &after)] {
+        let longest = *gaps.last().expect("gaps");
+        let excuse = stall::longest(from, from + WATCHED);
+        assert!(
+            longest <= INTERVAL * 3 / 2 + excuse,
+            "{longest:?} without an advertisement, and the machine stalled {excuse:?}"
+        );
+    }
+    let told: Vec<(String, Value)> = events
+        .seen()
+        .iter()
+        .map(|event| {
+            let kind = event["kind"].as_str().expect("a word");
+            (kind.to_owned(), event["router"].clone())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("reload-refused".to_owned(), Value::Null),
+            ("revised".to_owned(), Value::from("r50")),
+            ("reload".to_owned(), Value::Null),
+        ]
+    );
+    assert_eq!(states(daemon), since, "since when each of them is Active");
+    let lower = |advert: &Sighting| advert.heard.vrid() == 50 && advert.heard.priority() == 90;
+    assert!(bench.lan.adverts(changed).iter().any(lower));
+}
+
+fn states(daemon: &Daemon) -> Vec<Value> {
+    let status = daemon.status();
+    let routers = status["routers"].as_array().expect("routers").iter();
+    let state = |it: &Value| Value::from(vec![it["name"].clone(), it["state"].clone()]);
+    routers.map(state).collect()
+}
+
+/// A router that is taken out of the file while it is Active serves until its successor does.
+#[test]
+fn who_is_removed_serves_until_its_successor_does() {
+    let mut bench = Bench::new(Profile::V3Ipv4);
+    let stays = Router::new("stays", Profile::V3Ipv4)
+        .set("vrid", 7)
+        .list("addresses", &["10.7.7.254/24".to_owned()]);
+    let goes = Router::new(NAME, Profile::V3Ipv4).held();
+    bench.start_file(&file(&[stays.clone(), goes]));
+    bench.daemon().wait_state(NAME, "active", ms(6000));
+    std::thread::sleep(ms(500));
+    let daemon = bench.daemon();
+    let holds = |bench: &Bench| bench.dut.sh("ip -o addr").contains("192.0.2.254/");
+    assert!(holds(&bench));
+    daemon.write_config(&file(&[stays]));
+    let asked = Stamp::now();
+    ok(&daemon.ctl(&["reload"]));
+    let routers = daemon.status()["routers"].as_array().map(Vec::len);
+    assert_eq!(routers, Some(1), "it is not in the configuration any more");
+    let released = bench.lan.log.wait(asked, ms(1000), |frame| {
+        vrrp_lab::capture::sighting(frame)
+            .filter(|advert| advert.heard.vrid() == 51 && advert.heard.priority() == 0)
+    });
+    assert!(released.is_some(), "it gives up");
+    assert!(holds(&bench), "nobody has taken over yet");
+    // Nobody does: little more than the longest skew time after it gave up, its time is over.
+    let gone = wait_for(ms(3000), || (!holds(&bench)).then_some(()));
+    assert!(gone.is_some(), "{}", bench.dut.sh("ip -o addr"));
+    assert!(kinds(daemon).contains(&"left".to_owned()));
 }

@@ -30,7 +30,7 @@ use crate::desired::{Desired, Generation, KernelReport, Upkeep};
 use crate::event::{Event, Happening, Reason};
 use crate::link::{LinkFacts, LinkId};
 use crate::orders::Orders;
-use crate::plan::{Plan, RouterPlan};
+use crate::plan::{Plan, RouterPlan, VirtualAddress};
 use crate::receive::{self, Envelope, Expectation};
 use crate::router::Role;
 use crate::slot::{Link, Outputs, Slot, link_index};
@@ -238,6 +238,7 @@ impl Engine {
             self.outputs.is_empty(),
             "outputs must be drained before the next input"
         );
+        let mut retired = Vec::new();
         // As many as there are now: a router that is due again at once waits for the next call.
         for _ in 0..self.wakeups.len() {
             let Some(&Reverse((at, id))) = self.wakeups.peek().filter(|next| next.0.0 <= now)
@@ -253,7 +254,13 @@ impl Engine {
                 slot.scheduled = None;
                 slot.timeout(now, id, &self.links, &mut self.outputs);
                 schedule(&mut self.wakeups, id, slot);
+                if slot.has_retired() {
+                    retired.push(id);
+                }
             }
+        }
+        for id in retired {
+            self.forget(now, id);
         }
     }
 
@@ -298,7 +305,16 @@ impl Engine {
 
     /// All routers, in the order in which they were first configured.
     pub fn status(&self) -> impl Iterator<Item = RouterStatus<'_>> {
-        self.slots.iter().map(|(id, slot)| slot.status(*id))
+        let all = self.slots.iter();
+        all.filter(|(_, slot)| !slot.retiring)
+            .map(|(id, slot)| slot.status(*id))
+    }
+
+    /// Routers that are in the configuration no longer, and keep their addresses until their successors are heard, for a
+    /// limited time.
+    pub fn retiring(&self) -> impl Iterator<Item = RouterId> {
+        let all = self.slots.iter();
+        all.filter(|(_, slot)| slot.retiring).map(|(id, _)| *id)
     }
 
     /// Counters that belong to no router.
@@ -373,6 +389,9 @@ impl Engine {
             (Ok(heard), Some(id), Some(slot)) => {
                 slot.heard(now, id, &heard, &self.links, &mut self.outputs);
                 schedule(&mut self.wakeups, id, slot);
+                if slot.has_retired() {
+                    self.forget(now, id);
+                }
             }
             // `examine` cannot accept a packet for which it was given no router.
             (Ok(_), _, _) => {}
@@ -478,7 +497,7 @@ impl Engine {
             return;
         }
         let primaries = self.primaries(link);
-        for (id, slot) in &mut self.slots {
+        for (id, slot) in self.slots.iter_mut().filter(|(_, slot)| !slot.retiring) {
             let Some(primary) = primaries.get(id).copied() else {
                 continue;
             };
@@ -536,7 +555,7 @@ impl Engine {
         let Some(slot) = self
             .slots
             .get_mut(&router)
-            .filter(|slot| slot.generation == generation)
+            .filter(|slot| slot.generation == generation && !slot.retiring)
         else {
             return;
         };
@@ -584,21 +603,20 @@ impl Engine {
         let key =
             |plan: &RouterPlan| (plan.interface.clone(), plan.family, plan.vrid, plan.dialect);
         let wanted: BTreeSet<_> = plan.routers.iter().map(key).collect();
+        // What a router that is gone must not keep: somebody else here is to have it.
+        let spoken_for = Claims::of(plan);
         let (kept, gone): (_, BTreeMap<_, _>) = core::mem::take(&mut self.slots)
             .into_iter()
-            .partition(|(_, slot)| wanted.contains(&key(&slot.plan)));
+            .partition(|(_, slot)| wanted.contains(&key(&slot.plan)) && !slot.retiring);
         self.slots = kept;
         // Links whose routers change: what is virtual on them and what is not may change for their other routers too.
         let mut touched = BTreeSet::new();
         for (id, slot) in gone {
             touched.insert(slot.link);
-            self.remove(now, id, slot);
+            self.remove(now, id, slot, &spoken_for);
         }
-        let kept: BTreeMap<_, RouterId> = self
-            .slots
-            .iter()
-            .map(|(id, slot)| (key(&slot.plan), *id))
-            .collect();
+        let here = self.slots.iter().filter(|(_, slot)| !slot.retiring);
+        let kept: BTreeMap<_, RouterId> = here.map(|(id, slot)| (key(&slot.plan), *id)).collect();
         for new in &plan.routers {
             let id = kept.get(&key(new)).copied();
             if let Some((id, slot)) = id.and_then(|id| Some((id, self.slots.get_mut(&id)?))) {
@@ -677,11 +695,34 @@ impl Engine {
         self.slots.insert(id, slot);
     }
 
-    fn remove(&mut self, now: Instant, id: RouterId, mut slot: Slot) {
-        self.index
-            .remove(&(slot.link, slot.plan.family, slot.plan.vrid));
+    /// Takes a router out of the election. Like one that stops it keeps its addresses until its successor is heard, unless
+    /// they or its identifier are `spoken_for`.
+    fn remove(&mut self, now: Instant, id: RouterId, mut slot: Slot, spoken_for: &Claims<'_>) {
+        let keeps = !spoken_for.concern(&slot.plan);
+        if slot.retiring {
+            if keeps {
+                self.slots.insert(id, slot);
+            } else {
+                slot.leave(now, id, None, false, &mut self.outputs);
+                self.disown(id, &slot);
+            }
+            return;
+        }
+        // Whom the kernel refused must not stand for election again when its time is over.
+        slot.refusal = None;
         let terms = slot.terms();
+        if let Some(terms) = &terms {
+            slot.stand_back_if_late(now, id, terms, &self.links, &mut self.outputs);
+        }
+        let handed_over = slot.leaving.is_some();
+        slot.orders = Orders::default();
         let step = slot.machine.shutdown(Reason::Removed);
+        if keeps {
+            slot.linger(now, &step);
+        } else if handed_over {
+            slot.leaving = None;
+            slot.say(now, id, Happening::Left(None), &mut self.outputs);
+        }
         slot.apply(
             now,
             id,
@@ -691,7 +732,34 @@ impl Engine {
             &mut self.outputs,
         );
         slot.say(now, id, Happening::Removed, &mut self.outputs);
-        self.outputs.push_back(Output::Desired(id, None));
+        if slot.leaving.is_some() {
+            slot.retiring = true;
+            schedule(&mut self.wakeups, id, &mut slot);
+            self.slots.insert(id, slot);
+        } else {
+            self.disown(id, &slot);
+            self.outputs.push_back(Output::Desired(id, None));
+        }
+    }
+
+    /// Advertisements are not for it any more.
+    fn disown(&mut self, id: RouterId, slot: &Slot) {
+        let key = (slot.link, slot.plan.family, slot.plan.vrid);
+        if self.index.get(&key) == Some(&id) {
+            self.index.remove(&key);
+        }
+    }
+
+    /// A router that retired has nothing left.
+    fn forget(&mut self, now: Instant, id: RouterId) {
+        if self.stopped {
+            return;
+        }
+        if let Some(slot) = self.slots.remove(&id) {
+            self.disown(id, &slot);
+            // What was virtual there may be the address of somebody else now.
+            self.refresh_link(now, slot.link, false);
+        }
     }
 
     fn link_named(&mut self, name: &str) -> LinkId {
@@ -706,6 +774,33 @@ impl Engine {
             self.links.len() - 1
         });
         LinkId(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+}
+
+/// Identifiers and addresses of a plan.
+struct Claims<'a> {
+    identifiers: BTreeSet<(&'a str, Family, Vrid)>,
+    addresses: BTreeSet<IpAddr>,
+}
+
+impl<'a> Claims<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        let routers = || plan.routers.iter();
+        Self {
+            identifiers: routers()
+                .map(|plan| (plan.interface.as_str(), plan.family, plan.vrid))
+                .collect(),
+            addresses: routers()
+                .flat_map(|plan| plan.addresses.iter().map(|address| address.ip))
+                .collect(),
+        }
+    }
+
+    /// Whether any of it is this router's.
+    fn concern(&self, plan: &RouterPlan) -> bool {
+        let identifier = (plan.interface.as_str(), plan.family, plan.vrid);
+        let shared = |address: &VirtualAddress| self.addresses.contains(&address.ip);
+        self.identifiers.contains(&identifier) || plan.addresses.iter().any(shared)
     }
 }
 
@@ -728,7 +823,7 @@ mod tests {
     use crate::dialect::Dialect;
     use crate::interval::Interval;
     use crate::packet::Advertisement;
-    use crate::plan::{ChecksumForm, VirtualAddress};
+    use crate::plan::ChecksumForm;
     use crate::types::Priority;
     use alloc::vec;
     use core::time::Duration;

@@ -31,7 +31,7 @@ impl Engine {
         }
         let mut slots = self.slots.iter_mut();
         let (id, slot) = slots
-            .find(|(_, slot)| slot.plan.name == router)
+            .find(|(_, slot)| slot.plan.name == router && !slot.retiring)
             .ok_or(Denial::NoSuchRouter)?;
         let id = *id;
         let outcome = slot.operate(now, id, order, &self.links, &mut self.outputs);
@@ -47,7 +47,8 @@ impl Engine {
         if self.stopped {
             return Err(Denial::Stopping);
         }
-        let slot = self.slots.values().find(|slot| slot.plan.name == router);
+        let mut slots = self.slots.values();
+        let slot = slots.find(|slot| slot.plan.name == router && !slot.retiring);
         slot.ok_or(Denial::NoSuchRouter)?.permits(order)
     }
 

@@ -75,6 +75,9 @@ pub(crate) struct Slot {
     pub(crate) applied: bool,
     /// It has given up, and keeps its addresses until then or until its successor is heard.
     pub(crate) leaving: Option<Instant>,
+    /// The configuration has it no longer; it is there only for as long as it is leaving.
+    #[serde(default)]
+    pub(crate) retiring: bool,
     pub(crate) statistics: RouterStatistics,
     pub(crate) complaints: Complaints,
     pub(crate) changes: Allowance,
@@ -100,6 +103,7 @@ impl Slot {
             generation: Generation::default(),
             applied: false,
             leaving: None,
+            retiring: false,
             statistics: RouterStatistics::default(),
             complaints: Complaints::default(),
             changes: Allowance::default(),
@@ -372,6 +376,11 @@ impl Slot {
             self.leaving = Some(now + terms.dialect.leaving_time(terms.interval));
             self.announcer.stop();
         }
+    }
+
+    /// Whether nothing is left of it.
+    pub(crate) const fn has_retired(&self) -> bool {
+        self.retiring && self.leaving.is_none()
     }
 
     /// Gives the addresses up at last. The router `stays` unless the daemon stops.

@@ -197,6 +197,14 @@ impl Judge {
         self.replaced_by = handing_over
             .filter_map(|status| status.orders.handing_over_until())
             .min();
+        let kept: Vec<RouterId> = engine.retiring().collect();
+        let mut gone = self.records.iter().filter(|(router, _)| {
+            let known = |status: &RouterStatus<'_>| status.id == **router;
+            !statuses.iter().any(known)
+        });
+        if gone.any(|(router, record)| record.desired != kept.contains(router)) {
+            return broken(Violation::DesiredDisagrees(Role::Initialize));
+        }
         for status in &statuses {
             let record = self.records.entry(status.id).or_default();
             let active = status.role == Role::Active;

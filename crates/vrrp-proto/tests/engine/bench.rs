@@ -230,7 +230,7 @@ pub(crate) fn handed_over(engine: &Engine) -> Engine {
         };
         true
     });
-    let routers = engine.status().count();
+    let routers = engine.status().count() + engine.retiring().count();
     assert_eq!(said.count(), routers);
     successor
 }

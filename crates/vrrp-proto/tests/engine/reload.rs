@@ -51,8 +51,14 @@ fn a_router_that_is_gone_releases_and_leaves_nothing() {
         did.transitions(),
         [(Role::Active, Role::Initialize, Reason::Removed)]
     );
-    assert_eq!(did.desired().last(), Some(&None));
+    assert!(did.desired().is_empty(), "its addresses stay: {did:?}");
     assert_eq!(bench.engine.status().count(), 0);
+    assert_eq!(bench.engine.retiring().count(), 1);
+    assert!(bench.hear(&Packet::of(&plan(), 0)).nothing(), "nobody yet");
+    let did = bench.hear(&Packet::of(&plan(), 50));
+    assert_eq!(did.said(), ["left"]);
+    assert_eq!(did.desired(), [None]);
+    assert_eq!(bench.engine.retiring().count(), 0);
     assert_eq!(bench.engine.poll_timeout(), None);
     assert!(bench.hear(&Packet::of(&plan(), 200)).nothing());
     assert_eq!(bench.engine.statistics().vrid_errors, 1);
@@ -62,6 +68,89 @@ fn a_router_that_is_gone_releases_and_leaves_nothing() {
         bench.reload([]).sent().is_empty(),
         "RFC 9568 §6.4.2: a Backup says nothing"
     );
+}
+
+#[test]
+fn where_nobody_takes_over_it_keeps_its_addresses_no_longer_than_a_successor_needs() {
+    // The longest Skew_Time, 255/256 of a second, and a tenth of it.
+    let mut bench = Bench::active(plan());
+    bench.reload([]);
+    assert!(bench.run(micros(1_095_703)).is_empty());
+    let did = bench.wake();
+    assert_eq!((did.said(), did.desired()), (vec!["left"], vec![None]));
+    assert_eq!(bench.engine.retiring().count(), 0);
+    assert_eq!(bench.engine.poll_timeout(), None);
+}
+
+#[test]
+fn nothing_brings_it_back_while_it_retires() {
+    let mut bench = Bench::active(plan());
+    bench.reload([]);
+    for did in [
+        bench.link(Some(&LinkFacts {
+            carrier: false,
+            ..facts()
+        })),
+        bench.link(Some(&facts())),
+        bench.refused("no buffer space"),
+        bench.reload([]),
+        bench.tick(),
+    ] {
+        assert!(did.nothing(), "{did:?}");
+    }
+    assert_eq!(bench.engine.retiring().count(), 1);
+    let did = bench.shutdown();
+    assert_eq!((did.said(), did.desired()), (vec!["left"], vec![None]));
+    assert!(bench.engine.is_stopped());
+}
+
+#[test]
+fn a_router_that_comes_back_while_it_retires_begins_anew() {
+    let mut bench = Bench::active(plan());
+    bench.reload([]);
+    let did = bench.reload([plan()]);
+    assert_eq!(did.said(), ["left", "added", "role"]);
+    let desired = did.desired();
+    assert!(desired[0].is_none() && desired[1].is_some(), "{did:?}");
+    assert_eq!(bench.engine.retiring().count(), 0);
+    bench.hear_priority(200);
+    assert_eq!(bench.statistics().advertisement_rcvd, 1);
+}
+
+#[test]
+fn what_somebody_else_here_is_to_have_is_not_kept() {
+    // Its addresses under another identifier, or another version of it.
+    for new in [named("wan4", 52), plan_v2()] {
+        let mut bench = Bench::active(plan());
+        let did = bench.reload([new]);
+        assert_eq!(did.sent(), [0]);
+        assert!(did.desired().contains(&None), "{did:?}");
+        assert_eq!(bench.engine.retiring().count(), 0);
+    }
+}
+
+#[test]
+fn what_was_virtual_is_no_source_before_it_has_gone() {
+    let other = RouterPlan {
+        addresses: addresses(&["192.0.2.11"]),
+        priority: Priority::OWNER,
+        ..named("other", 52)
+    };
+    let mut bench = Bench::of([plan(), other]);
+    for generation in (0..64).map(Generation) {
+        bench.input(Input::Kernel {
+            router: RouterId(1),
+            generation,
+            report: &KernelReport::Applied,
+        });
+    }
+    assert_eq!(bench.status_of("wan4").role, Role::Initialize);
+    bench.reload([plan()]);
+    assert_eq!(bench.engine.retiring().count(), 1);
+    assert_eq!(bench.role(), Role::Initialize);
+    bench.run(millis(1_200));
+    assert_eq!(bench.engine.retiring().count(), 0);
+    assert_eq!(bench.role(), Role::Backup);
 }
 
 #[test]
