@@ -104,6 +104,12 @@ impl Process {
     }
 }
 
+/// Asks a process to end.
+pub fn terminate(pid: i32) {
+    // One that is already gone needs no signal.
+    let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+}
+
 impl Drop for Process {
     #[expect(
         clippy::print_stderr,

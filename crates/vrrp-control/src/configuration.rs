@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What can be asked about the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(
     tag = "do",
     rename_all = "kebab-case",
@@ -47,6 +48,7 @@ impl ConfigurationRequest {
 
 /// How to change the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Attempt {
     /// Only say what would happen.
@@ -61,6 +63,7 @@ pub struct Attempt {
 
 /// What is answered to a [`ConfigurationRequest`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "about", rename_all = "kebab-case")]
 pub enum ConfigurationAnswer {
     /// What a change did or would do.
@@ -75,6 +78,7 @@ pub enum ConfigurationAnswer {
 
 /// What a change of the configuration did or would do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ChangeReport {
     /// Version of this document.
@@ -99,6 +103,7 @@ pub struct ChangeReport {
 
 /// What became of a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It was applied.
@@ -111,6 +116,7 @@ pub enum Outcome {
 
 /// One thing to say about the text of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct FindingReport {
     /// From 1.
@@ -130,6 +136,7 @@ pub struct FindingReport {
 
 /// What becomes of one table of the file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct TableDifference {
     /// `virtual-router` or `control`.
@@ -145,6 +152,7 @@ pub struct TableDifference {
 
 /// A key whose value differs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct KeyDifference {
     /// Its word in the file, or `name`.
@@ -157,6 +165,7 @@ pub struct KeyDifference {
 
 /// The configuration that runs.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ConfigurationStatus {
     /// Its number; 0 if this is not known.
@@ -173,6 +182,7 @@ pub struct ConfigurationStatus {
 
 /// A configuration that is given up by itself unless it is confirmed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Trial {
     /// When it began, as RFC 3339 in UTC.
@@ -185,6 +195,7 @@ pub struct Trial {
 
 /// The configuration file is not what runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct RolledBack {
     /// When, as RFC 3339 in UTC.
@@ -195,6 +206,7 @@ pub struct RolledBack {
 
 /// A configuration that was applied.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ConfigurationEntry {
     /// Its number.
@@ -211,6 +223,7 @@ pub struct ConfigurationEntry {
 
 /// The configurations so far.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct HistoryReport {
     /// Version of this document.
@@ -223,6 +236,7 @@ pub struct HistoryReport {
 
 /// The text of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct TextReport {
     /// Version of this document.

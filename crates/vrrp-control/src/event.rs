@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which events are wanted.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct EventsWanted {
     /// Whether to go on with each event as it happens, until the client hangs up.
@@ -23,6 +24,7 @@ pub struct EventsWanted {
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct EventRecord {
     /// When, as RFC 3339 in UTC with microseconds.

@@ -7,6 +7,7 @@ use crate::status::RouterReport;
 
 /// The whole answer. All of it is of one moment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Explanation {
     /// Version of this document.
@@ -29,6 +30,7 @@ pub struct Explanation {
 
 /// A part of a priority.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct PriorityPart {
     /// The number.
@@ -45,6 +47,7 @@ pub struct PriorityPart {
 
 /// A change of role, and what it takes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ProspectReport {
     /// `peers-silent`, `peer-releases`, `priority-raised` or `fault-mended`, about becoming Active; `outranked`, `link-down` or

@@ -8,6 +8,7 @@ use crate::status::ActiveRouter;
 
 /// What is supposed to become true, all of it at once.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Supposition {
     /// Interfaces that go down.
@@ -26,6 +27,7 @@ pub struct Supposition {
 
 /// What would happen then.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ForecastReport {
     /// Version of this document.
@@ -46,6 +48,7 @@ pub struct ForecastReport {
 
 /// Something that changes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct PredictedChange {
     /// After how long, in microseconds.
@@ -72,6 +75,7 @@ pub struct PredictedChange {
 
 /// A router before and at the end.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct PredictedRouter {
     /// Its name at the end, or before if it is gone.
@@ -84,6 +88,7 @@ pub struct PredictedRouter {
 
 /// How a router stands.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct PredictedStanding {
     /// `initialize`, `backup` or `active`.

@@ -6,6 +6,7 @@ use crate::status::Protection;
 
 /// All of them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct InterfacesReport {
     /// Version of this document.
@@ -16,6 +17,7 @@ pub struct InterfacesReport {
 
 /// One interface.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct InterfaceReport {
     /// Its name in the configuration.
@@ -43,6 +45,7 @@ pub struct InterfaceReport {
 
 /// A virtual router on an interface.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct InterfaceRouter {
     /// Its name in the configuration.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What to do with a router.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(
     rename_all = "kebab-case",
     rename_all_fields = "kebab-case",
@@ -54,6 +55,7 @@ pub enum OrderRequest {
 
 /// What became of an order, router by router.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct OrderReport {
     /// Version of this document.
@@ -67,6 +69,7 @@ pub struct OrderReport {
 
 /// What became of an order to one router.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct OrderResult {
     /// Its name.
@@ -82,6 +85,7 @@ pub struct OrderResult {
 
 /// How an order ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderOutcome {
     /// It stands, or was carried out.
@@ -96,6 +100,7 @@ pub enum OrderOutcome {
 
 /// Who took over.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Successor {
     /// Source of its advertisements.
@@ -108,6 +113,7 @@ pub struct Successor {
 
 /// An order that stands, in the status of its router.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct StandingOrder {
     /// `drain`, `priority`, `pin` or `yield`.

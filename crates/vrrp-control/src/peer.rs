@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Another router of the group, as far as it was heard: Backups are silent.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct PeerReport {
     /// Source of its advertisements.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct RunningConfig {
     /// Version of this document.

@@ -11,6 +11,7 @@ use vrrp_proto::{GlobalStatistics, RouterStatistics};
 
 /// The whole answer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct StatusReport {
     /// Version of this document.
@@ -25,6 +26,7 @@ pub struct StatusReport {
 
 /// The daemon that answered.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Daemon {
     /// Its version.
@@ -76,6 +78,7 @@ pub struct Daemon {
 
 /// A worker died, and another one took its place.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Restart {
     /// When, as RFC 3339 in UTC.
@@ -86,6 +89,7 @@ pub struct Restart {
 
 /// How late the timers of the engine have run: what a machine that is too busy does to advertisements.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Lateness {
     /// A histogram; its classes do not overlap.
@@ -98,6 +102,7 @@ pub struct Lateness {
 
 /// One class of the histogram.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct LatenessClass {
     /// Timers in it were no later than this, in microseconds, and later than the class before; null in the last class,
@@ -109,6 +114,7 @@ pub struct LatenessClass {
 
 /// One virtual router.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct RouterReport {
     /// Its name in the configuration.
@@ -175,6 +181,7 @@ pub struct RouterReport {
 
 /// What takes a virtual MAC address off the wire.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Protection {
     /// `ebpf`, `nftables` or `none`.
@@ -186,6 +193,7 @@ pub struct Protection {
 
 /// Priorities of a router.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct PriorityStatus {
     /// In the configuration.
@@ -196,6 +204,7 @@ pub struct PriorityStatus {
 
 /// The Active of a virtual router.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ActiveRouter {
     /// Source of its advertisements.
@@ -208,6 +217,7 @@ macro_rules! counters {
     ($(#[$doc:meta])* $name:ident from $source:ident { $($(#[$field_doc:meta])* $field:ident),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(rename_all = "kebab-case", default)]
         pub struct $name {
             $($(#[$field_doc])* #[doc = concat!("See [`", stringify!($source), "::", stringify!($field), "`].")] pub $field: u64,)*

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How the last upgrade went, or goes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct UpgradeReport {
     /// Its number since the daemon started, from 1.
@@ -26,6 +27,7 @@ pub struct UpgradeReport {
 
 /// How far an upgrade has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UpgradeStage {
     /// The new program reads what it would go on from; the old one is at work.

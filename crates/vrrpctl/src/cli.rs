@@ -257,6 +257,11 @@ Examples:
         #[arg(long)]
         wait: bool,
     },
+    /// Print the JSON Schema of what `--json` prints; asks no daemon
+    Schema {
+        /// Only this document, such as `status`, `event` or `explain`, for a program that checks one [default: all of them]
+        document: Option<String>,
+    },
     /// Print a script that completes this command line
     Completions {
         /// The shell that is to complete it

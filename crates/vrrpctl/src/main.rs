@@ -38,6 +38,7 @@ mod problems;
 mod prose;
 mod reload;
 mod running;
+mod schema;
 mod show;
 mod stats;
 mod status;
@@ -155,6 +156,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Upgrade { program, wait } => {
             upgrade::run(&client, &mut page, program.as_deref(), *wait)
         }
+        Command::Schema { document } => schema::run(&mut page, document.as_deref()),
         Command::Completions { shell } => cli::completions(*shell, &mut page),
     }
 }

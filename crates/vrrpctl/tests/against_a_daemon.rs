@@ -276,6 +276,54 @@ fn what_is_beside_a_router() {
 }
 
 #[test]
+fn completions_are_scripts() {
+    let nobody = Fake::nobody("completions");
+    for shell in ["bash", "zsh", "fish"] {
+        let output = nobody.ask(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0));
+        let script = text(&output.stdout);
+        for word in ["status", "interfaces", "failover", "explain", "--brief"] {
+            // fish writes options without their dashes.
+            let word = if shell == "fish" {
+                word.trim_start_matches('-')
+            } else {
+                word
+            };
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        if shell == "bash" {
+            let mut bash = Command::new("bash")
+                .arg("-n")
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap();
+            bash.stdin
+                .take()
+                .unwrap()
+                .write_all(&output.stdout)
+                .unwrap();
+            assert!(bash.wait().unwrap().success());
+        }
+    }
+}
+
+#[test]
+fn the_schema_is_printed_whole_or_for_a_document() {
+    let nobody = Fake::nobody("schema");
+    let published = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema.json");
+    let whole = nobody.ask(&["schema"]);
+    assert_eq!(text(&whole.stdout), fs::read_to_string(published).unwrap());
+    let one: Value = serde_json::from_slice(&nobody.ask(&["schema", "status"]).stdout).unwrap();
+    assert_eq!(one["$ref"], "#/$defs/status");
+    assert!(one["$defs"]["StatusReport"].is_object());
+    let output = nobody.ask(&["schema", "StatusReport"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("there is no document \"StatusReport\"; there is check, ")
+    );
+}
+
+#[test]
 fn events_are_one_object_a_line() {
     let fake = well("events");
     let sequences = |words: &[&str]| -> Vec<u64> {
