@@ -130,7 +130,8 @@ pub(crate) fn run(client: &Client, page: &mut Page, wanted: &Wanted<'_>) -> Resu
             }
         }
     }
-    note(&format!("{told} advertisements: {}", tally.parts()));
+    let plural = if told == 1 { "" } else { "s" };
+    note(&format!("{told} advertisement{plural}: {}", tally.parts()));
     if tally.refused > 0 {
         return Err(Failure::Wrong(1));
     }

@@ -60,17 +60,13 @@ pub(crate) fn rules(facts: &Facts) -> Vec<Finding> {
                     "the firewall drops the advertisements of this router: to the others it is dead",
                 )
             };
-            let (hook, protocol) = if incoming {
-                ("iifname", "input")
-            } else {
-                ("oifname", "output")
-            };
+            let hook = if incoming { "iifname" } else { "oifname" };
             let finding = Finding::new(
                 kind,
                 what,
                 format!("nft list chain {chain}"),
                 format!(
-                    "a rule at the top of {protocol}: {hook} \"{}\" meta l4proto 112 accept",
+                    "nft insert rule {chain} {hook} {} meta l4proto 112 accept, and the same where the rules are kept",
                     packet.interface
                 ),
             );

@@ -227,8 +227,9 @@ pub(crate) fn remembered(facts: &Facts, router: Router<'_>) -> Vec<Finding> {
             found.push(Finding::new(
                 Kind::OtherInterval,
                 format!(
-                    "{source} advertised every {} ms, and this router every {} ms",
-                    peer.advertise_interval_ms, router.after.advertise_interval_ms
+                    "{source} advertised every {}, and this router every {}",
+                    span(peer.advertise_interval_ms * 1000),
+                    span(router.after.advertise_interval_ms * 1000)
                 ),
                 evidence.as_str(),
                 "advertise-interval, the same on both",
