@@ -1,9 +1,10 @@
 //! `what-if` beside what then happens: every scenario is asked about and done a moment later, and all transitions of all
 //! daemons are compared, times within 20 ms (more on build servers).
 //!
-//! A prediction counts from the moment of the question. Some of it depends on the moment of the deed and some on the rhythm of
-//! advertisements. So both are done right after an advertisement, within one interval, and the question goes to the socket
-//! without a process between: what passes from question to deed, some milliseconds, counts against the tolerance.
+//! A prediction counts from the moment of the question. Some of it depends on the rhythm of advertisements, and is compared with
+//! what is seen since then; some on the deed, and may count from where that took effect, which is the first change that was
+//! predicted to come at once. Question and deed both follow an advertisement, within one interval, and the question goes to the
+//! socket without a process between.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(
     clippy::print_stdout,
@@ -71,6 +72,24 @@ fn interval(profile: Profile) -> Duration {
     }
 }
 
+fn pair(profile: Profile) -> Vec<String> {
+    let of = |priority| file(&[router(profile, priority)]);
+    [200, 100].map(of).to_vec()
+}
+
+/// Judges what happens to daemons with these files. On a machine where the deed takes longer than an interval, it is done again.
+fn scenario(
+    what: &str,
+    profile: Profile,
+    files: &[String],
+    asked: usize,
+    same: &Value,
+    deed: impl Fn(&mut Scene) -> Vec<usize>,
+) {
+    let counts = (0..4).any(|_| Scene::start(profile, files).judge(what, asked, same, &deed));
+    assert!(counts, "{what}: never done in time");
+}
+
 impl Scene {
     /// One daemon for each file, started from the last to the first, each when the one before is Active; in the end the first is,
     /// and those after it are Backups that have been heard.
@@ -98,21 +117,14 @@ impl Scene {
         scene
     }
 
-    fn pair(profile: Profile) -> Self {
-        Self::start(
-            profile,
-            &[200, 100].map(|priority| file(&[router(profile, priority)])),
-        )
-    }
-
     /// Asks host `asked` what would happen if `same`, does the same, and compares. `deed` says which hosts are gone by it.
     fn judge(
         &mut self,
         what: &str,
         asked: usize,
         same: &Value,
-        deed: impl FnOnce(&mut Self) -> Vec<usize>,
-    ) {
+        deed: impl Fn(&mut Self) -> Vec<usize>,
+    ) -> bool {
         self.after_an_advertisement();
         let answer = self.ask(asked, same);
         let at = Stamp::from_rfc3339(answer["time"].as_str().unwrap()).unwrap();
@@ -150,8 +162,17 @@ impl Scene {
             done.millis_since(at),
             did.millis_since(done)
         );
+        let slack = slack().as_secs_f64() * 1e3;
+        let at_once = predicted.iter().zip(&seen).find(|(a, _)| a.after == 0.0);
+        let effect = at_once.map_or(0.0, |(_, b)| b.after);
+        let timely = self.interval.as_secs_f64() * 500.0;
+        if effect > timely || did.millis_since(at) > timely {
+            println!("{what}: too long from question to deed, which is tried again");
+            return false;
+        }
         let same = |(a, b): (&Turn, &Turn)| {
-            let near = (a.after - b.after).abs() <= slack().as_secs_f64() * 1e3;
+            let late = b.after - a.after;
+            let near = late.abs() <= slack || (late - effect).abs() <= slack;
             near && a.host == b.host && a.router == b.router && a.to == b.to
         };
         assert!(
@@ -160,6 +181,7 @@ impl Scene {
             list(&predicted),
             list(&seen)
         );
+        true
     }
 
     /// Waits until the first has just advertised.
@@ -249,34 +271,53 @@ fn turns(daemon: &Daemon, host: usize, since: Stamp) -> Vec<Turn> {
 
 #[test]
 fn the_active_loses_its_link() {
-    let mut scene = Scene::pair(Profile::V3Ipv4);
+    let files = pair(Profile::V3Ipv4);
     let same = json!({"link-down": ["eth0"]});
-    scene.judge("link of the Active", 0, &same, |scene| scene.link_down(0));
+    scenario(
+        "link of the Active",
+        Profile::V3Ipv4,
+        &files,
+        0,
+        &same,
+        |scene| scene.link_down(0),
+    );
 }
 
 #[test]
 fn the_active_loses_its_link_ipv6() {
-    let mut scene = Scene::pair(Profile::V3Ipv6);
+    let files = pair(Profile::V3Ipv6);
     let same = json!({"link-down": ["eth0"]});
-    scene.judge("link of the Active, IPv6", 0, &same, |scene| {
-        scene.link_down(0)
-    });
+    scenario(
+        "link of the Active, IPv6",
+        Profile::V3Ipv6,
+        &files,
+        0,
+        &same,
+        |scene| scene.link_down(0),
+    );
 }
 
 #[test]
 fn a_backup_loses_its_link() {
-    let mut scene = Scene::pair(Profile::V3Ipv4);
+    let files = pair(Profile::V3Ipv4);
     let same = json!({"link-down": ["eth0"]});
-    scene.judge("link of the Backup", 1, &same, |scene| scene.link_down(1));
+    scenario(
+        "link of the Backup",
+        Profile::V3Ipv4,
+        &files,
+        1,
+        &same,
+        |scene| scene.link_down(1),
+    );
 }
 
 #[test]
 fn the_peer_is_killed() {
     for profile in [Profile::V3Ipv4, Profile::V2] {
-        let mut scene = Scene::pair(profile);
+        let files = pair(profile);
         let same = json!({"all-peers-down": true});
         let what = format!("peer killed, {profile:?}");
-        scene.judge(&what, 1, &same, |scene| {
+        scenario(&what, profile, &files, 1, &same, |scene| {
             scene.daemons[0].kill();
             vec![0]
         });
@@ -285,31 +326,45 @@ fn the_peer_is_killed() {
 
 #[test]
 fn the_priority_of_the_active_falls() {
-    let mut scene = Scene::pair(Profile::V3Ipv4);
+    let files = pair(Profile::V3Ipv4);
     let same = json!({"priority": {NAME: 50}});
-    scene.judge("priority of the Active falls", 0, &same, |scene| {
-        scene.load(0, &file(&[router(Profile::V3Ipv4, 50)]))
-    });
+    scenario(
+        "priority of the Active falls",
+        Profile::V3Ipv4,
+        &files,
+        0,
+        &same,
+        |scene| scene.load(0, &file(&[router(Profile::V3Ipv4, 50)])),
+    );
 }
 
 #[test]
 fn the_priority_of_a_backup_rises() {
-    let mut scene = Scene::pair(Profile::V3Ipv4);
+    let files = pair(Profile::V3Ipv4);
     let same = json!({"priority": {NAME: 250}});
-    scene.judge("priority of the Backup rises", 1, &same, |scene| {
-        scene.load(1, &file(&[router(Profile::V3Ipv4, 250)]))
-    });
+    scenario(
+        "priority of the Backup rises",
+        Profile::V3Ipv4,
+        &files,
+        1,
+        &same,
+        |scene| scene.load(1, &file(&[router(Profile::V3Ipv4, 250)])),
+    );
 }
 
 #[test]
 fn the_priority_of_a_backup_that_does_not_preempt_rises() {
     let modest = |priority| file(&[router(Profile::V3Ipv4, priority).set("preempt", false)]);
     let files = [file(&[router(Profile::V3Ipv4, 200)]), modest(100)];
-    let mut scene = Scene::start(Profile::V3Ipv4, &files);
     let same = json!({"priority": {NAME: 250}});
-    scene.judge("priority rises, no preemption", 1, &same, |scene| {
-        scene.load(1, &modest(250))
-    });
+    scenario(
+        "priority rises, no preemption",
+        Profile::V3Ipv4,
+        &files,
+        1,
+        &same,
+        |scene| scene.load(1, &modest(250)),
+    );
 }
 
 #[test]
@@ -319,33 +374,47 @@ fn preemption_is_delayed() {
         file(&[router.text("preempt-delay", "1500ms")])
     };
     let files = [file(&[router(Profile::V3Ipv4, 200)]), patient(100)];
-    let mut scene = Scene::start(Profile::V3Ipv4, &files);
     let same = json!({"priority": {NAME: 250}});
-    scene.judge("priority rises, delayed", 1, &same, |scene| {
-        scene.load(1, &patient(250))
-    });
+    scenario(
+        "priority rises, delayed",
+        Profile::V3Ipv4,
+        &files,
+        1,
+        &same,
+        |scene| scene.load(1, &patient(250)),
+    );
 }
 
 #[test]
 fn a_slower_interval_is_learned() {
-    let mut scene = Scene::pair(Profile::V3Ipv4);
+    let files = pair(Profile::V3Ipv4);
     let slower = router(Profile::V3Ipv4, 200).text("advertise-interval", "500ms");
     let text = file(&[slower]);
     let same = json!({ "config": text });
-    scene.judge("interval of the Active", 0, &same, |scene| {
-        scene.load(0, &text)
-    });
+    scenario(
+        "interval of the Active",
+        Profile::V3Ipv4,
+        &files,
+        0,
+        &same,
+        |scene| scene.load(0, &text),
+    );
 }
 
 /// VRRPv2 refuses what has another interval: both are Active.
 #[test]
 fn another_interval_splits_version_two() {
-    let mut scene = Scene::pair(Profile::V2);
+    let files = pair(Profile::V2);
     let text = file(&[router(Profile::V2, 200).text("advertise-interval", "2s")]);
     let same = json!({ "config": text });
-    scene.judge("interval of the Active, V2", 0, &same, |scene| {
-        scene.load(0, &text)
-    });
+    scenario(
+        "interval of the Active, V2",
+        Profile::V2,
+        &files,
+        0,
+        &same,
+        |scene| scene.load(0, &text),
+    );
 }
 
 /// A second virtual router on the same interface.
@@ -361,10 +430,17 @@ fn named(name: &str, router: &Router) -> String {
 
 #[test]
 fn a_router_is_removed_and_another_one_added() {
-    let mut scene = Scene::pair(Profile::V3Ipv4);
+    let files = pair(Profile::V3Ipv4);
     let text = named("r52", &second(100));
     let same = json!({ "config": text });
-    scene.judge("removed and added", 0, &same, |scene| scene.load(0, &text));
+    scenario(
+        "removed and added",
+        Profile::V3Ipv4,
+        &files,
+        0,
+        &same,
+        |scene| scene.load(0, &text),
+    );
 }
 
 #[test]
@@ -373,31 +449,45 @@ fn two_routers_share_the_interface_that_fails() {
         let first = file(&[router(Profile::V3Ipv4, first)]);
         first + &named("r52", &second(other))
     };
-    let mut scene = Scene::start(Profile::V3Ipv4, &[both(200, 100), both(100, 200)]);
+    let files = [both(200, 100), both(100, 200)];
     let same = json!({"link-down": ["eth0"]});
-    scene.judge("two on one interface", 0, &same, |scene| scene.link_down(0));
+    scenario(
+        "two on one interface",
+        Profile::V3Ipv4,
+        &files,
+        0,
+        &same,
+        |scene| scene.link_down(0),
+    );
 }
 
 #[test]
 fn of_three_the_next_takes_over() {
     let files = [200, 150, 100].map(|priority| file(&[router(Profile::V3Ipv4, priority)]));
-    let mut scene = Scene::start(Profile::V3Ipv4, &files);
     let peer = Profile::V3Ipv4.own(Lan::FIRST).to_string();
     let same = json!({ "peer-down": [peer] });
-    scene.judge("three, the first killed", 1, &same, |scene| {
-        scene.daemons[0].kill();
-        vec![0]
-    });
+    scenario(
+        "three, the first killed",
+        Profile::V3Ipv4,
+        &files,
+        1,
+        &same,
+        |scene| {
+            scene.daemons[0].kill();
+            vec![0]
+        },
+    );
 }
 
 #[test]
 fn of_three_the_last_sees_the_next_take_over() {
     let files = [200, 150, 100].map(|priority| file(&[router(Profile::V3Ipv4, priority)]));
-    let mut scene = Scene::start(Profile::V3Ipv4, &files);
     let peer = Profile::V3Ipv4.own(Lan::FIRST).to_string();
     let same = json!({ "peer-down": [peer] });
-    scene.judge(
+    scenario(
         "three, the first killed, seen by the last",
+        Profile::V3Ipv4,
+        &files,
         2,
         &same,
         |scene| {
@@ -410,7 +500,7 @@ fn of_three_the_last_sees_the_next_take_over() {
 /// Nothing but the question: nothing happens.
 #[test]
 fn a_question_changes_nothing() {
-    let scene = Scene::pair(Profile::V3Ipv4);
+    let scene = Scene::start(Profile::V3Ipv4, &pair(Profile::V3Ipv4));
     let state = |host: usize| {
         let mut router = scene.daemons[host].router(NAME);
         // What moves by itself.
