@@ -1,6 +1,7 @@
 //! `vrrpd` and `vrrpctl` as a test sees them: processes, files and a status report.
 
 use crate::clock::{Stamp, ms, wait_for};
+use crate::manager::{self, Manager};
 use crate::netns::Namespace;
 use crate::process::Process;
 use crate::scratch::Scratch;
@@ -9,6 +10,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A running daemon with its own configuration file and runtime directory.
@@ -18,9 +20,31 @@ pub struct Daemon {
     namespace: String,
     starts: u32,
     line: String,
+    manager: Option<Arc<Manager>>,
 }
 
 impl Daemon {
+    /// Starts the daemon as a service of `manager`, and waits until it is ready; later starts go the same way.
+    ///
+    /// # Panics
+    /// If it is not ready within 5 s.
+    #[must_use]
+    pub fn start_managed(namespace: &Namespace, config: &str, manager: &Arc<Manager>) -> Self {
+        let scratch = Scratch::new("vrrpd");
+        scratch.write("vrrpd.toml", config);
+        let line = manager::LINE.to_owned();
+        let process = launch(namespace, scratch.path(), 0, &line, Some(manager.as_ref()));
+        manager.wait_ready(ms(5000));
+        Self {
+            process,
+            scratch,
+            namespace: namespace.name().to_owned(),
+            starts: 0,
+            line,
+            manager: Some(Arc::clone(manager)),
+        }
+    }
+
     /// Starts the daemon in `namespace` and waits until its control socket answers.
     ///
     /// # Panics
@@ -44,13 +68,14 @@ impl Daemon {
     pub fn launch_by(namespace: &Namespace, config: &str, line: &str) -> Self {
         let scratch = Scratch::new("vrrpd");
         scratch.write("vrrpd.toml", config);
-        let process = launch(namespace, scratch.path(), 0, line);
+        let process = launch(namespace, scratch.path(), 0, line, None);
         Self {
             process,
             scratch,
             namespace: namespace.name().to_owned(),
             starts: 0,
             line: line.to_owned(),
+            manager: None,
         }
     }
 
@@ -67,7 +92,13 @@ impl Daemon {
     pub fn relaunch(&mut self, namespace: &Namespace) {
         assert!(!self.process.runs(), "the daemon still runs");
         self.starts += 1;
-        self.process = launch(namespace, self.scratch.path(), self.starts, &self.line);
+        self.process = launch(
+            namespace,
+            self.scratch.path(),
+            self.starts,
+            &self.line,
+            self.manager.as_deref(),
+        );
     }
 
     fn wait_answering(&self) {
@@ -445,7 +476,13 @@ pub fn check(config: &str) -> Output {
         .expect("vrrpd starts")
 }
 
-fn launch(namespace: &Namespace, directory: &Path, attempt: u32, line: &str) -> Process {
+fn launch(
+    namespace: &Namespace,
+    directory: &Path,
+    attempt: u32,
+    line: &str,
+    manager: Option<&Manager>,
+) -> Process {
     let runtime = directory.join("run");
     std::fs::create_dir_all(&runtime).expect("the scratch directory is writable");
     let (config, program) = (directory.join("vrrpd.toml"), binary("vrrpd"));
@@ -466,7 +503,17 @@ fn launch(namespace: &Namespace, directory: &Path, attempt: u32, line: &str) -> 
     let program = plain(&program);
     let mut arguments = vec!["-c", line, &runtime, &program];
     arguments.extend(options);
-    Process::start(namespace, Path::new("/bin/sh"), &arguments, &log)
+    let shell = Path::new("/bin/sh");
+    let prepare = |command: &mut Command| {
+        if let Some(manager) = manager {
+            manager.prepare(command);
+        }
+    };
+    let process = Process::start_with(namespace, shell, &arguments, &log, prepare);
+    if let Some(manager) = manager {
+        manager.expect(process.pid().as_raw());
+    }
+    process
 }
 
 /// A router's role and how often it has changed: equal before and after means that nothing happened.

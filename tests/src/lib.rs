@@ -11,6 +11,7 @@
 //!   defendant's ruler measures nothing;
 //! * [`capture`], [`tester`]: a timestamped frame log, and the end of a cable that plays routers and hosts;
 //! * [`daemon`], [`keepalived`], [`frr`]: the routers under test;
+//! * [`manager`]: what of a service manager they need to be started again;
 //! * [`client`]: a host that counts what it loses; [`observer`]: all a LAN sees of its virtual router;
 //! * [`mod@flood`]: a stranger who sends as fast as he is told;
 //! * [`misfortune`], [`relay`]: a bad cable between two good ones;
@@ -28,6 +29,7 @@ pub mod daemon;
 pub mod flood;
 pub mod frr;
 pub mod keepalived;
+pub mod manager;
 pub mod misfortune;
 pub mod netns;
 pub mod observer;

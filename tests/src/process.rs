@@ -23,10 +23,26 @@ impl Process {
     /// If it cannot be started.
     #[must_use]
     pub fn start(namespace: &Namespace, program: &Path, arguments: &[&str], log: &Path) -> Self {
+        Self::start_with(namespace, program, arguments, log, |_| ())
+    }
+
+    /// As [`Process::start`], with a command that `prepare` has changed.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start_with(
+        namespace: &Namespace,
+        program: &Path,
+        arguments: &[&str],
+        log: &Path,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Self {
         let file = File::create(log).expect("the log's directory exists");
         let twin = file.try_clone().expect("a file can be cloned");
         // `setpriv` and `ip netns exec` replace themselves, so the child's pid is the program's.
-        let child = Command::new("setpriv")
+        let mut command = Command::new("setpriv");
+        command
             .args([
                 "--pdeathsig",
                 "KILL",
@@ -39,7 +55,9 @@ impl Process {
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(file)
-            .stderr(twin)
+            .stderr(twin);
+        prepare(&mut command);
+        let child = command
             .spawn()
             .expect("util-linux and iproute2 are installed");
         let name = program

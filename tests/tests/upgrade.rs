@@ -5,23 +5,28 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Output;
+use std::sync::Arc;
 use std::time::Duration;
+use vrrp_lab::bench::Bench;
 use vrrp_lab::capture::{Capture, announces, sighting};
 use vrrp_lab::client::Client;
 use vrrp_lab::clock::{Stamp, ms, wait_for};
 use vrrp_lab::daemon::{Daemon, binary};
 use vrrp_lab::keepalived::Keepalived;
+use vrrp_lab::manager::Manager;
 use vrrp_lab::pair::{HIGHER, LOWER};
 use vrrp_lab::process::Process;
 use vrrp_lab::profile::Profile;
 use vrrp_lab::rival::{Orders, Rival, ours};
 use vrrp_lab::scratch::Scratch;
-use vrrp_lab::settings::file;
+use vrrp_lab::settings::{Router, file};
 use vrrp_lab::stall;
 use vrrp_lab::topology::Lan;
 
@@ -45,6 +50,19 @@ impl World {
     }
 
     fn with(profile: Profile, plane: &'static str, priority: u8) -> Self {
+        Self::start(profile, plane, priority, None)
+    }
+
+    fn managed(profile: Profile, plane: &'static str, manager: &Arc<Manager>) -> Self {
+        Self::start(profile, plane, HIGHER, Some(manager))
+    }
+
+    fn start(
+        profile: Profile,
+        plane: &'static str,
+        priority: u8,
+        manager: Option<&Arc<Manager>>,
+    ) -> Self {
         let lan = Lan::new(2);
         let ports = ["lan1", "lan2"].map(|port| Capture::start(&lan.switch, port));
         let orders = |priority| Orders {
@@ -52,7 +70,11 @@ impl World {
             ..Orders::new(profile, priority, INTERVAL)
         };
         let other = if priority == HIGHER { LOWER } else { HIGHER };
-        let daemon = Daemon::start(&lan.routers[0], &file(&[ours(orders(priority), "rfc5798")]));
+        let config = file(&[ours(orders(priority), "rfc5798")]);
+        let daemon = match manager {
+            Some(manager) => Daemon::start_managed(&lan.routers[0], &config, manager),
+            None => Daemon::start(&lan.routers[0], &config),
+        };
         daemon.wait_state(NAME, "active", ms(8000));
         let peer = Keepalived::start(&lan.routers[1], orders(other));
         let world = Self {
@@ -68,6 +90,21 @@ impl World {
         // The peer has found its place, and our burst of announcements is over.
         std::thread::sleep(ms(6500));
         world
+    }
+
+    /// As `systemctl restart` does it: SIGUSR2, the end, and a start with what was kept meanwhile.
+    fn restart(&mut self, manager: &Manager) {
+        self.daemon.signal(Signal::SIGUSR2);
+        let status = self.daemon.wait(ms(5000));
+        assert!(status.success(), "{status}: {}", self.daemon.log());
+        assert!(manager.told().stopping);
+        assert!(
+            manager.kept().contains(&"state".to_owned()),
+            "{:?}",
+            manager.told()
+        );
+        self.daemon.relaunch(&self.lan.routers[0]);
+        manager.wait_ready(ms(5000));
     }
 
     fn upgrade(&self, more: &[&str]) -> Output {
@@ -89,8 +126,7 @@ impl World {
 }
 
 /// Everything that somebody else could notice, from now until it is judged.
-struct Watch<'a> {
-    world: &'a World,
+struct Watch {
     client: Client,
     ping: Process,
     scratch: Scratch,
@@ -102,8 +138,8 @@ struct Watch<'a> {
     events: usize,
 }
 
-impl<'a> Watch<'a> {
-    fn begin(world: &'a World) -> Self {
+impl Watch {
+    fn begin(world: &World) -> Self {
         let v6 = world.profile.is_ipv6();
         let upstream: IpAddr = if v6 { "2001:db8:f::1" } else { "198.51.100.1" }
             .parse()
@@ -120,7 +156,6 @@ impl<'a> Watch<'a> {
         std::thread::sleep(ms(500));
         let daemon = &world.daemon;
         Self {
-            world,
             client,
             ping,
             scratch,
@@ -135,11 +170,11 @@ impl<'a> Watch<'a> {
     }
 
     /// Nobody has noticed anything.
-    fn judge(mut self, what: &str) {
+    fn judge(mut self, world: &World, what: &str) {
         std::thread::sleep(INTERVAL * 4);
-        let (world, from, until) = (self.world, self.from, Stamp::now());
+        let (from, until) = (self.from, Stamp::now());
         let seen = self.client.experience(from);
-        self.ping.signal(nix::sys::signal::Signal::SIGINT);
+        self.ping.signal(Signal::SIGINT);
         let _ = self.ping.wait(ms(3000));
         let echo = self.ping.output();
         let echo = echo.lines().find(|line| line.contains("packet loss"));
@@ -189,8 +224,8 @@ impl<'a> Watch<'a> {
     }
 
     /// The kinds of events since the beginning.
-    fn kinds(&self) -> Vec<String> {
-        let events = self.world.events();
+    fn kinds(&self, world: &World) -> Vec<String> {
+        let events = world.events();
         let new = events[self.events..].iter();
         new.map(|event| event["kind"].as_str().unwrap().to_owned())
             .collect()
@@ -229,7 +264,7 @@ fn nobody_notices_upgrades(profile: Profile, plane: &'static str) {
     let daemon = world.daemon.status()["daemon"].clone();
     assert_eq!(daemon["restarts"], 0);
     assert_eq!(daemon["upgrade"]["number"], rounds());
-    let kinds = watch.kinds();
+    let kinds = watch.kinds(&world);
     let upgrades = kinds.iter().filter(|kind| *kind == "upgrade").count();
     assert_eq!(upgrades, rounds(), "{kinds:?}");
     assert!(
@@ -238,12 +273,13 @@ fn nobody_notices_upgrades(profile: Profile, plane: &'static str) {
             .all(|kind| kind == "upgrade" || kind == "changed"),
         "{kinds:?}"
     );
-    watch.judge(&format!("{} upgrades, {profile:?}, {plane}", rounds()));
+    watch.judge(
+        &world,
+        &format!("{} upgrades, {profile:?}, {plane}", rounds()),
+    );
     // It is as well guarded as ever.
     let worker = world.daemon.worker();
-    world
-        .daemon
-        .signal_worker(nix::sys::signal::Signal::SIGKILL);
+    world.daemon.signal_worker(Signal::SIGKILL);
     let back = wait_for(ms(2000), || {
         (world.daemon.try_status()?["daemon"]["worker-pid"] != worker).then_some(())
     });
@@ -258,6 +294,192 @@ fn nobody_notices_an_upgrade() {
 #[test]
 fn nobody_notices_an_upgrade_without_a_macvlan() {
     nobody_notices_upgrades(Profile::V3Ipv6, "ebpf");
+}
+
+fn nobody_notices_restarts(profile: Profile, plane: &'static str) {
+    // The manager is this thread, and one that waits for a processor measures itself.
+    vrrp_lab::priority::raise();
+    let manager = Arc::new(Manager::new(512));
+    let mut world = World::managed(profile, plane, &manager);
+    let standing = wait_for(ms(2000), || {
+        (manager.told().status == "1 Active").then_some(())
+    });
+    assert!(standing.is_some(), "{:?}", manager.told());
+    let since = world.daemon.status()["daemon"]["since"].clone();
+    let watch = Watch::begin(&world);
+    for round in 0..rounds() {
+        let before = world.daemon.pids();
+        world.restart(&manager);
+        let now = world.daemon.pids();
+        assert!(now.iter().all(|pid| !before.contains(pid)));
+        // What is out of date must not be found by a later start.
+        let released = wait_for(ms(2000), || manager.kept().is_empty().then_some(()));
+        assert!(released.is_some(), "{:?}", manager.told());
+        std::thread::sleep(ms(500 + round as u64 * 37 % 100));
+    }
+    assert_eq!(manager.told().strangers, 0);
+    let daemon = world.daemon.status()["daemon"].clone();
+    assert_eq!(daemon["restarts"], 0);
+    assert_eq!(daemon["pid"], world.daemon.pid());
+    assert_eq!(daemon["since"], since);
+    let kinds = watch.kinds(&world);
+    assert!(kinds.iter().all(|kind| kind == "resume"), "{kinds:?}");
+    assert_eq!(kinds.len(), rounds(), "{kinds:?}");
+    watch.judge(
+        &world,
+        &format!("{} restarts, {profile:?}, {plane}", rounds()),
+    );
+    let lock = std::fs::read_to_string(world.daemon.runtime_dir().join("vrrpd.lock")).unwrap();
+    assert_eq!(lock.trim(), world.daemon.pid().to_string());
+
+    // SIGTERM still hands over, and leaves nothing with the manager.
+    let told = world.daemon.terminate();
+    let resigned = world.ports[0].wait(told, ms(1000), |frame| {
+        sighting(frame).and_then(|advert| (advert.heard.priority() == 0).then_some(advert.at))
+    });
+    assert!(resigned.is_some(), "no priority 0: {}", world.daemon.log());
+    assert!(world.daemon.wait(ms(5000)).success());
+    assert!(manager.kept().is_empty(), "{:?}", manager.told());
+}
+
+#[test]
+fn nobody_notices_a_restart() {
+    nobody_notices_restarts(Profile::V3Ipv4, "macvlan");
+}
+
+#[test]
+fn nobody_notices_a_restart_without_a_macvlan() {
+    nobody_notices_restarts(Profile::V3Ipv6, "ebpf");
+}
+
+/// Whoever comes back too late has been replaced, and stands back before it says anything.
+#[test]
+fn a_daemon_that_comes_back_too_late_stands_back() {
+    let manager = Arc::new(Manager::new(512));
+    let mut world = World::managed(Profile::V3Ipv4, "macvlan", &manager);
+    let from = world.daemon.signal(Signal::SIGUSR2);
+    assert!(world.daemon.wait(ms(5000)).success());
+    let down = world.profile.down(LOWER, INTERVAL);
+    let first = world.ports[1].wait(from, down + ms(3000), |frame| {
+        sighting(frame).map(|advert| advert.at)
+    });
+    assert!(first.is_some(), "keepalived has not taken over");
+    std::thread::sleep(INTERVAL * 5);
+    let back = Stamp::now();
+    world.daemon.relaunch(&world.lan.routers[0]);
+    manager.wait_ready(ms(5000));
+    let ours = world.ports[0].wait(back, ms(5000), |frame| {
+        sighting(frame).map(|advert| advert.at)
+    });
+    let waited = ours.expect("it takes over again").since(back);
+    // It has listened for its whole down interval: three intervals and 56/256 of one.
+    assert!(waited > INTERVAL * 3, "{waited:?}");
+    world.daemon.wait_state(NAME, "active", ms(3000));
+    assert_eq!(masters(&world.peer), 1, "{}", world.peer.log());
+}
+
+/// A file that has changed is loaded by the daemon that comes back; one with errors changes nothing.
+#[test]
+fn a_daemon_that_comes_back_loads_its_file() {
+    let manager = Arc::new(Manager::new(512));
+    let mut world = World::managed(Profile::V3Ipv4, "macvlan", &manager);
+    let config = std::fs::read_to_string(world.daemon.config_path()).unwrap();
+    let watch = Watch::begin(&world);
+    world.daemon.write_config("nonsense");
+    world.restart(&manager);
+    let refused = wait_for(ms(2000), || {
+        let error = &world.daemon.status()["daemon"]["reload-error"];
+        error.is_string().then_some(())
+    });
+    assert!(refused.is_some(), "{}", world.daemon.log());
+    world
+        .daemon
+        .write_config(&config.replace("priority = 200", "priority = 190"));
+    world.restart(&manager);
+    let loaded = wait_for(ms(2000), || {
+        let priority = world.daemon.router(NAME)["priority"]["configured"].clone();
+        (priority == 190).then_some(())
+    });
+    assert!(loaded.is_some(), "{:#}", world.daemon.router(NAME));
+    watch.judge(&world, "two restarts with another file");
+}
+
+/// Without a service manager the signal is none, and without room it is a start like any other.
+#[test]
+fn without_anybody_who_keeps_descriptors() {
+    let mut world = World::new(Profile::V3Ipv4, "macvlan");
+    let watch = Watch::begin(&world);
+    world.daemon.signal(Signal::SIGUSR2);
+    std::thread::sleep(ms(500));
+    assert!(world.daemon.runs());
+    assert!(watch.kinds(&world).contains(&"refused".to_owned()));
+    watch.judge(&world, "SIGUSR2 without a manager");
+    drop(world);
+
+    let manager = Arc::new(Manager::new(2));
+    let mut world = World::managed(Profile::V3Ipv4, "macvlan", &manager);
+    world.daemon.signal(Signal::SIGUSR2);
+    assert!(world.daemon.wait(ms(5000)).success());
+    assert_eq!(manager.kept().len(), 2);
+    world.daemon.relaunch(&world.lan.routers[0]);
+    manager.wait_ready(ms(5000));
+    world.daemon.wait_state(NAME, "active", ms(8000));
+    assert!(manager.kept().is_empty());
+}
+
+/// Two hundred and fifty routers on one interface.
+#[test]
+fn no_router_of_250_is_silent_for_long() {
+    const ROUTERS: u8 = 250;
+    let mut bench = Bench::new(Profile::V3Ipv4);
+    let routers: Vec<Router> = (1..=ROUTERS)
+        .map(|vrid| {
+            Router::new(&format!("r{vrid}"), Profile::V3Ipv4)
+                .set("vrid", vrid)
+                .text("advertise-interval", "100ms")
+                .list("addresses", &[format!("10.7.{vrid}.254/24")])
+        })
+        .collect();
+    bench.start_file(&file(&routers));
+    let all_active = |daemon: &Daemon| {
+        let status = daemon.try_status()?;
+        let all = status["routers"].as_array()?.clone();
+        let fit = |it: &Value| it["state"] == "active" && it["kernel-in-step"] == true;
+        all.iter().all(fit).then_some(status)
+    };
+    assert!(wait_for(ms(20_000), || all_active(bench.daemon())).is_some());
+    std::thread::sleep(ms(3000));
+    let links = || {
+        bench
+            .dut
+            .sh("ip -d -o link; ip -o addr; tc filter show dev eth0 egress")
+    };
+    let (standing, from) = (links(), Stamp::now());
+    for _ in 0..2 {
+        let output = bench.daemon().ctl(&["upgrade", "--wait"]);
+        assert!(output.status.success(), "{output:?}");
+    }
+    std::thread::sleep(ms(500));
+    let until = Stamp::now();
+    let status = all_active(bench.daemon()).expect("all are Active");
+    for router in status["routers"].as_array().unwrap() {
+        assert_eq!(router["statistics"]["master-transitions"], 1, "{router}");
+    }
+    let mut last: BTreeMap<u8, Stamp> = BTreeMap::new();
+    let mut longest = Duration::ZERO;
+    for advert in bench.lan.adverts(from) {
+        assert!(advert.heard.priority() > 0);
+        if let Some(before) = last.insert(advert.heard.vrid(), advert.at) {
+            longest = longest.max(advert.at.since(before));
+        }
+    }
+    println!("{ROUTERS} routers, 2 upgrades: longest gap {longest:?}");
+    assert_eq!(last.len(), usize::from(ROUTERS));
+    assert!(
+        longest < INTERVAL * 3 || stall::longest(from, until) > INTERVAL,
+        "silent for {longest:?}"
+    );
+    assert_eq!(links(), standing, "the kernel was changed");
 }
 
 /// A Backup that was upgraded takes over as ever.
@@ -333,13 +555,13 @@ fn a_program_that_is_no_good_changes_nothing() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("cannot use the configuration"));
     world.daemon.write_config(&config);
     assert_eq!(world.daemon.worker(), worker);
-    let kinds = watch.kinds();
+    let kinds = watch.kinds(&world);
     let failed = kinds
         .iter()
         .filter(|kind| *kind == "upgrade-failed")
         .count();
     assert_eq!(failed, 7, "{kinds:?}");
-    watch.judge("unfit programs");
+    watch.judge(&world, "unfit programs");
 }
 
 /// A program that fails when it has taken over is replaced by the old one.
@@ -360,10 +582,10 @@ fn a_program_that_crashes_is_replaced_by_the_old_one() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["stage"], "failed", "{report}");
     assert_eq!(report["reason"], "killed by SIGSEGV", "{report}");
-    let kinds = watch.kinds();
+    let kinds = watch.kinds(&world);
     assert!(kinds.contains(&"upgrade-failed".to_owned()), "{kinds:?}");
     assert_eq!(world.daemon.status()["daemon"]["restarts"], 1);
     // And another attempt is no worse off.
     assert!(world.upgrade(&["--wait"]).status.success());
-    watch.judge("a program that crashes");
+    watch.judge(&world, "a program that crashes");
 }

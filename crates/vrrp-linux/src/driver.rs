@@ -70,9 +70,6 @@ const COMPLAINTS: Duration = Duration::from_secs(60);
 /// A socket that could not be opened is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A process that is to take our place needs no longer than this, so that what is due later is not late.
-const CHANGE: Duration = Duration::from_millis(50);
-
 /// For the moment after an advertisement, whoever is to take our place waits no longer than this.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
@@ -129,7 +126,7 @@ enum Mail {
     Inspect(Inspection),
     Reload(Arc<Plan>),
     Operate(Orders, SyncSender<Outcomes>),
-    StepAside(Farewell),
+    StepAside(Duration, Farewell),
     Shutdown,
 }
 
@@ -187,7 +184,7 @@ impl std::fmt::Debug for Mail {
             Self::Inspect(_) => "Inspect",
             Self::Reload(_) => "Reload",
             Self::Operate(..) => "Operate",
-            Self::StepAside(_) => "StepAside",
+            Self::StepAside(..) => "StepAside",
             Self::Shutdown => "Shutdown",
         })
     }
@@ -389,11 +386,12 @@ impl Handle {
         answered.recv().ok()
     }
 
-    /// Makes way for another process, which goes on where this one is: at the next good moment everything is written down,
+    /// Makes way for another process, which goes on where this one is, and takes as long as `change` for that: at the next
+    /// moment when nothing is due for so long, or when everything has just been sent, everything is written down,
     /// `farewell` is called on the engine's thread, and if that says so, nothing is done there any more, by a process whose
     /// end is near. Without a heritage, nothing happens.
-    pub fn step_aside(&self, farewell: Farewell) {
-        self.mail.send(Mail::StepAside(farewell));
+    pub fn step_aside(&self, change: Duration, farewell: Farewell) {
+        self.mail.send(Mail::StepAside(change, farewell));
     }
 
     /// A [`Driver::stop`] that waits for successors waits no longer.
@@ -438,8 +436,8 @@ struct Turn {
     engine: Engine,
     /// Taken at the end.
     kernel: Option<Kernel>,
-    /// Whether another process is to go on, and since when.
-    leaving: Option<(Instant, Farewell)>,
+    /// Whether another process is to go on: since when, and how long that takes.
+    leaving: Option<(Instant, Duration, Farewell)>,
     /// When something was sent last.
     sent: Instant,
     outbox: Outbox,
@@ -552,17 +550,17 @@ impl Turn {
     /// Makes way for another process, if that was asked for and the moment is good.
     fn step_aside(&mut self) {
         let now = clock::now();
-        let Some((asked, _)) = self.leaving else {
+        let Some((asked, change, _)) = self.leaving else {
             return;
         };
         let next = self.engine.poll_timeout().map(|wakeup| wakeup.at);
-        let good = next.is_none_or(|next| next >= now + CHANGE)
+        let good = next.is_none_or(|next| next >= now + change)
             || self.sent + BREATH >= now
             || now >= asked + LONGEST_WAIT;
         if !good || self.held.due().is_some() {
             return;
         }
-        let (Some((_, farewell)), Some(legacy)) = (self.leaving.take(), &mut self.legacy) else {
+        let (Some((.., farewell)), Some(legacy)) = (self.leaving.take(), &mut self.legacy) else {
             return;
         };
         if !legacy.finish(now, &self.engine, &self.lateness) {
@@ -730,7 +728,9 @@ impl Turn {
                 Mail::Operate(orders, answer) => {
                     let _ = answer.send(self.operate(orders));
                 }
-                Mail::StepAside(farewell) => self.leaving = Some((now, farewell)),
+                Mail::StepAside(change, farewell) => {
+                    self.leaving = Some((now, change, farewell));
+                }
                 Mail::Shutdown => {
                     self.note_changes();
                     self.engine.handle(now, Input::Shutdown);

@@ -14,7 +14,7 @@ use vrrp_gate::{Gate, Parts};
 use vrrp_proto::{Engine, Family, Handover, Input, Instant, Output, RouterId};
 
 use crate::clock;
-use crate::ears::Ear;
+use crate::ears::{Ear, bury};
 use crate::frame;
 use crate::journal::{self, Journal};
 use crate::kernel::{Fencing, OwnerId};
@@ -105,6 +105,28 @@ impl Heritage {
         let (state, pulse) = (journal::read(find(STATE)?)?, Pulse::of(find(PULSE)?)?);
         drop(revived(state, &pulse, clock::now()));
         Ok(())
+    }
+
+    /// Nothing is taken over: what was found is of another place or time, and nobody is to find it again.
+    ///
+    /// # Errors
+    /// As for [`Self::find`].
+    pub fn renounce(self) -> Result<Self, HeritageError> {
+        let Self { store, rest, .. } = self;
+        for name in rest.keys().map(String::as_str).chain([STATE]) {
+            store.remove(name).map_err(HeritageError::Keeper)?;
+        }
+        bury(rest);
+        let pulse = Pulse::new().map_err(HeritageError::Memory)?;
+        store
+            .put(PULSE, pulse.as_fd())
+            .map_err(HeritageError::Keeper)?;
+        Ok(Self {
+            store,
+            state: None,
+            pulse,
+            rest: Descriptors::new(),
+        })
     }
 
     /// Whether another process ran before this one, and left what is needed to go on.
@@ -525,6 +547,23 @@ mod tests {
         assert!(!find(&mut keep).is_resumption());
         keep.leave(STATE, text_file("something else\n").unwrap());
         assert!(!find(&mut keep).is_resumption());
+    }
+
+    #[test]
+    fn what_is_renounced_is_found_by_nobody() {
+        let (mut keep, _end) = Keep::new().unwrap();
+        let running = engine(&plan(1), Instant::from_nanos(1));
+        let (mut legacy, _) = find(&mut keep).settle();
+        legacy.keep(Instant::from_nanos(1), &running, &Lateness::default());
+        drop(legacy);
+        keep.leave("other", text_file("").unwrap());
+        let found = find(&mut keep);
+        assert!(found.is_resumption());
+        let none = found.renounce().unwrap();
+        assert!(!none.is_resumption());
+        drop(none);
+        assert!(!find(&mut keep).is_resumption());
+        assert!(keep.kept().keys().eq([PULSE]));
     }
 
     #[test]

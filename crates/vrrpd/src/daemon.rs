@@ -49,6 +49,9 @@ use crate::word::ToKeeper;
 /// Where the lock of the runtime directory is in the store.
 pub(crate) const LOCK: &str = "lock";
 
+/// Where [`origin`] is in the store.
+const ORIGIN: &str = "origin";
+
 /// News on its way from the engine to the office. When it is full, news is lost and counted: the engine must not wait.
 const NEWS: usize = 4096;
 
@@ -127,11 +130,29 @@ fn inherit(arguments: &Arguments, keeper: u32) -> Result<Option<Heritage>, RunEr
     if arguments.standby && !standby::wait(arguments, &store) {
         return Ok(None);
     }
-    let heritage = Heritage::find(store)?;
+    let mut heritage = Heritage::find(store)?;
+    let (origin, left) = (origin(arguments), heritage.take(ORIGIN));
+    if left.is_some_and(|left| read_text(left).ok().as_ref() != Some(&origin)) {
+        tracing::warn!(
+            "what was kept is of another boot, network namespace or runtime directory; starting cold"
+        );
+        heritage = heritage.renounce()?;
+    }
+    // Without it, what is kept counts as our own.
+    let _ = heritage.store().put_text(ORIGIN, &origin);
     if !heritage.is_resumption() {
         vrrp_linux::fall_back();
     }
     Ok(Some(heritage))
+}
+
+/// Where and when what is in the store is worth something. A service manager does not know that.
+fn origin(arguments: &Arguments) -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let network = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
+    let directory = std::path::absolute(&arguments.runtime_dir).unwrap_or_default();
+    let (network, directory) = (network.display(), directory.display());
+    format!("{} {network} {directory}", boot.trim())
 }
 
 /// What a daemon begins with.
@@ -231,6 +252,9 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     };
     // The engine runs; the rest can wait its turn.
     ToKeeper::Started.say(&store);
+    if occasion == Occasion::Restart {
+        runtime_dir.note(keeper);
+    }
     vrrp_linux::fall_back();
     let archive = archive.unwrap_or_else(|| Archive::open(&state_dir, &store, ledger));
     let annals = Annals::new(state_dir.clone());

@@ -52,6 +52,12 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// place.
 pub(crate) const DIED: u8 = 101;
 
+/// A standby is at work sooner than this after the old worker has made way, in milliseconds,
+const CHANGE_OF_WORKER_MS: u64 = 50;
+
+/// and a daemon that is started again within this.
+const CHANGE_OF_DAEMON_MS: u64 = 250;
+
 /// A worker that was told to make way for a new daemon is not waited for any longer.
 const DEPARTURE: Duration = Duration::from_secs(1);
 
@@ -461,7 +467,10 @@ impl Keeper {
         let report = trial.report.clone();
         let whom = format!("vrrpd {}", report.to.as_deref().unwrap_or_default());
         self.report(report);
-        self.tell(&ToWorker::StepAside { whom });
+        self.tell(&ToWorker::StepAside {
+            whom,
+            change_ms: CHANGE_OF_WORKER_MS,
+        });
     }
 
     /// The standby is the worker from now on.
@@ -604,8 +613,10 @@ impl Keeper {
             return;
         }
         self.departure = Departure::Begun(Instant::now() + DEPARTURE);
-        let whom = "a new daemon".into();
-        self.tell(&ToWorker::StepAside { whom });
+        self.tell(&ToWorker::StepAside {
+            whom: "a new daemon".into(),
+            change_ms: CHANGE_OF_DAEMON_MS,
+        });
     }
 
     /// The worker has made way, or is gone.
@@ -614,9 +625,10 @@ impl Keeper {
         // Those that are left over would hold up the next one.
         let _ = waitpid(self.worker, None);
         self.keep.serve();
+        // Before the barrier: what is said after it may be overheard.
+        self.say("STOPPING=1");
         let changed = self.keep.take_changed();
         let outcome = self.store(&changed, LAST_STORING);
-        self.say("STOPPING=1");
         Ok(if outcome.is_ok() {
             ExitCode::SUCCESS
         } else {

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -110,6 +110,21 @@ impl RuntimeDir {
             lock: Some(lock),
             ..Self::of_another(path)?
         })
+    }
+
+    /// Notes in the lock which process the daemon is now, for people.
+    pub(crate) fn note(&self, pid: u32) {
+        let text = format!("{pid}\n");
+        let Some(Ok(lock)) = self.lock.as_ref().map(OwnedFd::try_clone) else {
+            return;
+        };
+        let lock = File::from(lock);
+        let noted = lock
+            .set_len(0)
+            .and_then(|()| lock.write_all_at(text.as_bytes(), 0));
+        if let Err(error) = noted {
+            tracing::warn!(%error, "cannot write the process id into {}/vrrpd.lock", self.path.display());
+        }
     }
 
     /// The same without.

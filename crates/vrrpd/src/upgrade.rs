@@ -123,12 +123,13 @@ pub(crate) async fn heed(services: Services) -> io::Result<()> {
 async fn obey(services: &Services, word: ToWorker) {
     match word {
         ToWorker::Go => {}
-        ToWorker::StepAside { whom } => {
+        ToWorker::StepAside { whom, change_ms } => {
             tracing::info!("making way for {whom}");
             tokio::time::sleep(COURTESY).await;
             let store = services.store.clone();
             let farewell = Box::new(move || ToKeeper::Left.say(&store));
-            services.engine.step_aside(farewell);
+            let change = Duration::from_millis(change_ms);
+            services.engine.step_aside(change, farewell);
         }
         ToWorker::Upgrade(report) => {
             if let Some((kind, text)) = news(&report) {

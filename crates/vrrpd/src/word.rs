@@ -55,6 +55,9 @@ pub(crate) enum ToWorker {
     StepAside {
         /// For whom, as the end of a sentence.
         whom: String,
+        /// How long nobody will be at work, in milliseconds: the moment should be good for that.
+        #[serde(default)]
+        change_ms: u64,
     },
     /// How the last upgrade goes.
     Upgrade(UpgradeReport),
