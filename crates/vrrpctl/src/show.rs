@@ -13,6 +13,7 @@ use crate::moment::span;
 use crate::page::{Look, Page, Tone};
 use crate::peers;
 use crate::plain;
+use crate::prose::wrap;
 use crate::running;
 use crate::stats;
 use crate::status::{self, of_router, state};
@@ -108,12 +109,17 @@ pub(crate) fn render(router: &RouterReport, history: &[EventRecord], look: &Look
     let others: String = router
         .peers
         .iter()
-        .map(|peer| format!("  {}\n", plain::text(&peers::sentence(peer))))
+        .map(|peer| wrap(look, "  ", &peers::sentence(peer)))
         .collect();
     section(&mut text, look, "Others that were heard", &others);
     section(&mut text, look, "Timers", &facts(&timers(router)));
     for group in [Group::Election, Group::Traffic, Group::Refused] {
-        section(&mut text, look, group.title(), &counters(router, group));
+        section(
+            &mut text,
+            look,
+            group.title(),
+            &counters(router, group, look),
+        );
     }
     let lines: String = history
         .iter()
@@ -217,14 +223,15 @@ fn timers(router: &RouterReport) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn counters(router: &RouterReport, group: Group) -> String {
+fn counters(router: &RouterReport, group: Group, look: &Look) -> String {
     let mut text = String::new();
     for (name, value) in router.statistics.entries() {
         let counter = counter::find(&name);
         // What a healthy router counts is shown at zero, too: it is news when it stands still.
         let shown = value > 0 || group == Group::Traffic && counter.vital;
         if counter.group == group && shown {
-            text.push_str(&format!("  {name:<26}{value:>10}  {}\n", counter.meaning));
+            let lead = format!("  {name:<26}{value:>10}  ");
+            text.push_str(&wrap(look, &lead, counter.meaning));
         }
     }
     text

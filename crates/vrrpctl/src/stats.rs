@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::json;
 use crate::page::{Look, Page, Tone};
 use crate::plain;
+use crate::prose::wrap;
 use crate::status;
 
 /// Whose counters those are that belong to no virtual router.
@@ -86,12 +87,8 @@ fn section(
     let gap = if text.is_empty() { "" } else { "\n" };
     text.push_str(&format!("{gap}{}\n", look.paint(Tone::Heading, &owner)));
     for (name, value) in counters {
-        let line = format!("  {name:<26}{value:>10}  {}", meaning(&name));
-        let line = look
-            .width
-            .map_or_else(|| line.clone(), |width| look.cut(&line, width));
-        text.push_str(line.trim_end());
-        text.push('\n');
+        let lead = format!("  {name:<26}{value:>10}  ");
+        text.push_str(&wrap(look, &lead, meaning(&name)));
     }
 }
 
