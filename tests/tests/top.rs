@@ -176,6 +176,21 @@ fn the_terminal_is_given_back() {
     }
 }
 
+/// A connection that breaks takes the terminal away. What goes on reading from it would do nothing else for ever.
+#[test]
+fn it_ends_with_its_terminal() {
+    let operators = Operators::new();
+    let screen = operators.screen((80, 24), "top", "sleep 60");
+    screen.wait(SOON, "top", is_drawn);
+    let path = format!("/proc/{0}/task/{0}/children", screen.shell());
+    let top = fs::read_to_string(path).unwrap();
+    let process = PathBuf::from(format!("/proc/{}", top.trim()));
+    assert!(process.exists());
+    drop(screen);
+    let gone = wait_for(SOON, || (!process.exists()).then_some(()));
+    assert!(gone.is_some(), "top outlives its terminal");
+}
+
 /// Sizes change, the daemon goes and comes back, and keys do what they say.
 #[test]
 fn it_follows_what_happens() {

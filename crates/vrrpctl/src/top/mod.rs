@@ -37,6 +37,9 @@ const UPDATES: usize = 256;
 /// How long a key may wait for the screen, and the screen for a signal.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long a signal may take to end it in good order.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// Ages on the screen go on even when nothing happens.
 const REDRAW: Duration = Duration::from_secs(1);
 
@@ -58,6 +61,7 @@ pub(crate) fn run(client: &Client, page: &mut Page, plain: bool) -> Result<(), F
         signal_hook::flag::register(signal, Arc::clone(&came))?;
         signals.push((signal, came));
     }
+    end_by_force(signals.clone());
     let (sender, updates) = sync_channel(UPDATES);
     feed::start(client, &sender);
     let mut view = View::new(page.look.clone(), client, sender);
@@ -68,6 +72,24 @@ pub(crate) fn run(client: &Client, page: &mut Page, plain: bool) -> Result<(), F
         None => Ok(()),
         Some(signal) => Err(Failure::Wrong(SIGNALLED + signal)),
     }
+}
+
+/// A signal ends this, even if nobody looks for one any more: whoever reads from a terminal that has hung up gets nothing, and
+/// the library that does so tries again for ever.
+fn end_by_force(signals: Vec<(i32, Arc<AtomicBool>)>) {
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(TICK);
+            if let Some((signal, _)) = signals
+                .iter()
+                .find(|(_, came)| came.load(Ordering::Relaxed))
+            {
+                std::thread::sleep(GRACE);
+                ratatui::restore();
+                std::process::exit(i32::from(SIGNALLED) + signal);
+            }
+        }
+    });
 }
 
 /// Until somebody wants no more; the signal, if it was one.
