@@ -70,6 +70,8 @@ impl Manager {
         let thread = {
             let (told, end) = (Arc::clone(&told), Arc::clone(&end));
             std::thread::spawn(move || {
+                // One that waits for a processor measures itself.
+                crate::priority::raise();
                 while !end.load(Ordering::Relaxed) {
                     receive(&socket, &told, room);
                 }

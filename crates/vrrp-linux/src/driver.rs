@@ -70,6 +70,9 @@ const COMPLAINTS: Duration = Duration::from_secs(60);
 /// A socket that could not be opened is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// What was sent no longer ago than this was sent just now.
+const FRESH: Duration = Duration::from_millis(5);
+
 /// For the moment after an advertisement, whoever is to take our place waits no longer than this.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
@@ -555,7 +558,7 @@ impl Turn {
         };
         let next = self.engine.poll_timeout().map(|wakeup| wakeup.at);
         let good = next.is_none_or(|next| next >= now + change)
-            || self.sent + BREATH >= now
+            || self.sent + FRESH >= now
             || now >= asked + LONGEST_WAIT;
         if !good || self.held.due().is_some() {
             return;
