@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::forecast::ForecastReport;
+
 /// What can be asked about the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -97,6 +99,10 @@ pub struct ChangeReport {
     pub explanation: String,
     /// What differs from the configuration that ran when it was asked.
     pub difference: Vec<TableDifference>,
+    /// What follows for the roles of the routers, here and at the peers that were heard; absent where nothing differs, where it
+    /// was not asked for because the caller has seen it, and where there are too many routers to tell in time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prediction: Option<Box<ForecastReport>>,
     /// The configuration that runs now.
     pub running: ConfigurationStatus,
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Span;
 use vrrp_control::{
     Answer, Attempt, ChangeReport, ConfigurationAnswer, ConfigurationEntry, ConfigurationRequest,
-    Outcome, Request,
+    ForecastReport, Outcome, Request,
 };
 
 use crate::client::{Client, Reply};
@@ -15,6 +15,9 @@ use crate::failure::Failure;
 use crate::json;
 use crate::page::{Look, Page};
 use crate::plain;
+
+/// Predicted changes that are shown.
+const FORESEEN: usize = 20;
 
 /// How long a trial lasts unless told otherwise.
 const TRIAL: &str = "60s";
@@ -143,6 +146,34 @@ fn announcement(report: &ChangeReport, look: &Look, all: bool) -> String {
         .map(|line| plain::text(line) + "\n")
         .collect();
     text.push_str(&difference::render(&report.difference, look, all));
+    if let Some(prediction) = &report.prediction {
+        text.push_str(&forecast(prediction));
+    }
+    text
+}
+
+/// Who changes its role, and when.
+fn forecast(prediction: &ForecastReport) -> String {
+    let roles = prediction.changes.iter().filter(|it| it.kind == "role");
+    let lines: Vec<String> = roles
+        .map(|it| {
+            let after = crate::moment::span(it.after_us);
+            let (router, what) = (plain::text(&it.router), plain::text(&it.text));
+            format!("predicted: after {after} {router}: {what}\n")
+        })
+        .collect();
+    if lines.is_empty() {
+        return "predicted: no virtual router changes its role, here or at a peer that was heard\n"
+            .to_owned();
+    }
+    let (shown, left) = lines.split_at(lines.len().min(FORESEEN));
+    let mut text = shown.concat();
+    if !left.is_empty() {
+        text.push_str(&format!(
+            "predicted: and {} changes more: vrrpctl what-if\n",
+            left.len()
+        ));
+    }
     text
 }
 
@@ -177,7 +208,9 @@ fn outcome(report: &ChangeReport, look: &Look) -> String {
 
 #[cfg(test)]
 mod tests {
-    use vrrp_control::{ConfigurationStatus, KeyDifference, TableDifference, Trial};
+    use vrrp_control::{
+        ConfigurationStatus, KeyDifference, PredictedChange, TableDifference, Trial,
+    };
 
     use super::*;
     use crate::testing::look;
@@ -201,6 +234,7 @@ mod tests {
                     new: Some("90".into()),
                 }],
             }],
+            prediction: None,
             running: ConfigurationStatus {
                 number: 8,
                 hash: "7f3c9e".into(),
@@ -253,6 +287,41 @@ mod tests {
             ..report(Outcome::Previewed)
         };
         insta::assert_snapshot!(page(&same), @"nothing would change: /etc/vrrpd/vrrpd.toml says what runs");
+    }
+
+    #[test]
+    fn what_follows_for_the_roles() {
+        let change = |kind: &str, text: &str| PredictedChange {
+            after_us: 609_375,
+            router: "wan4".into(),
+            peer: None,
+            kind: kind.into(),
+            from: None,
+            to: None,
+            reason: None,
+            text: text.into(),
+        };
+        let prediction = |changes| ForecastReport {
+            version: 1,
+            time: String::new(),
+            changes,
+            routers: Vec::new(),
+            horizon_us: 0,
+            complete: true,
+            assumed_interfaces: Vec::new(),
+        };
+        let role = change("role", "192.0.2.12: backup -> active: preempts");
+        insta::assert_snapshot!(
+            forecast(&prediction(vec![change("added", "added"), role.clone()])),
+            @"predicted: after 609.375 ms wan4: 192.0.2.12: backup -> active: preempts"
+        );
+        insta::assert_snapshot!(
+            forecast(&prediction(vec![change("added", "added")])),
+            @"predicted: no virtual router changes its role, here or at a peer that was heard"
+        );
+        let text = forecast(&prediction(vec![role; 25]));
+        assert_eq!(text.lines().count(), FORESEEN + 1);
+        assert!(text.ends_with("and 5 changes more: vrrpctl what-if\n"));
     }
 
     #[test]

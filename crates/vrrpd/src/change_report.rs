@@ -2,7 +2,8 @@
 
 use vrrp_config::{Difference, Finding, LoadError, Loaded, Severity, render};
 use vrrp_control::{
-    ChangeReport, ConfigurationStatus, FindingReport, KeyDifference, Outcome, TableDifference,
+    ChangeReport, ConfigurationStatus, FindingReport, ForecastReport, KeyDifference, Outcome,
+    TableDifference,
 };
 
 /// A text and what it is worth.
@@ -55,6 +56,7 @@ impl Judged {
         self,
         outcome: Outcome,
         difference: &[Difference],
+        prediction: Option<Box<ForecastReport>>,
         running: ConfigurationStatus,
     ) -> ChangeReport {
         ChangeReport {
@@ -66,6 +68,7 @@ impl Judged {
             findings: self.findings,
             explanation: self.explanation,
             difference: difference.iter().map(table).collect(),
+            prediction,
             running,
         }
     }

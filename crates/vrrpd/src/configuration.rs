@@ -17,8 +17,8 @@ use vrrp_config::{
     Config, Control, Difference, LoadError, Loaded, Wrong, diff, diff_control, load, parse, summary,
 };
 use vrrp_control::{
-    Attempt, ChangeReport, ConfigurationEntry, ConfigurationStatus, HistoryReport, Outcome,
-    TextReport,
+    Attempt, ChangeReport, ConfigurationEntry, ConfigurationStatus, ForecastReport, HistoryReport,
+    Outcome, TextReport,
 };
 use vrrp_linux::Handle;
 use vrrp_linux::store::Store;
@@ -27,15 +27,23 @@ use vrrp_proto::Plan;
 use crate::access;
 use crate::archive::{self, Archive};
 use crate::change_report::{self, Judged};
+use crate::foresight;
 use crate::ledger::{Applied, Ledger};
 use crate::life::SharedLife;
 use crate::office::{Office, timestamp};
 use crate::runtime_dir::RuntimeDir;
 use crate::services::STOPPED;
 use crate::standing::StandingOrders;
+use crate::what_if::Moment;
 
 /// Who ends a trial that nobody confirms.
 const NOBODY: &str = "nobody";
+
+/// Who asks by a signal.
+pub(crate) const SIGNAL: &str = "SIGHUP";
+
+/// Routers for which the future is told in time for a client that waits.
+const FORESEEN: usize = 500;
 
 /// Longest trial: more is no trial.
 const LONGEST_TRIAL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -121,7 +129,7 @@ impl Configuration {
                     self.refuse(by, &error);
                 }
                 let judged = Judged::of_error(&error);
-                return Ok(judged.report(Outcome::Errors, &[], self.status()));
+                return Ok(judged.report(Outcome::Errors, &[], None, self.status()));
             }
         };
         let proposal = self.propose(loaded, &desk)?;
@@ -135,6 +143,7 @@ impl Configuration {
                 proposal.loaded.file
             ));
         }
+        let prediction = self.foresee(by, attempt, &proposal);
         let outcome = if attempt.dry_run {
             Outcome::Previewed
         } else {
@@ -143,7 +152,7 @@ impl Configuration {
         };
         drop(desk);
         let judged = Judged::of_loaded(&proposal.loaded, &proposal.hash);
-        Ok(judged.report(outcome, &proposal.difference, self.status()))
+        Ok(judged.report(outcome, &proposal.difference, prediction, self.status()))
     }
 
     /// Keeps what is on trial.
@@ -322,6 +331,27 @@ impl Configuration {
             loaded,
             difference,
         })
+    }
+
+    /// What follows for the roles, if somebody is to read it.
+    fn foresee(
+        &self,
+        by: &str,
+        attempt: &Attempt,
+        proposal: &Proposal,
+    ) -> Option<Box<ForecastReport>> {
+        let plan = &proposal.loaded.config.plan;
+        let read = by != SIGNAL && attempt.expect.is_none() && !proposal.difference.is_empty();
+        if !read || plan.routers.len() > FORESEEN {
+            return None;
+        }
+        let engine = &self.0.parts.engine;
+        let moment = engine.inspect(|engine, now| Moment::of(engine, now))?;
+        let forecast = vrrp_forecast::of_plan(moment.handover, moment.now, plan);
+        Some(Box::new(foresight::report(
+            &forecast,
+            timestamp(moment.wall),
+        )))
     }
 
     /// What the engine runs.

@@ -569,7 +569,8 @@ async fn stop(driver: Driver) -> Vec<String> {
 /// Loads the file again, where that makes nobody wait. With any error in it nothing changes, and status and events say so.
 fn reload(configuration: Configuration) {
     tokio::task::spawn_blocking(move || {
-        let outcome = configuration.change("SIGHUP", Source::File, &Attempt::default());
+        let outcome =
+            configuration.change(configuration::SIGNAL, Source::File, &Attempt::default());
         if let Err(reason) = outcome {
             tracing::error!("nothing changed: {reason}");
         }
