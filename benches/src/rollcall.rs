@@ -14,8 +14,8 @@ use vrrp_lab::priority;
 use vrrp_lab::socket::PacketSocket;
 use vrrp_lab::wire::{Arp, ETHERTYPE_ARP, ETHERTYPE_IPV4, Ethernet, Ip, Mac, icmp_echo};
 
-/// Who has not answered is asked again after this long.
-const AGAIN: Duration = ms(100);
+/// Who has not answered is asked again after this long, which is finer than what is to be measured.
+const AGAIN: Duration = ms(5);
 
 /// An address, and the frames that ask for it by ARP and by an echo.
 type Question = (Ipv4Addr, [Vec<u8>; 2]);

@@ -20,7 +20,7 @@ pub(crate) const ROW: Row = Row {
     about: "1,000 routers at 100 ms on four switched networks; all ports of the Active are taken out of the switches. From the \
             kernel's notices: the first to the last address present at the other. From a host on each network: every address \
             is asked by ARP and by an echo to its virtual MAC address within a millisecond of the new Active's first \
-            advertisement for it, and again after 100 ms if an answer is missing, until all have answered. Then the ports come back, and the addresses go.",
+            advertisement for it, and again after 5 ms if an answer is missing, until all have answered. Then the ports come back, and the addresses go.",
     run,
 };
 

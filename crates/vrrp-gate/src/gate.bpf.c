@@ -164,6 +164,8 @@ SECTION("classifier") int ingress(struct __sk_buff *skb)
 		if (skb->pkt_type == OTHER_HOST)
 			return NEXT_FILTER;
 		lead_past_macvlans(skb, &start.ethernet);
+		if (start.ethernet.type == ARP && is_marked(ANY_IPV4, IS_LED))
+			lead_to_macvlan(skb);
 	}
 	return serve(skb, &start.ethernet);
 }

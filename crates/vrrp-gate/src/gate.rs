@@ -10,7 +10,7 @@ use crate::GateError;
 use crate::leases::Leases;
 use crate::parts::Parts;
 use crate::program::Program;
-use crate::serving::Serving;
+use crate::serving::{Leading, Serving};
 use crate::tc::{Direction, Filter, Tc, first_priority};
 
 /// Beginning of the name of every filter that is a gate's.
@@ -157,6 +157,19 @@ impl Gate {
         }
         let program = program(&mut self.links, &mut self.spare, ifindex)?;
         program.tables.hold(routers)
+    }
+
+    /// Who asks for one of these addresses is led to the macvlan of its router alone, from now on, and for no others. Without
+    /// it the kernel lets every macvlan look at the question.
+    ///
+    /// # Errors
+    /// As for [`Self::serve`].
+    pub fn lead(&mut self, ifindex: u32, addresses: &Leading) -> Result<(), GateError> {
+        if addresses.is_empty() && !self.links.contains_key(&ifindex) {
+            return Ok(());
+        }
+        let program = program(&mut self.links, &mut self.spare, ifindex)?;
+        program.tables.lead(addresses)
     }
 
     /// What stands on this interface now. [`Watch`](crate::Watch) tells when to look.

@@ -107,4 +107,4 @@ pub use gate::{Gate, Standing, remove};
 pub use leases::{Counters, Leases};
 pub use netlink::Watch;
 pub use parts::Parts;
-pub use serving::{Served, Serving};
+pub use serving::{Leading, Served, Serving};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use aya::maps::{Array, HashMap, MapData, MapError};
 use vrrp_proto::types::{Family, Vrid};
@@ -14,6 +14,13 @@ use crate::leases::index;
 const ACCEPTED: u32 = 1 << 16;
 /// The address is the interface's own as well.
 const OWNED: u32 = 1 << 17;
+/// The address is not served: its router has a macvlan.
+const LED: u32 = 1 << 18;
+
+/// A mark of a router that has no macvlan, and of its family.
+const IS_SERVED: u32 = 1;
+/// The mark of IPv4 when there are addresses whose routers have one.
+const IS_LED: u32 = 2;
 
 /// A router that has no macvlan: the program takes its frames in, and answers ARP and ND for its addresses, while its lease
 /// runs.
@@ -30,13 +37,20 @@ pub struct Served {
 /// Routers of one link that have no macvlan.
 pub type Serving = BTreeMap<(Family, Vrid), Served>;
 
+/// IPv4 addresses of routers that have a macvlan: who asks for one by ARP is led to that macvlan alone while its lease runs.
+pub type Leading = BTreeMap<Ipv4Addr, Vrid>;
+
 /// The tables of the program.
 pub(crate) struct Tables {
     addresses: HashMap<MapData, [u8; 16], u32>,
     routers: Array<MapData, u32>,
     /// What they hold.
     entries: BTreeMap<[u8; 16], u32>,
-    marked: BTreeSet<usize>,
+    marks: BTreeMap<usize, u32>,
+    /// What they should hold of each kind.
+    served: BTreeMap<[u8; 16], u32>,
+    led: BTreeMap<[u8; 16], u32>,
+    routers_served: BTreeSet<usize>,
 }
 
 impl Tables {
@@ -48,7 +62,10 @@ impl Tables {
             addresses,
             routers,
             entries: BTreeMap::new(),
-            marked: BTreeSet::new(),
+            marks: BTreeMap::new(),
+            served: BTreeMap::new(),
+            led: BTreeMap::new(),
+            routers_served: BTreeSet::new(),
         }
     }
 
@@ -60,35 +77,63 @@ impl Tables {
 
     fn look(&mut self) -> Result<(), MapError> {
         self.entries = self.addresses.iter().collect::<Result<_, _>>()?;
-        self.marked.clear();
+        let is_led = |(_, value): &(&[u8; 16], &u32)| **value & LED != 0;
+        let (led, served): (BTreeMap<_, _>, BTreeMap<_, _>) = self.entries.iter().partition(is_led);
+        (self.led, self.served) = (led, served);
+        self.marks.clear();
+        self.routers_served.clear();
         for router in 0..self.routers.len() {
-            if self.routers.get(&router, 0)? != 0 {
-                self.marked.extend(usize::try_from(router));
+            let marks = self.routers.get(&router, 0)?;
+            let index = usize::try_from(router).unwrap_or(usize::MAX);
+            if marks != 0 {
+                self.marks.insert(index, marks);
+            }
+            if marks & IS_SERVED != 0 && index & 0xff != 0 {
+                self.routers_served.insert(index);
             }
         }
         Ok(())
     }
 
-    /// Makes them hold `wanted` and nothing else. What is in both is not touched, and what is new comes before what is old
-    /// goes.
+    /// Makes them hold `wanted` and no other routers without a macvlan. What stays is not touched, and what is new comes before
+    /// what is old goes.
     pub(crate) fn hold(&mut self, wanted: &Serving) -> Result<(), GateError> {
-        self.write(wanted)
+        self.served.clear();
+        for ((family, vrid), served) in wanted {
+            let value = value(*family, *vrid, served);
+            let addresses = served.addresses.iter();
+            self.served.extend(addresses.map(|ip| (key(*ip), value)));
+        }
+        let routers = wanted.keys().map(|(family, vrid)| index(*family, *vrid));
+        self.routers_served = routers.collect();
+        self.write()
+    }
+
+    /// The same for those whose routers have a macvlan.
+    pub(crate) fn lead(&mut self, wanted: &Leading) -> Result<(), GateError> {
+        let entry = |(ip, vrid): (&Ipv4Addr, &Vrid)| {
+            let router = u32::try_from(index(Family::Ipv4, *vrid)).unwrap_or(0);
+            (key(IpAddr::V4(*ip)), LED | router)
+        };
+        self.led = wanted.iter().map(entry).collect();
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<(), GateError> {
+        self.settle()
             .map_err(|error| GateError::Serving(Box::new(error)))
     }
 
-    fn write(&mut self, wanted: &Serving) -> Result<(), MapError> {
-        let mut entries = BTreeMap::new();
-        for ((family, vrid), served) in wanted {
-            let value = value(*family, *vrid, served);
-            entries.extend(served.addresses.iter().map(|ip| (key(*ip), value)));
-        }
+    fn settle(&mut self) -> Result<(), MapError> {
+        let mut entries = self.led.clone();
+        entries.extend(&self.served);
         for (key, value) in &entries {
             if self.entries.get(key) != Some(value) {
                 self.addresses.insert(key, value, 0)?;
                 self.entries.insert(*key, *value);
             }
         }
-        self.mark(wanted)?;
+        self.mark()?;
         let old: Vec<[u8; 16]> = self.entries.keys().copied().collect();
         for key in old.iter().filter(|key| !entries.contains_key(*key)) {
             self.addresses.remove(key)?;
@@ -97,24 +142,32 @@ impl Tables {
         Ok(())
     }
 
-    /// Which routers have no macvlan, and whether any of a family has none.
-    fn mark(&mut self, wanted: &Serving) -> Result<(), MapError> {
-        let mut marks = BTreeSet::new();
-        for (family, vrid) in wanted.keys() {
-            let router = index(*family, *vrid);
+    /// Which routers have no macvlan, and what there is of a family.
+    fn mark(&mut self) -> Result<(), MapError> {
+        let mut marks: BTreeMap<usize, u32> = BTreeMap::new();
+        for router in &self.routers_served {
             // The second is where the identifier would be 0.
-            marks.extend([router, router & !0xff]);
+            marks.insert(*router, IS_SERVED);
+            marks.insert(router & !0xff, IS_SERVED);
         }
-        for (routers, mark) in [
-            (marks.difference(&self.marked), 1),
-            (self.marked.difference(&marks), 0),
-        ] {
-            for router in routers {
-                let router = u32::try_from(*router).unwrap_or(0);
-                self.routers.set(router, mark, 0)?;
-            }
+        if !self.led.is_empty() {
+            *marks.entry(0).or_default() |= IS_LED;
         }
-        self.marked = marks;
+        let gone = self
+            .marks
+            .keys()
+            .filter(|router| !marks.contains_key(*router));
+        let changes: Vec<(usize, u32)> = marks
+            .iter()
+            .filter(|(router, mark)| self.marks.get(*router) != Some(*mark))
+            .map(|(router, mark)| (*router, *mark))
+            .chain(gone.map(|router| (*router, 0)))
+            .collect();
+        for (router, mark) in changes {
+            self.routers
+                .set(u32::try_from(router).unwrap_or(0), mark, 0)?;
+        }
+        self.marks = marks;
         Ok(())
     }
 }

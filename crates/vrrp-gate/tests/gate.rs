@@ -13,6 +13,8 @@ mod wire;
 #[path = "gate/world.rs"]
 mod world;
 
+#[path = "gate/leading.rs"]
+mod leading;
 #[path = "gate/passing.rs"]
 mod passing;
 #[path = "gate/peers.rs"]

@@ -18,9 +18,10 @@ enum {
 	ROUTER = 0xffff, // its index
 	ACCEPTED = 1 << 16, // packets to it are for this host
 	OWNED = 1 << 17, // it is the interface's own as well
+	LED = 1 << 18, // it is not served: its router has a macvlan
 };
 
-// Whether a router has no macvlan. No identifier is 0: that entry of a family counts those that are served.
+// Whether a router has no macvlan. No identifier is 0: that entry of a family says what there is at all.
 struct {
 	NUMBER(type, ARRAY);
 	NUMBER(max_entries, ENTRIES);
@@ -29,19 +30,32 @@ struct {
 } SERVED SECTION(".maps");
 
 enum { ANY_IPV4 = 0, ANY_IPV6 = 256 };
+enum { IS_SERVED = 1, IS_LED = 2 };
+
+INLINE int is_marked(u32 index, u32 mark)
+{
+	u32 *marks = map_lookup(&SERVED, &index);
+
+	return marks && *marks & mark;
+}
 
 INLINE int is_served(u32 index)
 {
-	u32 *served = map_lookup(&SERVED, &index);
-
-	return served && *served;
+	return is_marked(index, IS_SERVED);
 }
 
-INLINE u32 *find_ipv4(u32 ip)
+INLINE u32 *find_any_ipv4(u32 ip)
 {
 	struct address address = { { 0, 0, BE32(0xffff), ip } };
 
 	return map_lookup(&ADDRESSES, &address);
+}
+
+INLINE u32 *find_ipv4(u32 ip)
+{
+	u32 *entry = find_any_ipv4(ip);
+
+	return entry && !(*entry & LED) ? entry : 0;
 }
 
 INLINE void set_virtual_mac(u8 *mac, u32 router)
@@ -136,6 +150,27 @@ INLINE int answer_arp(struct __sk_buff *skb)
 	if (!shape(skb, sizeof(frame)) || skb_store_bytes(skb, 0, &frame, sizeof(frame), RECOMPUTE) < 0)
 		return DROP;
 	return redirect(skb->ifindex, 0);
+}
+
+// Everybody's question about an address of a macvlan here. The kernel would queue it, copy it to each macvlan, and let most of
+// them throw it away; with a virtual MAC address as its destination it goes to the one that answers. What says whose an
+// address is, everybody hears.
+INLINE void lead_to_macvlan(struct __sk_buff *skb)
+{
+	struct arp_frame frame;
+	u8 mac[6];
+
+	if (!read_arp(skb, &frame) || frame.arp.operation != REQUEST || !(frame.ethernet.destination[0] & 1))
+		return;
+	u32 *entry = find_any_ipv4(word(frame.arp.target));
+	if (!entry || !(*entry & LED) || find_any_ipv4(word(frame.arp.sender)))
+		return;
+	u32 router = *entry & ROUTER;
+	if (!is_open(router))
+		return;
+	set_virtual_mac(mac, router);
+	if (skb_store_bytes(skb, 0, mac, sizeof(mac), 0) == 0)
+		skb_change_type(skb, HOST);
 }
 
 // ARP of the kernel's that names a served address as its own teaches the physical MAC address, unless it is changed.

@@ -4,11 +4,12 @@
 //! The leases themselves are the engine's; see `fences`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use tracing::{info, warn};
-use vrrp_gate::{Gate, GateError, Served, Serving, Standing, Watch};
+use tracing::{debug, info, warn};
+use vrrp_gate::{Gate, GateError, Leading, Served, Serving, Standing, Watch};
 use vrrp_proto::desired::Desired;
 use vrrp_proto::types::{Family, Vrid};
 
@@ -39,6 +40,8 @@ pub(super) struct Duty {
     served: Serving,
     /// The others, which a table can guard, and how often they advertise; never, if nobody wants them.
     with_macvlan: BTreeMap<(Family, Vrid), Duration>,
+    /// Their addresses, but for those that the interface has as well.
+    led: Leading,
     /// Name of the interface.
     interface: String,
 }
@@ -58,6 +61,11 @@ impl Duty {
         } else {
             let interval = desired.interval.duration();
             self.with_macvlan.insert(router, interval);
+            for address in desired.addresses.iter().filter(|_| !desired.owner) {
+                if let IpAddr::V4(ip) = address.ip {
+                    self.led.insert(ip, desired.vrid);
+                }
+            }
         }
     }
 
@@ -87,7 +95,10 @@ impl Duty {
                     && asked.addresses.iter().all(has)
             })
         };
-        other.guarded.is_subset(&self.guarded) && other.served.iter().all(knows)
+        let leads = |(ip, vrid)| self.led.get(ip) == Some(vrid);
+        other.guarded.is_subset(&self.guarded)
+            && other.served.iter().all(knows)
+            && other.led.iter().all(leads)
     }
 
     /// Without routers that have no macvlan.
@@ -103,6 +114,9 @@ impl Duty {
         self.guarded.extend(&known.guarded);
         for (router, interval) in &known.with_macvlan {
             self.with_macvlan.entry(*router).or_insert(*interval);
+        }
+        for (ip, vrid) in &known.led {
+            self.led.entry(*ip).or_insert(*vrid);
         }
         for (router, old) in &known.served {
             let served = self.served.entry(*router).or_insert_with(|| old.clone());
@@ -254,6 +268,10 @@ impl Fence {
                     }
                     // Before the gate stands, which then knows for whom.
                     let told = gate.serve(*index, &may.served).err();
+                    if let Err(error) = gate.lead(*index, &may.led) {
+                        // Nothing is wrong without it, only slower.
+                        debug!(%error, interface = *index, "questions go to every macvlan");
+                    }
                     let let_in = self.reception.settle(*index, &may.served).err();
                     failure = failure.or(told.as_ref().map(sentence)).or(let_in);
                     if may.guarded.is_empty() {
