@@ -69,18 +69,19 @@ impl Archive {
         self.state_dir.problem()
     }
 
-    /// Replaces the ledger, after the text of its last entry is there, if that is new. Texts that nobody needs any more are
-    /// removed. What could not be kept is said by the state directory.
-    pub(crate) fn keep(
-        &mut self,
-        ledger: Ledger,
-        text: Option<&str>,
-        forgotten: &[u64],
-    ) -> io::Result<()> {
+    /// Replaces the ledger, for the next worker: [`Self::keep`] does so for the next daemon.
+    pub(crate) fn note(&mut self, ledger: Ledger) {
         self.ledger = ledger;
+        if let Ok(ledger) = serde_json::to_string(&self.ledger) {
+            // Without it, a successor reads the file.
+            let _ = self.store.put_text(NAME, &ledger);
+        }
+    }
+
+    /// Puts the ledger on the disk, which takes its time, after the text of its last entry is there, if that is new. Texts that
+    /// nobody needs any more are removed. What could not be kept is said by the state directory.
+    pub(crate) fn keep(&self, text: Option<&str>, forgotten: &[u64]) -> io::Result<()> {
         let ledger = serde_json::to_string(&self.ledger)?;
-        // Without it, a successor reads the file.
-        let _ = self.store.put_text(NAME, &ledger);
         if let (Some(text), Some(last)) = (text, self.ledger.last()) {
             self.state_dir
                 .write(&file_of(last.number), text.as_bytes())?;
@@ -111,7 +112,8 @@ mod tests {
             hash: &hash(text),
             summary: "",
         });
-        archive.keep(ledger, Some(text), &forgotten).unwrap();
+        archive.note(ledger);
+        archive.keep(Some(text), &forgotten).unwrap();
     }
 
     #[test]

@@ -163,7 +163,8 @@ impl Configuration {
             return Err("no configuration is on trial, so there is nothing to confirm".into());
         };
         // If it cannot be written, a daemon that is started again goes back; that must not be a surprise.
-        let kept = desk.archive.keep(ledger, None, &[]);
+        desk.archive.note(ledger);
+        let kept = desk.archive.keep(None, &[]);
         self.publish(&desk.archive.ledger);
         let text = format!("{by} confirmed configuration {}", last.number);
         tracing::info!(kind = "confirmed", "{text}");
@@ -294,7 +295,8 @@ impl Configuration {
             self.with_life(|error| *error = Some(text));
             let mut ledger = desk.archive.ledger.clone();
             ledger.confirm();
-            let _ = desk.archive.keep(ledger, None, &[]);
+            desk.archive.note(ledger);
+            let _ = desk.archive.keep(None, &[]);
             self.publish(&desk.archive.ledger);
         }
     }
@@ -412,16 +414,23 @@ impl Configuration {
             ledger.try_out(now, time, back_to);
         }
         let text = (!known).then_some(loaded.text.as_str());
-        let kept = desk.archive.keep(ledger, text, &forgotten);
-        if let (Some(_), Err(error)) = (trial, kept) {
+        desk.archive.note(ledger);
+        if trial.is_some()
+            && let Err(error) = desk.archive.keep(text, &forgotten)
+        {
             // As if nothing had been asked; what is on the disk is at worst the old ledger.
-            let _ = desk.archive.keep(before, None, &[]);
+            desk.archive.note(before);
+            let _ = desk.archive.keep(None, &[]);
             return Err(format!("there would be no way back: {error}"));
         }
         let engine = &self.0.parts.engine;
         engine.reload(Arc::new(loaded.config.plan.clone()));
         // In order, so that whoever gets the answer finds the engine changed.
         engine.inspect(|_, _| ()).ok_or(STOPPED)?;
+        if trial.is_none() {
+            // What can be waited for is not waited for: a disk takes longer than a reload. What fails is in the status.
+            let _ = desk.archive.keep(text, &forgotten);
+        }
         // Of routers that are gone there are none any more. What fails is in the log, and in the status.
         let _ = self.0.parts.orders.save(engine);
         self.tell(desk, by, source, proposal, &words);
@@ -596,7 +605,8 @@ pub(crate) fn begin(file: &Path, archive: &mut Archive) -> Result<Config, LoadEr
                     hash: &hash,
                     summary: &format!("back to {back_to}, while no daemon ran"),
                 });
-                let _ = archive.keep(ledger, Some(&text), &forgotten);
+                archive.note(ledger);
+                let _ = archive.keep(Some(&text), &forgotten);
             }
             None => tracing::error!("there is no way back: {}", lost(back_to)),
         }
@@ -636,7 +646,8 @@ pub(crate) fn begin(file: &Path, archive: &mut Archive) -> Result<Config, LoadEr
             summary: &words,
         });
         // The state directory says why it cannot be kept, and the daemon runs without.
-        let _ = archive.keep(ledger, Some(&loaded.text), &forgotten);
+        archive.note(ledger);
+        let _ = archive.keep(Some(&loaded.text), &forgotten);
     }
     Ok(loaded.config)
 }
