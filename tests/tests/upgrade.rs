@@ -280,7 +280,8 @@ fn nobody_notices_upgrades(profile: Profile, plane: &'static str) {
         let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         assert!(
             output.status.success() && report["stage"] == "settled",
-            "{output:?}: {}",
+            "{output:?}, {}: {}",
+            world.daemon.status()["daemon"]["upgrade"],
             world.daemon.log()
         );
         assert_eq!(report["reason"], Value::Null, "{report}");

@@ -531,6 +531,12 @@ impl Keeper {
 
     /// The new program has proven itself: this process becomes it as well.
     fn settle(&mut self) {
+        if is_closing()
+            && let Some(trial) = &mut self.trial
+        {
+            trial.until = Instant::now() + AGAIN;
+            return;
+        }
         let Some(trial) = self.trial.take() else {
             return;
         };
@@ -667,6 +673,15 @@ impl Keeper {
 
 /// More than a timer is early.
 const MOMENT: Duration = Duration::from_millis(1);
+
+/// What cannot be done yet is tried again after this.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Whether sockets are being closed on threads of their own. To become another program, the kernel would wait for these, and
+/// they for its routing lock; nobody would replace a worker meanwhile.
+fn is_closing() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() > 1)
+}
 
 /// The program of this process, also when its file was replaced.
 const OURSELVES: &str = "/proc/self/exe";
