@@ -38,8 +38,10 @@ struct Inner {
 struct Desk {
     /// It is ours for as long as anybody holds this.
     _lock: Option<OwnedFd>,
-    /// Why the last attempt to use it failed.
+    /// Why the last attempt to use it failed, as a sentence about what was tried,
     problem: Option<String>,
+    /// and apart from that: of many attempts that fail alike, one is logged.
+    cause: Option<String>,
 }
 
 impl StateDir {
@@ -67,6 +69,7 @@ impl StateDir {
             desk: Mutex::new(Desk {
                 _lock: lock,
                 problem,
+                cause: None,
             }),
         }))
     }
@@ -167,6 +170,7 @@ impl StateDir {
     }
 
     fn succeeded(&self, desk: &mut Desk) {
+        desk.cause = None;
         if desk.problem.take().is_some() {
             tracing::info!("{} can be used again", self.0.path.display());
         }
@@ -178,10 +182,11 @@ impl StateDir {
         } else {
             sentence(&self.0.path, &io::Error::other(format!("{what}: {error}")))
         };
-        if desk.problem.as_ref() != Some(&problem) {
+        let cause = Some(error.to_string());
+        if desk.problem.as_ref() != Some(&problem) && desk.cause != cause {
             tracing::warn!("{problem}");
         }
-        desk.problem = Some(problem);
+        (desk.problem, desk.cause) = (Some(problem), cause);
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
