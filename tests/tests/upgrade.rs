@@ -264,10 +264,10 @@ fn masters(peer: &Keepalived) -> usize {
     peer.log().matches("Entering MASTER STATE").count()
 }
 
-/// How often things are done: 10 times, or as `VRRPD_UPGRADES` says.
+/// How often things are done: 4 times, or as `VRRPD_UPGRADES` says.
 fn rounds() -> usize {
     let wish = std::env::var("VRRPD_UPGRADES").ok();
-    wish.and_then(|wish| wish.parse().ok()).unwrap_or(10)
+    wish.and_then(|wish| wish.parse().ok()).unwrap_or(4)
 }
 
 fn nobody_notices_upgrades(profile: Profile, plane: &'static str) {
