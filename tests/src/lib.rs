@@ -25,6 +25,7 @@ pub mod bench;
 pub mod capture;
 pub mod client;
 pub mod clock;
+pub mod crowd;
 pub mod daemon;
 pub mod flood;
 pub mod frr;

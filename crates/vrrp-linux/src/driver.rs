@@ -552,10 +552,10 @@ impl Turn {
 
     /// Makes way for another process, if that was asked for and the moment is good.
     fn step_aside(&mut self) {
-        let now = clock::now();
         let Some((asked, change, _)) = self.leaving else {
             return;
         };
+        let now = clock::now();
         let next = self.engine.poll_timeout().map(|wakeup| wakeup.at);
         let good = next.is_none_or(|next| next >= now + change)
             || self.sent + FRESH >= now

@@ -296,10 +296,12 @@ impl Orders {
         self.drain.is_none() && self.pin.is_none() && self.yields.is_none()
     }
 
-    /// When the next thing here happens by itself.
+    /// When the next thing here happens by itself. Asked after each advertisement.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.standing()
-            .filter_map(|order| order.until)
+        let set = self.priority.as_ref().map(|(_, standing)| standing);
+        [self.drain.as_ref(), set, self.pin.as_ref()]
+            .into_iter()
+            .filter_map(|standing| standing?.until)
             .chain(self.handing.map(|handing| handing.until))
             .min()
     }

@@ -28,11 +28,7 @@ pub(crate) fn run(client: &Client, page: &mut Page, what: &str) -> Result<(), Fa
     else {
         return Err(client.astray());
     };
-    if page.look.json {
-        return page.document(&json::document(value));
-    }
-    let text = render(&explanation, &page.look);
-    page.text(&text)
+    page.answer(value, |look| render(&explanation, look))
 }
 
 /// `VR` or `VD` and four digits, which no name of a router looks like by chance.

@@ -4,7 +4,6 @@ use vrrp_control::{Answer, InterfaceReport, InterfacesReport, Request};
 
 use crate::client::{Client, Reply};
 use crate::failure::Failure;
-use crate::json;
 use crate::page::{Look, Page, Tone};
 use crate::plain;
 use crate::table::{self, Cell, Column};
@@ -36,11 +35,7 @@ pub(crate) fn run(client: &Client, page: &mut Page) -> Result<(), Failure> {
     else {
         return Err(client.astray());
     };
-    if page.look.json {
-        return page.document(&json::document(value));
-    }
-    let text = render(&report, &page.look);
-    page.text(&text)
+    page.answer(value, |look| render(&report, look))
 }
 
 /// The page: a table, and below it what it has no room for.

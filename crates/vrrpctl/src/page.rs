@@ -153,6 +153,19 @@ impl Page {
         self.text(&json::pretty(value))
     }
 
+    /// Writes an answer that is a document of its own: as it came, or as `render` shows it to people.
+    pub(crate) fn answer(
+        &mut self,
+        value: Value,
+        render: impl FnOnce(&Look) -> String,
+    ) -> Result<(), Failure> {
+        if self.look.json {
+            return self.document(&json::document(value));
+        }
+        let text = render(&self.look);
+        self.text(&text)
+    }
+
     /// Writes bytes, at once.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.out.write_all(bytes)?;

@@ -4,7 +4,6 @@ use vrrp_control::{Answer, Request, RunningConfig};
 
 use crate::client::{Client, Reply};
 use crate::failure::Failure;
-use crate::json;
 use crate::page::{Look, Page, Tone};
 use crate::plain;
 
@@ -17,11 +16,7 @@ pub(crate) fn run(client: &Client, page: &mut Page, all: bool) -> Result<(), Fai
     else {
         return Err(client.astray());
     };
-    if page.look.json {
-        return page.document(&json::document(value));
-    }
-    let text = render(&running, &page.look);
-    page.text(&text)
+    page.answer(value, |look| render(&running, look))
 }
 
 /// The page: a file that can be run, but for its secrets.

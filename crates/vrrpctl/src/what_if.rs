@@ -11,7 +11,6 @@ use vrrp_control::{
 use crate::cli::WhatIf;
 use crate::client::{Client, Reply};
 use crate::failure::Failure;
-use crate::json;
 use crate::moment::span;
 use crate::page::{Look, Page, Tone};
 use crate::plain;
@@ -44,11 +43,7 @@ pub(crate) fn run(client: &Client, page: &mut Page, supposed: &WhatIf) -> Result
     else {
         return Err(client.astray());
     };
-    if page.look.json {
-        return page.document(&json::document(value));
-    }
-    let text = render(&report, &page.look);
-    page.text(&text)
+    page.answer(value, |look| render(&report, look))
 }
 
 fn supposition(supposed: &WhatIf) -> Result<Supposition, Failure> {

@@ -1,6 +1,7 @@
 //! The texts of the configurations that were applied, and the ledger about them: in the state directory for the next daemon, and
 //! the ledger in the store for the next worker, which must not depend on a disk.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -20,8 +21,19 @@ const FILE: &str = "configurations.json";
 #[derive(Debug)]
 pub(crate) struct Archive {
     pub(crate) ledger: Ledger,
+    /// What is not on the disk yet.
+    unsaved: Unsaved,
     state_dir: StateDir,
     store: Store,
+}
+
+/// What was noted since the disk was written last.
+#[derive(Debug, Default)]
+struct Unsaved {
+    ledger: bool,
+    /// Texts by their numbers.
+    texts: BTreeMap<u64, String>,
+    forgotten: Vec<u64>,
 }
 
 /// SHA-256 of a text in hexadecimal digits, as `sha256sum` says it.
@@ -51,6 +63,7 @@ impl Archive {
         });
         Self {
             ledger: ledger.unwrap_or_default(),
+            unsaved: Unsaved::default(),
             state_dir: state_dir.clone(),
             store: store.clone(),
         }
@@ -58,6 +71,9 @@ impl Archive {
 
     /// The text of this number.
     pub(crate) fn text(&self, number: u64) -> Option<String> {
+        if let Some(text) = self.unsaved.texts.get(&number) {
+            return Some(text.clone());
+        }
         let text = self.state_dir.read(&file_of(number)).ok().flatten()?;
         let known = self.ledger.entry(number)?;
         // Somebody may have edited it, which is not how a configuration is changed.
@@ -69,8 +85,14 @@ impl Archive {
         self.state_dir.problem()
     }
 
-    /// Replaces the ledger, for the next worker: [`Self::keep`] does so for the next daemon.
-    pub(crate) fn note(&mut self, ledger: Ledger) {
+    /// Replaces the ledger, with the text of its last entry if that is new, and without those that nobody needs any more. The
+    /// next worker finds the ledger; the next daemon does after [`Self::keep`].
+    pub(crate) fn note(&mut self, ledger: Ledger, text: Option<&str>, forgotten: Vec<u64>) {
+        if let (Some(text), Some(last)) = (text, ledger.last()) {
+            self.unsaved.texts.insert(last.number, text.to_owned());
+        }
+        self.unsaved.forgotten.extend(forgotten);
+        self.unsaved.ledger = true;
         self.ledger = ledger;
         if let Ok(ledger) = serde_json::to_string(&self.ledger) {
             // Without it, a successor reads the file.
@@ -78,18 +100,20 @@ impl Archive {
         }
     }
 
-    /// Puts the ledger on the disk, which takes its time, after the text of its last entry is there, if that is new. Texts that
-    /// nobody needs any more are removed. What could not be kept is said by the state directory.
-    pub(crate) fn keep(&self, text: Option<&str>, forgotten: &[u64]) -> io::Result<()> {
-        let ledger = serde_json::to_string(&self.ledger)?;
-        if let (Some(text), Some(last)) = (text, self.ledger.last()) {
-            self.state_dir
-                .write(&file_of(last.number), text.as_bytes())?;
+    /// Puts on the disk what was noted, which takes its time: texts first, then the ledger that speaks of them. What could not
+    /// be kept is said by the state directory, and not tried again.
+    pub(crate) fn keep(&mut self) -> io::Result<()> {
+        let unsaved = std::mem::take(&mut self.unsaved);
+        for (number, text) in &unsaved.texts {
+            self.state_dir.write(&file_of(*number), text.as_bytes())?;
         }
-        self.state_dir.write(FILE, ledger.as_bytes())?;
-        for number in forgotten {
+        if unsaved.ledger {
+            let ledger = serde_json::to_string(&self.ledger)?;
+            self.state_dir.write(FILE, ledger.as_bytes())?;
+        }
+        for number in unsaved.forgotten {
             // What stays is a file too many.
-            let _ = self.state_dir.remove(&file_of(*number));
+            let _ = self.state_dir.remove(&file_of(number));
         }
         Ok(())
     }
@@ -112,8 +136,8 @@ mod tests {
             hash: &hash(text),
             summary: "",
         });
-        archive.note(ledger);
-        archive.keep(Some(text), &forgotten).unwrap();
+        archive.note(ledger, Some(text), forgotten);
+        archive.keep().unwrap();
     }
 
     #[test]

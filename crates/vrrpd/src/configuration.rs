@@ -163,8 +163,8 @@ impl Configuration {
             return Err("no configuration is on trial, so there is nothing to confirm".into());
         };
         // If it cannot be written, a daemon that is started again goes back; that must not be a surprise.
-        desk.archive.note(ledger);
-        let kept = desk.archive.keep(None, &[]);
+        desk.archive.note(ledger, None, Vec::new());
+        let kept = desk.archive.keep();
         self.publish(&desk.archive.ledger);
         let text = format!("{by} confirmed configuration {}", last.number);
         tracing::info!(kind = "confirmed", "{text}");
@@ -295,8 +295,8 @@ impl Configuration {
             self.with_life(|error| *error = Some(text));
             let mut ledger = desk.archive.ledger.clone();
             ledger.confirm();
-            desk.archive.note(ledger);
-            let _ = desk.archive.keep(None, &[]);
+            desk.archive.note(ledger, None, Vec::new());
+            let _ = desk.archive.keep();
             self.publish(&desk.archive.ledger);
         }
     }
@@ -414,23 +414,22 @@ impl Configuration {
             ledger.try_out(now, time, back_to);
         }
         let text = (!known).then_some(loaded.text.as_str());
-        desk.archive.note(ledger);
+        desk.archive.note(ledger, text, forgotten);
         if trial.is_some()
-            && let Err(error) = desk.archive.keep(text, &forgotten)
+            && let Err(error) = desk.archive.keep()
         {
             // As if nothing had been asked; what is on the disk is at worst the old ledger.
-            desk.archive.note(before);
-            let _ = desk.archive.keep(None, &[]);
+            desk.archive.note(before, None, Vec::new());
+            let _ = desk.archive.keep();
             return Err(format!("there would be no way back: {error}"));
         }
         let engine = &self.0.parts.engine;
         engine.reload(Arc::new(loaded.config.plan.clone()));
         // In order, so that whoever gets the answer finds the engine changed.
         engine.inspect(|_, _| ()).ok_or(STOPPED)?;
-        if trial.is_none() {
-            // What can be waited for is not waited for: a disk takes longer than a reload. What fails is in the status.
-            let _ = desk.archive.keep(text, &forgotten);
-        }
+        // A trial is there already. Otherwise the disk, which takes longer than a reload, comes after it; what fails is in the
+        // status.
+        let _ = desk.archive.keep();
         // Of routers that are gone there are none any more. What fails is in the log, and in the status.
         let _ = self.0.parts.orders.save(engine);
         self.tell(desk, by, source, proposal, &words);
@@ -586,7 +585,8 @@ fn lost(number: u64) -> String {
     format!("the text of configuration {number} is not in the state directory")
 }
 
-/// What a daemon that is started begins with: what its file says, unless that was given up.
+/// What a daemon that is started begins with: what its file says, unless that was given up. What is new is noted, to be kept
+/// when the engine runs.
 ///
 /// # Errors
 /// What is wrong with the file, whether it would be used or not.
@@ -605,8 +605,7 @@ pub(crate) fn begin(file: &Path, archive: &mut Archive) -> Result<Config, LoadEr
                     hash: &hash,
                     summary: &format!("back to {back_to}, while no daemon ran"),
                 });
-                archive.note(ledger);
-                let _ = archive.keep(Some(&text), &forgotten);
+                archive.note(ledger, Some(&text), forgotten);
             }
             None => tracing::error!("there is no way back: {}", lost(back_to)),
         }
@@ -645,9 +644,7 @@ pub(crate) fn begin(file: &Path, archive: &mut Archive) -> Result<Config, LoadEr
             hash: &hash,
             summary: &words,
         });
-        // The state directory says why it cannot be kept, and the daemon runs without.
-        archive.note(ledger);
-        let _ = archive.keep(Some(&loaded.text), &forgotten);
+        archive.note(ledger, Some(&loaded.text), forgotten);
     }
     Ok(loaded.config)
 }

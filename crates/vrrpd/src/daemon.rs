@@ -187,23 +187,13 @@ fn begin(arguments: &Arguments, keeper: u32, heritage: &mut Heritage) -> Result<
     let store = heritage.store();
     let state_dir = StateDir::open(&arguments.state_dir, None, store);
     let mut archive = Archive::open(&state_dir, store, None);
-    match configuration::begin(arguments.config(), &mut archive) {
-        Ok(config) => Ok(Begun {
-            runtime_dir,
-            plan: config.plan,
-            control: Some(config.control),
-            kept: Some((state_dir, archive)),
-        }),
-        Err(error) => {
-            if let LoadError::Wrong(wrong) = &error {
-                wrong
-                    .lines()
-                    .iter()
-                    .for_each(|line| tracing::error!("{line}"));
-            }
-            Err(error.into())
-        }
-    }
+    let config = configuration::begin(arguments.config(), &mut archive)?;
+    Ok(Begun {
+        runtime_dir,
+        plan: config.plan,
+        control: Some(config.control),
+        kept: Some((state_dir, archive)),
+    })
 }
 
 /// What a file of the store says; nothing, if it is not there or says something else.
@@ -256,7 +246,9 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         runtime_dir.note(keeper);
     }
     vrrp_linux::fall_back();
-    let archive = archive.unwrap_or_else(|| Archive::open(&state_dir, &store, ledger));
+    let mut archive = archive.unwrap_or_else(|| Archive::open(&state_dir, &store, ledger));
+    // What could not be kept is in the log, and in the status.
+    let _ = archive.keep();
     let annals = Annals::new(state_dir.clone());
     let config = arguments.config();
     let serve_error = |error| RunError::Serve(runtime_dir.socket(), error);

@@ -82,6 +82,7 @@ mod word;
 use std::process::ExitCode;
 
 use clap::Parser;
+use vrrp_config::LoadError;
 
 fn main() -> ExitCode {
     if keeper::is_asked_for(std::env::args_os()) {
@@ -106,6 +107,13 @@ fn keep() -> ExitCode {
 }
 
 fn fail(error: &daemon::RunError) -> ExitCode {
-    tracing::error!("{}", log::chain(error));
+    if let daemon::RunError::Load(LoadError::Wrong(wrong)) = error {
+        wrong
+            .lines()
+            .iter()
+            .for_each(|line| tracing::error!("{line}"));
+    } else {
+        tracing::error!("{}", log::chain(error));
+    }
     ExitCode::from(error.exit_code())
 }

@@ -423,15 +423,19 @@ fn inventory(namespace: &Namespace) -> Vec<String> {
     lines
 }
 
-/// The most memory a process had resident, in KiB.
+/// The most memory the processes of a daemon had of their own, in KiB: without the program's file, which a daemon locks
+/// whole and which is several times larger in a debug build.
 fn peak_kib(daemon: &Daemon) -> u64 {
     let of = |pid: i32| -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-            .unwrap_or(0)
+        let field = |name: &str| -> u64 {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+                .unwrap_or(0)
+        };
+        field("VmHWM:").saturating_sub(field("RssFile:"))
     };
     daemon.pids().into_iter().map(of).sum()
 }
