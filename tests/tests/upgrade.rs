@@ -219,13 +219,18 @@ impl Watch {
         );
         let excuse = stall::longest(before, after);
         assert!(gap < INTERVAL.mul_f64(1.5) + excuse, "a gap of {gap:?}");
-        // Whoever stood still for longer than its queues are deep has lost packets by itself.
-        let excused = self.is_excused();
+        // Whoever stood still for longer than its queues are deep has lost packets by itself, then and there.
+        let (lost_from, lost_until) = (
+            seen.gap_began - INTERVAL,
+            seen.gap_began + seen.gap + INTERVAL,
+        );
         assert!(
-            seen.lost == 0 || excused,
-            "{seen:?}: {}",
+            seen.lost == 0 || stall::longest(lost_from, lost_until) > INTERVAL / 2,
+            "{seen:?}, {:.1} s after the beginning: {}",
+            seen.gap_began.since(from).as_secs_f64(),
             world.daemon.log()
         );
+        let excused = self.is_excused();
         let echo = echo.unwrap();
         assert!(echo.contains(" 0% packet loss") || excused, "{echo}");
         assert!(transitions == 0 || excused, "{}", world.peer.log());
