@@ -118,6 +118,7 @@ impl Codec {
     pub fn engine(&self, active: bool) -> Running {
         let plan = Plan {
             routers: vec![self.plan.clone()],
+            ..Plan::default()
         };
         let mut running = Running {
             now: Instant::from_nanos(1_000_000_000),

@@ -430,6 +430,7 @@ mod tests {
             authentication: _,
             unicast_peers: _,
             announce_refresh: _,
+            track: _,
         } = &plan(WAN).routers[0];
     }
 

@@ -90,7 +90,10 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
         {
             let (routers, places) = plans.into_iter().unzip();
             Ok(Config {
-                plan: Plan { routers },
+                plan: Plan {
+                    routers,
+                    ..Plan::default()
+                },
                 places,
                 control,
                 findings,

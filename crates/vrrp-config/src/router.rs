@@ -143,6 +143,7 @@ pub(crate) fn read(
             authentication: authentication.or(None)?,
             unicast_peers,
             announce_refresh: announce_refresh?,
+            track: Vec::new(),
         })
     };
     let plan = plan();

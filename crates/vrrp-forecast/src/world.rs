@@ -511,7 +511,9 @@ impl World {
                         | Happening::KernelRefused(_)
                         | Happening::Left(_)
                         | Happening::Revised
-                        | Happening::OrderEnded { .. } => continue,
+                        | Happening::OrderEnded { .. }
+                        | Happening::Tracker { .. }
+                        | Happening::Adjusted { .. } => continue,
                     };
                     self.predict(id, Who::We, kind);
                 }

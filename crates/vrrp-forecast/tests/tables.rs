@@ -47,6 +47,7 @@ impl Us {
     fn start(router: RouterPlan) -> Self {
         let plan = Plan {
             routers: vec![router],
+            ..Plan::default()
         };
         let mut us = Self(Engine::new(&plan, at(0)));
         us.drain(at(0));
@@ -318,6 +319,7 @@ fn versions_two_that_disagree_about_the_interval_do_not_hear_each_other() {
     };
     let plan = Plan {
         routers: vec![slower],
+        ..Plan::default()
     };
     let forecast = of_plan(us.0.save(), at(10_400), &plan);
     let holders = &forecast.outcomes[0]

@@ -1160,7 +1160,8 @@ fn breath(wakeup: &Wakeup) -> Duration {
         | Timer::Announcement
         | Timer::KernelRetry
         | Timer::Leaving
-        | Timer::Order => BREATH,
+        | Timer::Order
+        | Timer::Tracker => BREATH,
     }
 }
 

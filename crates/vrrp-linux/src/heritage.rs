@@ -492,6 +492,7 @@ mod tests {
         };
         Plan {
             routers: (1..=routers).map(router).collect(),
+            ..Plan::default()
         }
     }
 

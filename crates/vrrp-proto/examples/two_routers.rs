@@ -84,6 +84,7 @@ fn router(last: u8, priority: u8, now: Instant) -> Engine {
     let mut engine = Engine::new(
         &Plan {
             routers: vec![plan],
+            ..Plan::default()
         },
         now,
     );

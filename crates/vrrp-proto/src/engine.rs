@@ -37,6 +37,7 @@ use crate::slot::{Link, Outputs, Slot, link_index};
 use crate::statistics::GlobalStatistics;
 use crate::status::RouterStatus;
 use crate::time::Instant;
+use crate::tracker::{Sample, Tracker, contributions};
 use crate::types::{Family, MacAddress, RouterId, Vrid};
 
 /// A received packet of protocol 112.
@@ -96,6 +97,13 @@ pub enum Input<'a> {
         /// What.
         upkeep: &'a Upkeep,
     },
+    /// What a tracker watches was looked at. Nobody is wrong who speaks of a tracker that is gone.
+    Sample {
+        /// Its name.
+        tracker: &'a str,
+        /// What was found.
+        sample: &'a Sample,
+    },
     /// Another configuration. Routers with the same interface, family, VRID and version go on without a transition.
     Reload(&'a Plan),
     /// Everything is given up, for good: no router takes part any more. The addresses of an Active stay until its
@@ -154,11 +162,12 @@ pub struct Announce {
 pub struct Wakeup {
     /// When.
     pub at: Instant,
-    /// To whom.
-    pub router: RouterId,
+    /// To whom; `None`: to a tracker.
+    pub router: Option<RouterId>,
     /// What.
     pub timer: Timer,
-    /// The time between two advertisements of the router, as it is configured.
+    /// The time between two advertisements of the router, as it is configured; without a router a second, since nothing of a
+    /// tracker is urgent.
     pub interval: Duration,
 }
 
@@ -177,6 +186,8 @@ pub enum Timer {
     Leaving,
     /// What an operator asked for ends.
     Order,
+    /// A tracker has been as it is for long enough, or was not heard of.
+    Tracker,
 }
 
 /// The engine. See the module's text for the law of its use.
@@ -191,6 +202,9 @@ pub struct Engine {
     pub(crate) complaints: Complaints,
     pub(crate) next_id: u32,
     pub(crate) stopped: bool,
+    pub(crate) trackers: Vec<Tracker>,
+    /// No tracker wants to be woken before that; and which one did.
+    pub(crate) next_tracker: Option<(Instant, usize)>,
 }
 
 impl Engine {
@@ -198,6 +212,7 @@ impl Engine {
     #[must_use]
     pub fn new(plan: &Plan, now: Instant) -> Self {
         let mut engine = Self::default();
+        engine.reload_trackers(now, plan);
         for router in &plan.routers {
             engine.add(now, router);
         }
@@ -225,7 +240,8 @@ impl Engine {
                 report,
             } => self.kernel_report(now, router, generation, report),
             Input::Upkeep { router, upkeep } => self.upkeep(now, router, upkeep),
-            Input::Reload(_) if self.stopped => {}
+            Input::Reload(_) | Input::Sample { .. } if self.stopped => {}
+            Input::Sample { tracker, sample } => self.sample(now, tracker, sample),
             Input::Reload(plan) => self.reload(now, plan),
             Input::Shutdown => self.shutdown(now),
         }
@@ -238,6 +254,7 @@ impl Engine {
             self.outputs.is_empty(),
             "outputs must be drained before the next input"
         );
+        self.track_time(now);
         let mut retired = Vec::new();
         // As many as there are now: a router that is due again at once waits for the next call.
         for _ in 0..self.wakeups.len() {
@@ -279,6 +296,20 @@ impl Engine {
     /// When [`Self::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&mut self) -> Option<Wakeup> {
+        let router = self.next_of_routers();
+        let tracker = self.next_of_trackers().map(|at| Wakeup {
+            at,
+            router: None,
+            timer: Timer::Tracker,
+            interval: Duration::from_secs(1),
+        });
+        [router, tracker]
+            .into_iter()
+            .flatten()
+            .min_by_key(|wakeup| wakeup.at)
+    }
+
+    fn next_of_routers(&mut self) -> Option<Wakeup> {
         while let Some(&Reverse((at, id))) = self.wakeups.peek() {
             let slot = self
                 .slots
@@ -288,7 +319,7 @@ impl Engine {
                 if let Some((_, timer)) = slot.deadline().filter(|(due, _)| *due == at) {
                     return Some(Wakeup {
                         at,
-                        router: id,
+                        router: Some(id),
                         timer,
                         interval: slot.plan.interval.duration(),
                     });
@@ -599,6 +630,7 @@ impl Engine {
     }
 
     fn reload(&mut self, now: Instant, plan: &Plan) {
+        self.reload_trackers(now, plan);
         // What makes a router the same one. Owned, because the slots are changed while it is in use.
         let key =
             |plan: &RouterPlan| (plan.interface.clone(), plan.family, plan.vrid, plan.dialect);
@@ -621,7 +653,8 @@ impl Engine {
             let id = kept.get(&key(new)).copied();
             if let Some((id, slot)) = id.and_then(|id| Some((id, self.slots.get_mut(&id)?))) {
                 if slot.plan != *new {
-                    slot.revise(now, id, new, &self.links, &mut self.outputs);
+                    let contributions = contributions(new, &self.trackers);
+                    slot.revise(now, id, new, contributions, &self.links, &mut self.outputs);
                     touched.insert(slot.link);
                     schedule(&mut self.wakeups, id, slot);
                 }
@@ -639,10 +672,12 @@ impl Engine {
         for link in touched {
             self.refresh_link(now, link, false);
         }
+        self.retrack_all(now);
     }
 
     fn shutdown(&mut self, now: Instant) {
         self.stopped = true;
+        self.count_down();
         // All of them fall silent before the kernel is asked to do the first bit of work.
         let mut after = Outputs::new();
         for (id, slot) in &mut self.slots {
@@ -683,6 +718,7 @@ impl Engine {
         self.next_id += 1;
         let link = self.link_named(&plan.interface);
         let mut slot = Slot::new(now, plan.clone(), link);
+        slot.contributions = contributions(plan, &self.trackers);
         slot.publish(id, &mut self.outputs);
         self.insert(id, slot);
         id
@@ -845,6 +881,7 @@ mod tests {
         let mut engine = Engine::new(
             &Plan {
                 routers: vec![plan],
+                ..Plan::default()
             },
             Instant::ZERO,
         );

@@ -13,6 +13,7 @@ use crate::orders::OrderKind;
 use crate::receive::{Oddity, Reject};
 use crate::router::Role;
 use crate::time::Instant;
+use crate::tracker::Level;
 use crate::types::{MacAddress, Priority, RouterId};
 
 /// Something that happened to a router, or to the daemon when `router` is `None`.
@@ -178,6 +179,32 @@ pub enum Happening {
         /// Why.
         why: Ended,
     },
+    /// A tracker has another level. It concerns no router as such.
+    Tracker {
+        /// Its name.
+        tracker: String,
+        /// Its level before.
+        from: Level,
+        /// Its level now.
+        to: Level,
+        /// Why.
+        detail: String,
+    },
+    /// A tracker adds something else to the priority.
+    Adjusted {
+        /// Its name.
+        tracker: String,
+        /// Its level.
+        level: Level,
+        /// Why it is that.
+        detail: String,
+        /// The priority without trackers.
+        base: Priority,
+        /// What all trackers add.
+        sum: i16,
+        /// Both together, from 1 to 254.
+        priority: Priority,
+    },
 }
 
 /// Why an order ended by itself.
@@ -211,6 +238,8 @@ impl Happening {
             Self::Added => "added",
             Self::Removed => "removed",
             Self::OrderEnded { .. } => "order-ended",
+            Self::Tracker { .. } => "tracker",
+            Self::Adjusted { .. } => "adjusted",
         }
     }
 }
@@ -262,6 +291,27 @@ impl fmt::Display for Happening {
             Self::Revised => f.write_str("configuration changed, role kept"),
             Self::Added => f.write_str("added"),
             Self::Removed => f.write_str("removed"),
+            Self::Tracker {
+                tracker,
+                from,
+                to,
+                detail,
+            } => write!(f, "tracker {tracker}: {from} -> {to}: {detail}"),
+            Self::Adjusted {
+                tracker,
+                level,
+                detail,
+                base,
+                sum,
+                priority,
+            } => {
+                write!(
+                    f,
+                    "{tracker} {level}: {detail}: priority {}",
+                    Sum(*base, *sum)
+                )?;
+                write!(f, " = {priority}")
+            }
             Self::OrderEnded { kind, by, why } => {
                 let what = match kind {
                     OrderKind::Drain => "the drain",
@@ -279,5 +329,16 @@ impl fmt::Display for Happening {
                 }
             }
         }
+    }
+}
+
+/// A priority and what is added to it: `200 - 40`.
+struct Sum(Priority, i16);
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(base, sum) = self;
+        let sign = if *sum < 0 { '-' } else { '+' };
+        write!(f, "{base} {sign} {}", sum.unsigned_abs())
     }
 }

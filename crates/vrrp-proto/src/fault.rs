@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::link::LinkFacts;
 use crate::plan::RouterPlan;
+use crate::tracker::Level;
 use crate::types::Family;
 
 /// One reason. A router with any fault does not take part in the election.
@@ -49,6 +50,15 @@ pub enum Fault {
     },
     /// The kernel refused what this router needs.
     Kernel(String),
+    /// A tracker is not as it must be.
+    Tracker {
+        /// Its name.
+        tracker: String,
+        /// Its level.
+        level: Level,
+        /// Why it is that.
+        detail: String,
+    },
 }
 
 impl fmt::Display for Fault {
@@ -85,6 +95,11 @@ impl fmt::Display for Fault {
                 write!(f, "cannot hear advertisements on {interface}: {reason}")
             }
             Self::Kernel(reason) => write!(f, "the kernel refused: {reason}"),
+            Self::Tracker {
+                tracker,
+                level,
+                detail,
+            } => write!(f, "tracker {tracker} is {level}: {detail}"),
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::interval::Interval;
 use crate::slot::{Link, Slot};
 use crate::statistics::{GlobalStatistics, RouterStatistics};
 use crate::time::Instant;
+use crate::tracker::Tracker;
 use crate::types::RouterId;
 
 /// The state of an engine between two inputs. Made by [`Engine::save`], read by [`Engine::resume`].
@@ -36,6 +37,8 @@ pub struct Handover {
     complaints: Complaints,
     next_id: u32,
     stopped: bool,
+    #[serde(default)]
+    trackers: Vec<Tracker>,
 }
 
 /// A part of a state that replaces what was saved of it before. Made by [`Engine::save_router`] and
@@ -133,6 +136,7 @@ impl Engine {
             complaints: self.complaints.clone(),
             next_id: self.next_id,
             stopped: self.stopped,
+            trackers: self.trackers.clone(),
         }
     }
 
@@ -155,6 +159,7 @@ impl Engine {
             complaints: self.complaints.clone(),
             next_id: self.next_id,
             stopped: self.stopped,
+            trackers: self.trackers.clone(),
         })))
     }
 
@@ -168,6 +173,8 @@ impl Engine {
         engine.complaints = handover.complaints;
         engine.next_id = handover.next_id;
         engine.stopped = handover.stopped;
+        engine.trackers = handover.trackers;
+        engine.count_down();
         for (id, mut slot) in handover.routers {
             slot.restore();
             let desired = (!engine.stopped || slot.leaving.is_some()).then(|| slot.desired());

@@ -12,6 +12,7 @@
 //! | [`engine`] | all routers of one daemon: datagrams, link changes and timeouts in; packets, desired kernel state and events out |
 //! | [`orders`] | what operators ask of a router for a while |
 //! | [`handover`] | what one process leaves to its successor |
+//! | [`tracker`] | what a router needs beside its own interface |
 //! | [`peers`] | who else speaks for a router, and how regularly |
 //! | [`plan`], [`desired`], [`event`], [`fault`], [`statistics`], [`status`] | the values that go in and come out |
 #![no_std]
@@ -42,6 +43,8 @@ mod slot;
 pub mod statistics;
 pub mod status;
 pub mod time;
+pub mod tracker;
+mod tracking;
 pub mod types;
 
 pub use desired::{Desired, Generation, KernelReport, Upkeep};
@@ -62,4 +65,7 @@ pub use router::Role;
 pub use statistics::{GlobalStatistics, RouterStatistics};
 pub use status::RouterStatus;
 pub use time::Instant;
+pub use tracker::{
+    Contribution, Effect, Hysteresis, Level, Sample, Track, Tracker, TrackerKind, TrackerPlan,
+};
 pub use types::{Family, MacAddress, Priority, RouterId, Vrid};

@@ -3,7 +3,7 @@
 //! | order | while it stands |
 //! |---|---|
 //! | drain | priority 1, and it does not preempt: a last resort |
-//! | priority | that priority |
+//! | priority | that priority, to which trackers add as to the configured one |
 //! | pin | who is Active stays so: priority 254 as Active, no preemption as Backup |
 //! | yield | it does not preempt, until it is Active again; left behind by a failover |
 //!
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::fault::Fault;
 use crate::router::Role;
 use crate::time::Instant;
+use crate::tracker::adjusted;
 use crate::types::Priority;
 
 /// The priority of a drained router.
@@ -276,19 +277,24 @@ impl Orders {
         self.outcome
     }
 
-    /// The priority of a router of this role.
-    pub(crate) fn effective(&self, configured: Priority, role: Role) -> Priority {
+    /// The priority of a router of this role, to which trackers add `sum`. A drain and a pin say exactly what it is.
+    pub(crate) fn effective(&self, configured: Priority, role: Role, sum: i16) -> Priority {
         if configured.is_owner() {
             configured
         } else if self.drain.is_some() {
             DRAINED
-        } else if let Some((priority, _)) = self.priority {
-            priority
-        } else if self.pin.is_some() && role == Role::Active {
+        } else if self.priority.is_none() && self.pin.is_some() && role == Role::Active {
             PINNED
         } else {
-            configured
+            adjusted(self.base(configured), sum)
         }
+    }
+
+    /// The priority to which trackers add: the configured one, or the one that was set.
+    pub(crate) fn base(&self, configured: Priority) -> Priority {
+        let set = self.priority.as_ref();
+        set.filter(|_| !configured.is_owner())
+            .map_or(configured, |(priority, _)| *priority)
     }
 
     /// Whether nothing speaks against preemption.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dialect::Dialect;
 use crate::interval::Interval;
+use crate::tracker::{Track, TrackerPlan};
 use crate::types::{Family, MacAddress, Priority, Vrid};
 
 /// All virtual routers of one daemon.
@@ -18,6 +19,9 @@ use crate::types::{Family, MacAddress, Priority, Vrid};
 pub struct Plan {
     /// In the order of the configuration. Names are unique, and so is (interface, family, VRID).
     pub routers: Vec<RouterPlan>,
+    /// What routers may refer to. Names are unique.
+    #[serde(default)]
+    pub trackers: Vec<TrackerPlan>,
 }
 
 /// One virtual router as configured.
@@ -58,6 +62,9 @@ pub struct RouterPlan {
     pub unicast_peers: Vec<IpAddr>,
     /// Mean time between two refreshing announcements of an Active; `None` switches the refresh off.
     pub announce_refresh: Option<Duration>,
+    /// What moves its priority or is a fault, in the order of the configuration; one for each tracker.
+    #[serde(default)]
+    pub track: Vec<Track>,
 }
 
 impl RouterPlan {
@@ -88,6 +95,7 @@ impl RouterPlan {
             authentication: None,
             unicast_peers: Vec::new(),
             announce_refresh: Some(Duration::from_secs(60)),
+            track: Vec::new(),
         }
     }
 

@@ -26,6 +26,7 @@ use crate::router::{Role, Send, State, Step, Terms, VirtualRouter};
 use crate::statistics::RouterStatistics;
 use crate::status::RouterStatus;
 use crate::time::Instant;
+use crate::tracker::{self, Contribution};
 use crate::types::{Family, Priority, RouterId};
 
 /// What routers leave behind for the engine, in order.
@@ -61,6 +62,9 @@ pub(crate) struct Slot {
     pub(crate) peers: Peers,
     #[serde(default)]
     pub(crate) orders: Orders,
+    /// What trackers do to it.
+    #[serde(default)]
+    pub(crate) contributions: Vec<Contribution>,
     pub(crate) form: ChecksumForm,
     /// Advertisements ready to be sent, one for each destination; empty when something they say has changed.
     #[serde(skip)]
@@ -95,6 +99,7 @@ impl Slot {
             followed: None,
             peers: Peers::default(),
             orders: Orders::default(),
+            contributions: Vec::new(),
             form: plan.checksum.send.unwrap_or(ChecksumForm::Rfc9568),
             ready: Vec::new(),
             addresses: plan.ips(),
@@ -120,8 +125,11 @@ impl Slot {
 
     /// The priority that is advertised.
     fn effective_priority(&self) -> Priority {
-        self.orders
-            .effective(self.plan.priority, self.machine.role())
+        self.orders.effective(
+            self.plan.priority,
+            self.machine.role(),
+            tracker::sum(&self.contributions),
+        )
     }
 
     /// `None` without a source address: such a router is in Initialize.
@@ -502,6 +510,7 @@ impl Slot {
                 .filter(|refusal| refusal.is_fault())
                 .map(|refusal| Fault::Kernel(refusal.reason.clone())),
         );
+        faults.extend(self.contributions.iter().filter_map(Contribution::fault));
         if faults != self.faults {
             self.faults = faults;
             self.say(now, id, Happening::Faults(self.faults.clone()), outputs);
@@ -564,6 +573,7 @@ impl Slot {
         now: Instant,
         id: RouterId,
         new: &RouterPlan,
+        contributions: Vec<Contribution>,
         links: &[Link],
         outputs: &mut Outputs,
     ) {
@@ -572,6 +582,7 @@ impl Slot {
             self.stand_back_if_late(now, id, terms, links, outputs);
         }
         let old = core::mem::replace(&mut self.plan, new.clone());
+        self.contributions = contributions;
         self.ready.clear();
         self.addresses = new.ips();
         if old.checksum != new.checksum {
@@ -600,7 +611,7 @@ impl Slot {
             )
         };
         if let (Some(old_terms), Some(new_terms)) = (old_terms, self.terms())
-            && advertised(&old) != advertised(new)
+            && (advertised(&old) != advertised(new) || old_terms.priority != new_terms.priority)
         {
             let step = self.machine.revise(now, &old_terms, &new_terms);
             self.apply(now, id, Some(&new_terms), step, links, outputs);
@@ -686,6 +697,7 @@ impl Slot {
             primary: self.primary,
             peers: self.peers.all(),
             orders: &self.orders,
+            contributions: &self.contributions,
             active_interval,
             skew_time: self.plan.dialect.skew_time(priority, active_interval),
             active_down_interval: self

@@ -11,6 +11,7 @@ use crate::plan::{ChecksumForm, RouterPlan};
 use crate::router::{Role, State};
 use crate::statistics::RouterStatistics;
 use crate::time::Instant;
+use crate::tracker::Contribution;
 use crate::types::{Priority, RouterId};
 
 /// A snapshot of one virtual router.
@@ -34,6 +35,8 @@ pub struct RouterStatus<'a> {
     pub peers: &'a [Peer],
     /// What operators asked of it.
     pub orders: &'a Orders,
+    /// What trackers do to it, in the order of its configuration.
+    pub contributions: &'a [Contribution],
     /// Source of our advertisements.
     pub primary: Option<IpAddr>,
     /// Active_Adver_Interval.

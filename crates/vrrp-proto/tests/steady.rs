@@ -30,6 +30,7 @@ fn plan(priority: u8, dialect: Dialect, family: Family) -> Plan {
     });
     Plan {
         routers: routers.collect(),
+        ..Plan::default()
     }
 }
 

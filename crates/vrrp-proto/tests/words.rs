@@ -22,6 +22,28 @@ fn happenings() {
         ),
         (Happening::Faults(vec![]), "faults", "no fault any more"),
         (
+            Happening::Tracker {
+                tracker: "uplink".into(),
+                from: Level::Up,
+                to: Level::Down,
+                detail: "eth1 has no carrier".into(),
+            },
+            "tracker",
+            "tracker uplink: up -> down: eth1 has no carrier",
+        ),
+        (
+            Happening::Adjusted {
+                tracker: "uplink".into(),
+                level: Level::Up,
+                detail: "eth1 has a carrier".into(),
+                base: Priority::new(100),
+                sum: 20,
+                priority: Priority::new(120),
+            },
+            "adjusted",
+            "uplink up: eth1 has a carrier: priority 100 + 20 = 120",
+        ),
+        (
             Happening::Faults(vec![
                 Fault::NoCarrier("eth0".into()),
                 Fault::Kernel("no".into()),
@@ -226,6 +248,14 @@ fn faults() {
             "cannot hear advertisements on eth0: permission denied",
         ),
         (Fault::Kernel("no".into()), "the kernel refused: no"),
+        (
+            Fault::Tracker {
+                tracker: "uplink".into(),
+                level: Level::Down,
+                detail: "eth1 has no carrier".into(),
+            },
+            "tracker uplink is down: eth1 has no carrier",
+        ),
     ];
     for (fault, sentence) in rows {
         assert_eq!(fault.to_string(), sentence);

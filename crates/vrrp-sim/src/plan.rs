@@ -170,6 +170,7 @@ impl HostPlan {
     pub fn plan(&self) -> Plan {
         Plan {
             routers: self.routers.clone(),
+            ..Plan::default()
         }
     }
 

@@ -360,6 +360,7 @@ impl Configuration {
     fn running(&self) -> Option<Plan> {
         self.0.parts.engine.inspect(|engine, _| Plan {
             routers: engine.status().map(|status| status.plan.clone()).collect(),
+            ..Plan::default()
         })
     }
 

@@ -65,7 +65,8 @@ fn deafness(fault: &Fault) -> Option<String> {
         | Fault::NoLinkLocalAddress(_)
         | Fault::MtuTooSmall { .. }
         | Fault::OwnedAddressMissing { .. }
-        | Fault::Kernel(_) => None,
+        | Fault::Kernel(_)
+        | Fault::Tracker { .. } => None,
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, broadcast};
 use vrrp_control::EventRecord;
 use vrrp_linux::News;
 use vrrp_linux::store::Store;
-use vrrp_proto::{Ended, Happening};
+use vrrp_proto::{Ended, Happening, Level};
 
 use crate::chronicle::Chronicle;
 
@@ -186,6 +186,8 @@ fn is_good_news(happening: &Happening) -> bool {
         | Happening::Added
         | Happening::Removed => true,
         Happening::Faults(faults) => faults.is_empty(),
+        Happening::Tracker { to, .. } => *to == Level::Up,
+        Happening::Adjusted { base, priority, .. } => priority >= base,
         Happening::Left(successor) => successor.is_some(),
         Happening::OrderEnded { why, .. } => *why != Ended::Unclaimed,
         Happening::Conflict { .. }

@@ -23,7 +23,13 @@ pub(crate) async fn answer(
             version: vrrp_control::VERSION,
             file: services.config.display().to_string(),
             loaded: services.life.lock().loaded.clone(),
-            text: listing(&Plan { routers }, defaults),
+            text: listing(
+                &Plan {
+                    routers,
+                    ..Plan::default()
+                },
+                defaults,
+            ),
         })
     });
     match running.await.flatten() {

@@ -238,14 +238,19 @@ pub(crate) fn handed_over(engine: &Engine) -> Engine {
 impl Bench {
     /// An engine whose eth0 is still unknown.
     pub(crate) fn cold(routers: impl IntoIterator<Item = RouterPlan>) -> Self {
-        let plan = Plan {
+        Self::cold_plan(&Plan {
             routers: routers.into_iter().collect(),
-        };
+            ..Plan::default()
+        })
+    }
+
+    /// An engine of this plan, whose eth0 is still unknown.
+    pub(crate) fn cold_plan(plan: &Plan) -> Self {
         let now = Instant::ZERO + Duration::from_secs(1000);
         let mut bench = Self {
-            engine: Engine::new(&plan, now),
+            engine: Engine::new(plan, now),
             now,
-            successor: Engine::new(&plan, now),
+            successor: Engine::new(plan, now),
             inputs: 0,
         };
         let _ = bench.drain();
@@ -299,6 +304,7 @@ impl Bench {
         assert_eq!(self.engine.statistics(), self.successor.statistics());
         let all = |engine: &Engine| format!("{:?}", engine.status().collect::<Vec<_>>());
         assert_eq!(all(&self.engine), all(&self.successor));
+        assert_eq!(self.engine.trackers(), self.successor.trackers());
         did
     }
 
@@ -376,8 +382,24 @@ impl Bench {
     pub(crate) fn reload(&mut self, routers: impl IntoIterator<Item = RouterPlan>) -> Did {
         let plan = Plan {
             routers: routers.into_iter().collect(),
+            ..Plan::default()
         };
         self.input(Input::Reload(&plan))
+    }
+
+    pub(crate) fn reload_plan(&mut self, plan: &Plan) -> Did {
+        self.input(Input::Reload(plan))
+    }
+
+    /// A sample without an offset.
+    pub(crate) fn sample(&mut self, tracker: &str, level: Level, detail: &str) -> Did {
+        let sample = Sample {
+            level,
+            offset: None,
+            detail: detail.into(),
+        };
+        let sample = &sample;
+        self.input(Input::Sample { tracker, sample })
     }
 
     pub(crate) fn shutdown(&mut self) -> Did {

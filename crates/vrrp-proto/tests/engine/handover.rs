@@ -84,6 +84,7 @@ fn another_configuration_is_a_reload() {
     changed.name = "renamed".into();
     let reload = Plan {
         routers: vec![changed],
+        ..Plan::default()
     };
     successor.handle(bench.now, Input::Reload(&reload));
     outputs(&mut successor);
@@ -98,6 +99,7 @@ fn identifiers_are_never_used_twice() {
     let mut successor = handed_over(&bench.engine);
     let reload = Plan {
         routers: vec![plan()],
+        ..Plan::default()
     };
     successor.handle(bench.now, Input::Reload(&reload));
     assert_eq!(successor.status().next().unwrap().id, RouterId(1));

@@ -17,4 +17,5 @@ mod reload;
 mod shutdown;
 mod strangers;
 mod timers;
+mod trackers;
 mod wakeups;

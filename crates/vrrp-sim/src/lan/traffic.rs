@@ -253,6 +253,8 @@ fn sighting(happening: &Happening) -> Cow<'static, str> {
         | Happening::Added
         | Happening::Left(None)
         | Happening::Removed
-        | Happening::OrderEnded { .. } => happening.name().into(),
+        | Happening::OrderEnded { .. }
+        | Happening::Tracker { .. }
+        | Happening::Adjusted { .. } => happening.name().into(),
     }
 }

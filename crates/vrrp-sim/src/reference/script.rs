@@ -786,6 +786,7 @@ fn plan(terms: &Terms) -> Plan {
             unicast_peers: terms.peers.clone(),
             ..RouterPlan::new("gateway", INTERFACE, vrid, family, addresses.collect())
         }],
+        ..Plan::default()
     }
 }
 

@@ -218,6 +218,7 @@ impl World {
                 self.hosts[host].plan.priority = Priority::new(priority);
                 let plan = Plan {
                     routers: vec![self.hosts[host].plan.clone()],
+                    ..Plan::default()
                 };
                 self.input(host, Input::Reload(&plan));
             }
@@ -442,6 +443,7 @@ impl World {
     fn start(&mut self, host: usize) {
         let plan = Plan {
             routers: vec![self.hosts[host].plan.clone()],
+            ..Plan::default()
         };
         self.hosts[host].engine = Some(Engine::new(&plan, self.now));
         self.drain(host);
