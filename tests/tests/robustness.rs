@@ -1,6 +1,6 @@
 //! What must not shake the daemon: floods, strangers' hands, vanishing interfaces, broken files, sudden death.
 //!
-//! These disturb the machine and measure it, so they run one after another whatever the number of test threads.
+//! Floods disturb the machine and measure it, so they run alone whatever the number of test threads.
 #![expect(
     clippy::print_stdout,
     reason = "the measured figures are half of the result"
@@ -8,7 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use vrrp_lab::bench::{Bench, NAME};
 use vrrp_lab::capture::{Capture, Sighting};
@@ -28,11 +28,16 @@ use vrrp_lab::wire::{
     Advert, Authentication, Checksum, Ethernet, Ip, Packet, VRRP, fold, message_sum,
 };
 
-/// One at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    // The failure of another test is no reason not to run this one.
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// The whole machine for one test. The failure of another is no reason not to run it.
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A place beside others, but not beside a flood.
+fn in_company() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The longest time between two advertisements of a list, allowing for a late machine.
@@ -262,7 +267,7 @@ fn ten_milliseconds() {
 
 /// What a stranger removes is back within 20 ms, without a transition, and reported once.
 fn removed_by_hand(profile: Profile, what: &str, remove: impl Fn(&Namespace, IpAddr)) {
-    let _alone = alone();
+    let _place = in_company();
     let interval = vrrp_lab::pair::quick(profile);
     let bench = Bench::active(profile, |router| {
         let interval = format!("{}ms", interval.as_millis());
@@ -352,7 +357,7 @@ fn a_deleted_macvlan_is_back_ipv6() {
 /// What the daemon needs stays as it needs it, and is as before when it has gone.
 #[test]
 fn a_sysctl_changed_by_a_stranger_is_restored() {
-    let _alone = alone();
+    let _place = in_company();
     let mut bench = Bench::new(Profile::V3Ipv4);
     let before = bench.dut.interface_sysctls();
     bench.start(Router::held);
@@ -410,7 +415,7 @@ fn inventory(namespace: &Namespace) -> Vec<String> {
 
 /// A stop leaves nothing; SIGKILL leaves what the next start adopts or cleans.
 fn sudden_death(profile: Profile) {
-    let _alone = alone();
+    let _place = in_company();
     let mut bench = Bench::new(profile);
     let before = inventory(&bench.dut);
     bench.start(|router| router);
@@ -463,7 +468,7 @@ fn two_daemons_on_one_host() {
     if left_out("without macvlans one daemon serves an interface; the next test has two") {
         return;
     }
-    let _alone = alone();
+    let _place = in_company();
     let bench = Bench::new(Profile::V3Ipv4);
     let before = inventory(&bench.dut);
     let router = |name: &str, vrid: u8, last: u8| {
@@ -520,7 +525,7 @@ fn two_daemons_on_one_host() {
 /// Without macvlans two daemons would be in each other's way: the second stays out, says why, and comes when the first goes.
 #[test]
 fn one_daemon_serves_an_interface_without_macvlans() {
-    let _alone = alone();
+    let _place = in_company();
     let bench = Bench::new(Profile::V3Ipv4);
     let before = inventory(&bench.dut);
     let router = |vrid: u8, last: u8| {
@@ -578,7 +583,7 @@ fn expect_fault(daemon: &Daemon, what: &str) {
 
 /// Interfaces come late, vanish, come back, are renamed, flap, lose and change their addresses (FRR #16995, keepalived #2272).
 fn interface_life(profile: Profile) {
-    let _alone = alone();
+    let _place = in_company();
     let mut bench = Bench::new(profile);
     // The own addresses live on the interface of this story alone.
     bench.dut.ip("addr flush dev eth0");
@@ -709,7 +714,7 @@ fn an_interface_lives_v3_ipv6() {
 /// An IPv6 link-local address that is still tentative when the daemon starts is waited for.
 #[test]
 fn a_tentative_address_is_waited_for() {
-    let _alone = alone();
+    let _place = in_company();
     let bench = Bench::new(Profile::V3Ipv6);
     bench
         .dut
@@ -726,7 +731,7 @@ fn a_tentative_address_is_waited_for() {
 /// A moment in a report is a fact, not an estimate: scripts compare it to see whether anything has happened.
 #[test]
 fn since_does_not_drift() {
-    let _alone = alone();
+    let _place = in_company();
     let bench = Bench::active(Profile::V3Ipv4, |router| router);
     let read = || bench.daemon().router(NAME)["since"].clone();
     let first = read();
@@ -739,7 +744,7 @@ fn since_does_not_drift() {
 /// A file with any error changes nothing and says so.
 #[test]
 fn ten_broken_files_change_nothing() {
-    let _alone = alone();
+    let _place = in_company();
     let good = Router::new(NAME, Profile::V3Ipv4).text("advertise-interval", "100ms");
     let broken: [(&str, String); 10] = [
         (
