@@ -53,6 +53,8 @@ fn events_outlive_restarts_and_crashes() {
             .count(),
         2
     );
+    let nobody = daemon.ctl(&["events", "--router", "nobody"]);
+    assert_eq!(nobody.status.code(), Some(2), "{nobody:?}");
     assert_eq!(events(daemon, &["--since", "1h"]), all);
     let second_start = all
         .iter()

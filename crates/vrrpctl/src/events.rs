@@ -9,6 +9,7 @@ use crate::json;
 use crate::moment::Since;
 use crate::page::{Look, Page, Tone};
 use crate::plain;
+use crate::status;
 use crate::table::Cell;
 
 /// Past events shown before those to come.
@@ -29,6 +30,10 @@ pub(crate) fn run(
         ..wanted.request(&page.look)
     };
     let (past, mut stream) = ask(client, request)?;
+    // One that is gone has a history; of one that has none the name may be wrong.
+    if let (Some(name), true) = (wanted.router, past.is_empty()) {
+        status::find(&status::fetch(client)?.0, name)?;
+    }
     past.into_iter().try_for_each(|event| print(event, page))?;
     if !follow {
         return Ok(());
