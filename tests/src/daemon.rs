@@ -567,6 +567,6 @@ pub fn binary(name: &str) -> PathBuf {
     });
     let found = candidates.into_iter().find(|candidate| candidate.is_file());
     found.unwrap_or_else(|| {
-        panic!("{name} is not built: run `cargo build -p vrrpd -p vrrpctl` (same CARGO_TARGET_DIR), or set {variable}")
+        panic!("{name} is not built: run `cargo build -p vrrpd -p vrrpctl -p vrrp-agent` (same CARGO_TARGET_DIR), or set {variable}")
     })
 }

@@ -45,11 +45,13 @@ codes! {
     ADDRESS_SHARED = "VR0033", "Two virtual routers have the same address.";
     DATA_PLANE = "VR0034", "A data plane is chosen for a virtual MAC address that is not used.";
     GROUP = "VR0035", "No group of users can have this name.";
+    HOOK = "VR0050", "A hook is not usable.";
     DERIVED = "VR0101", "No IPv6 link-local address is listed; one is derived from the VRID.";
     OWNER = "VR0102", "Priority 255 makes this router the owner of the addresses.";
     OWNER_IGNORES = "VR0103", "A key has no effect on the owner.";
     UNICAST_MAC = "VR0104", "Unicast advertisements are not sent from the virtual MAC address.";
     NAME_IS_WORD = "VR0106", "A virtual router is called like something that `vrrpctl show` shows.";
+    HOOK_PROGRAM = "VR0150", "The program of a hook is not there, or others could change it.";
     PAIR_VRID = "VR0201", "Two routers of a pair share an address, and not the VRID.";
     PAIR_VERSION = "VR0202", "Two routers of a pair speak different versions.";
     PAIR_INTERVAL = "VR0203", "Two routers of a pair have different advertisement intervals.";

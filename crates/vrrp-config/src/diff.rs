@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use vrrp_proto::{Dialect, Family, Plan, RouterPlan, Vrid};
 
 use crate::control::Control;
+use crate::hook::{HookPlan, hook_settings};
 use crate::keys;
 use crate::listing::{Setting, quoted, settings};
 
 /// What becomes of one table of the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Difference {
-    /// `virtual-router` or `control`.
+    /// `virtual-router`, `hook` or `control`.
     pub table: &'static str,
-    /// The name of a virtual router; that of the new plan, if it is in both.
+    /// The name of a virtual router or a hook; that of the new plan, if it is in both.
     pub router: Option<String>,
     /// What becomes of it.
     pub change: Change,
@@ -111,6 +112,44 @@ pub fn diff_control(old: &Control, new: &Control) -> Option<Difference> {
         change: Change::Changed,
         keys,
     })
+}
+
+/// The same for hooks, which are the same ones if they have the same name.
+#[must_use]
+pub fn diff_hooks(old: &[HookPlan], new: &[HookPlan]) -> Vec<Difference> {
+    let settings = |hooks: &[HookPlan], name: &str| {
+        let found = hooks.iter().find(|hook| hook.name == name);
+        found.map(hook_settings)
+    };
+    let of = |name: &str| {
+        let (was, is) = (settings(old, name), settings(new, name));
+        let change = match (&was, &is) {
+            (Some(_), Some(_)) => Change::Changed,
+            (Some(_), None) => Change::Removed,
+            (None, _) => Change::Added,
+        };
+        let value = |settings: &Option<Vec<(&str, String, bool)>>, key: &str| {
+            let found = settings.iter().flatten().find(|it| it.0 == key);
+            let told = found.filter(|it| change == Change::Changed || !it.2);
+            told.map(|it| it.1.clone())
+        };
+        let keys: Vec<KeyDifference> = keys::HOOK
+            .into_iter()
+            .map(|key| (key, value(&was, key), value(&is, key)))
+            .filter(|(_, old, new)| old != new)
+            .map(|(key, old, new)| KeyDifference { key, old, new })
+            .collect();
+        (!keys.is_empty()).then(|| Difference {
+            table: keys::HOOK_TABLE,
+            router: Some(name.to_owned()),
+            change,
+            keys,
+        })
+    };
+    let gone = old
+        .iter()
+        .filter(|hook| new.iter().all(|other| other.name != hook.name));
+    gone.chain(new).filter_map(|hook| of(&hook.name)).collect()
 }
 
 /// A sentence of a few words, for a list of configurations.
@@ -360,6 +399,31 @@ mod tests {
         );
         assert_eq!(summary(&[found]), "changed control: group");
         assert_eq!(diff_control(&new, &new), None);
+    }
+
+    #[test]
+    fn hooks_are_told_apart_by_name() {
+        let with = |text: &str| {
+            let hooks = parse(&format!("{text}{WAN}")).unwrap().hooks.into_iter();
+            hooks.map(|hook| hook.plan).collect::<Vec<_>>()
+        };
+        let old = with("[hook.a]\ncommand = [\"/bin/a\"]\n[hook.b]\ncommand = [\"/bin/b\"]\n");
+        let new = with(
+            "[hook.b]\ncommand = [\"/bin/b\"]\ntimeout = \"5s\"\n[hook.c]\ncommand = [\"/bin/c\"]\n",
+        );
+        assert_eq!(
+            lines(&diff_hooks(&old, &new)),
+            [
+                "removed a",
+                "-command = [\"/bin/a\"]",
+                "changed b",
+                "-timeout = \"30s\"",
+                "+timeout = \"5s\"",
+                "added c",
+                "+command = [\"/bin/c\"]",
+            ]
+        );
+        assert_eq!(diff_hooks(&new, &new), []);
     }
 
     #[test]

@@ -26,7 +26,10 @@ pub(crate) fn read(root: &DeTable<'_>, findings: &mut Vec<Finding>) -> Vec<Route
     let mut routers = match root.get_key_value(keys::VIRTUAL_ROUTER) {
         Some((key, value)) => named(key.span(), value, findings),
         None => {
-            if root.keys().all(|key| key.get_ref() == keys::CONTROL_TABLE) {
+            if root
+                .keys()
+                .all(|key| keys::TOP.contains(&key.get_ref().as_ref()))
+            {
                 findings.push(
                     Finding::error(
                         code::NO_ROUTER,
@@ -70,8 +73,9 @@ fn stranger(name: &str, span: Range<usize>, value: &DeValue<'_>) -> Finding {
     };
     let help = match keys::meant(name, &keys::TOP) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => keys::advice(name)
-            .unwrap_or_else(|| format!("the file has virtual routers and `control`; {HEADER}")),
+        None => keys::advice(name).unwrap_or_else(|| {
+            format!("the file has virtual routers, `hook` and `control`; {HEADER}")
+        }),
     };
     Finding::error(code, span, format!("unknown {noun} `{shown}`"))
         .label(format!("not a {noun} of this file"))

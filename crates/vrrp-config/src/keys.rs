@@ -11,8 +11,26 @@ pub(crate) const VIRTUAL_ROUTER: &str = "virtual-router";
 /// The table about the control sockets.
 pub(crate) const CONTROL_TABLE: &str = "control";
 
+/// The table that has the hooks.
+pub(crate) const HOOK_TABLE: &str = "hook";
+
 /// The tables at the top of the file.
-pub(crate) const TOP: [&str; 2] = [VIRTUAL_ROUTER, CONTROL_TABLE];
+pub(crate) const TOP: [&str; 3] = [VIRTUAL_ROUTER, CONTROL_TABLE, HOOK_TABLE];
+
+/// Keys of a hook, in the order of the documentation.
+pub(crate) const HOOK: [&str; 11] = [
+    "type",
+    "on",
+    "routers",
+    "command",
+    "arguments",
+    "user",
+    "capabilities",
+    "path",
+    "url",
+    "timeout",
+    "coalesce",
+];
 
 /// Keys of `control`, in the order of the documentation.
 pub(crate) const CONTROL: [&str; 2] = ["group", "read-only-group"];
@@ -136,6 +154,10 @@ const FOREIGN: &[Foreign] = &[
         &["enabled", "enable", "disabled", "disable", "shutdown"],
         "there is no such key: a router that is in the file runs",
     ),
+    other(
+        &["notify", "notify-master", "notify-backup", "notify-fault", "notify-stop", "notify-fifo", "vrrp-notify-fifo"],
+        "a program that is to hear of it is a hook: [hook.NAME] with `command` and `arguments = \"keepalived\"`",
+    ),
     other(&["include", "includes"], "there is one file; nothing is included"),
     other(
         &["vrrp-instance", "vrrp", "router", "routers", "virtual-routers", "instances"],
@@ -143,8 +165,7 @@ const FOREIGN: &[Foreign] = &[
     ),
     other(
         &[
-            "track-interface", "track-script", "track-file", "track-process", "track-bfd", "track", "weight", "notify",
-            "notify-master", "notify-backup", "notify-fault", "notify-stop", "virtual-routes", "virtual-rules",
+            "track-interface", "track-script", "track-file", "track-process", "track-bfd", "track", "weight", "virtual-routes", "virtual-rules",
             "sync-group", "vrrp-sync-group", "vrrp-script", "vrrp-track-process", "smtp-alert", "global-defs",
             "static-routes", "static-ipaddress",
         ],
@@ -290,7 +311,7 @@ mod tests {
     fn every_key_and_code_is_documented() {
         let manual = include_str!("../../../docs/man/vrrpd.toml.5");
         let reference = include_str!("../../../conf/vrrpd.toml");
-        for key in ROUTER.into_iter().chain(CONTROL) {
+        for key in ROUTER.into_iter().chain(CONTROL).chain(HOOK) {
             assert!(manual.contains(&format!("\n.It Ic {key} No =")), "{key}");
             let line = format!("{key} = ");
             let stands = |text: &str| {

@@ -23,6 +23,7 @@ mod diff;
 mod duration;
 mod file;
 mod finding;
+mod hook;
 mod keys;
 mod listing;
 mod load;
@@ -37,10 +38,12 @@ mod secret;
 mod section;
 mod syntax;
 mod timing;
+mod trust;
 
 pub use control::Control;
-pub use diff::{Change, Difference, KeyDifference, diff, diff_control, summary};
+pub use diff::{Change, Difference, KeyDifference, diff, diff_control, diff_hooks, summary};
 pub use finding::{Finding, Severity};
+pub use hook::{HOOK_EVENTS, Hook, HookDeed, HookPlan, hook_listing, hook_settings};
 pub use listing::{HIDDEN, Setting, listing, settings};
 pub use load::{LoadError, Loaded, Wrong, load};
 pub use name::SHOWN;
@@ -48,6 +51,7 @@ pub use pair::compare;
 pub use place::Place;
 pub use render::render;
 pub use secret::hide as hide_secrets;
+pub use trust::{Distrust, distrusted, trusted};
 
 use vrrp_proto::Plan;
 
@@ -60,6 +64,8 @@ pub struct Config {
     pub places: Vec<Place>,
     /// Who may use the daemon's control sockets.
     pub control: Control,
+    /// What is to hear of events, in the order of the file.
+    pub hooks: Vec<Hook>,
     /// Warnings only, in the order of the file.
     pub findings: Vec<Finding>,
 }
@@ -75,6 +81,8 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
     let mut findings = Vec::new();
     let routers = file::read(document.root.get_ref(), &mut findings);
     let control = control::read(document.root.get_ref(), &mut findings);
+    let names: Vec<&str> = routers.iter().map(|it| it.name.value.as_str()).collect();
+    let hooks = hook::read(document.root.get_ref(), &names, &mut findings);
     findings.retain(|finding| document.stands(text, finding));
     findings.append(&mut document.findings);
     findings.sort_by_key(|finding| finding.span.start);
@@ -96,6 +104,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
                 },
                 places,
                 control,
+                hooks,
                 findings,
             })
         }

@@ -36,7 +36,7 @@ pub struct EventRecord {
     pub router: Option<String>,
     /// A stable word: `role`, `faults`, `followed-active`, `conflict`, `claimed`, `refused`, `odd`, `late`, `repaired`,
     /// `kernel-refused`, `revised`, `added`, `removed`, `changed`, `order-ended`, `tracker`, `adjusted`, `reload`, `reload-refused`, `confirmed`,
-    /// `rolled-back`, `start`, `restart`, `resume`, `upgrade`, `upgrade-failed`, `stop`, `boot`.
+    /// `rolled-back`, `start`, `restart`, `resume`, `upgrade`, `upgrade-failed`, `stop`, `boot`, `hook-failed`, `agent`.
     pub kind: Cow<'static, str>,
     /// A sentence.
     pub text: String,

@@ -4,11 +4,13 @@
 //! Fields are only ever added; a reader must ignore those it does not know. This crate opens no socket.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod configuration;
 pub mod event;
 pub mod explanation;
 pub mod forecast;
 pub mod frame;
+pub mod hook;
 pub mod interfaces;
 pub mod order;
 pub mod peer;
@@ -28,6 +30,7 @@ pub use forecast::{
     ForecastReport, PredictedChange, PredictedRouter, PredictedStanding, Supposition,
 };
 pub use frame::{FrameError, MAX_REQUEST, decode, encode};
+pub use hook::{HookReport, HookRequest, HookTrial, HooksReport};
 pub use interfaces::{InterfaceReport, InterfaceRouter, InterfacesReport};
 pub use order::{OrderOutcome, OrderReport, OrderRequest, OrderResult, StandingOrder, Successor};
 pub use peer::PeerReport;

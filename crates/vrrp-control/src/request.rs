@@ -6,6 +6,7 @@ use crate::configuration::{ConfigurationAnswer, ConfigurationRequest};
 use crate::event::{EventRecord, EventsWanted};
 use crate::explanation::Explanation;
 use crate::forecast::{ForecastReport, Supposition};
+use crate::hook::{HookRequest, HookTrial, HooksReport};
 use crate::interfaces::InterfacesReport;
 use crate::order::{OrderReport, OrderRequest};
 use crate::running::RunningConfig;
@@ -46,6 +47,8 @@ pub enum Request {
     },
     /// The configuration, and changes of it.
     Configuration(ConfigurationRequest),
+    /// The hooks.
+    Hook(HookRequest),
     /// Another program in place of the running one, which goes on where that is. How it went is in the status.
     Upgrade {
         /// Its path, which only root may say; without one, what is now where the running one was started from.
@@ -67,6 +70,7 @@ impl Request {
             | Self::WhatIf(_) => false,
             Self::Order { .. } => true,
             Self::Configuration(request) => request.changes(),
+            Self::Hook(request) => matches!(request, HookRequest::Run { dry_run: false, .. }),
             Self::Upgrade { .. } => true,
         }
     }
@@ -114,6 +118,10 @@ pub enum Answer {
     },
     /// To [`Request::Configuration`].
     Configuration(Box<ConfigurationAnswer>),
+    /// To [`HookRequest::List`].
+    Hooks(Box<HooksReport>),
+    /// To [`HookRequest::Run`].
+    HookTrial(Box<HookTrial>),
     /// To [`Request::Upgrade`], as soon as that is decided: refused, or about to take over.
     Upgrade(UpgradeReport),
     /// To anything that cannot be done.

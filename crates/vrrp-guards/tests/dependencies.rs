@@ -26,13 +26,15 @@ const DUPLICATES: [(&str, &str); 1] = [(
 )];
 
 /// Which of our crates each may use. Arrows point from the daemon to the protocol and never back.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("vrrp-proto", &[]),
     ("vrrp-config", &["vrrp-proto"]),
     ("vrrp-control", &["vrrp-proto"]),
     ("vrrp-forecast", &["vrrp-proto"]),
     ("vrrp-gate", &["vrrp-proto"]),
     ("vrrp-linux", &["vrrp-proto", "vrrp-gate"]),
+    // Who may run a program, and what that may then do, is decided where the daemon and vrrpctl decide it.
+    ("vrrp-agent", &["vrrp-config", "vrrp-control", "vrrp-linux"]),
     (
         "vrrpd",
         &[

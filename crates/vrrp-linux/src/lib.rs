@@ -13,6 +13,7 @@
 //! | [`lateness`] | how late the engine's timers run |
 //! | [`clock`] | time |
 
+pub mod child;
 mod claim;
 pub mod clock;
 pub mod driver;

@@ -606,6 +606,131 @@ pub(crate) fn schedule_normally(nice: libc::c_int) {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
 }
 
+/// Highest capability that the kernel may know.
+const LAST_CAPABILITY: u32 = 63;
+
+/// Version 3 of the interface, which has 64 bits in two halves.
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: libc::c_int,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct CapabilityHalf {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+
+/// Keeps those capabilities of the calling thread that are in `mask`. Those that it does not have are none.
+pub(crate) fn keep_capabilities(mask: u64) {
+    let _ = reduce_capabilities(mask, false);
+}
+
+fn reduce_capabilities(mask: u64, inheritable: bool) -> io::Result<()> {
+    let mut header = CapabilityHeader {
+        version: CAPABILITY_VERSION,
+        pid: 0,
+    };
+    let mut halves = [CapabilityHalf {
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+    }; 2];
+    // SAFETY: both structures are as the kernel expects them, and live as long as the call.
+    let got = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, halves.as_mut_ptr()) };
+    if got != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    for (half, shift) in halves.iter_mut().zip([0, 32]) {
+        half.permitted &= (mask >> shift) as u32;
+        half.effective = half.permitted;
+        half.inheritable = if inheritable { half.permitted } else { 0 };
+    }
+    // SAFETY: as above; the kernel reads only.
+    let set = unsafe { libc::syscall(libc::SYS_capset, &raw const header, halves.as_ptr()) };
+    if set == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// See [`crate::child::confine`].
+pub(crate) fn confine(
+    command: &mut std::process::Command,
+    identity: Option<crate::child::Identity>,
+    kept: u64,
+) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only system calls are made, and no memory is allocated: the lists were made before.
+    unsafe {
+        command.pre_exec(move || change_into(identity.as_ref(), kept));
+    }
+}
+
+/// What the new process does before it becomes the program.
+fn change_into(identity: Option<&crate::child::Identity>, kept: u64) -> io::Result<()> {
+    let check = |result: libc::c_int| {
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    };
+    // What must not be had cannot be had again, also by a program that is root or becomes it. Numbers that the kernel does not
+    // know are refused in another way than everything is to who has no right to this; then the program may gain nothing at all.
+    for capability in (0..=LAST_CAPABILITY).filter(|number| kept & (1 << number) == 0) {
+        // SAFETY: no pointers.
+        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        if dropped != 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EPERM) {
+            // SAFETY: no pointers.
+            check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+            break;
+        }
+    }
+    if let Some(identity) = identity {
+        // Capabilities are to be chosen below, and not lost with the user.
+        // SAFETY: no pointers.
+        check(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) })?;
+        // SAFETY: the list is as long as is said.
+        check(unsafe { libc::setgroups(identity.groups.len(), identity.groups.as_ptr()) })?;
+        // SAFETY: no pointers.
+        check(unsafe { libc::setresgid(identity.group, identity.group, identity.group) })?;
+        // SAFETY: no pointers.
+        check(unsafe { libc::setresuid(identity.user, identity.user, identity.user) })?;
+    }
+    reduce_capabilities(kept, true)?;
+    for capability in (0..=LAST_CAPABILITY).filter(|number| kept & (1 << number) != 0) {
+        // What was not there cannot be left to it, and it will say so itself.
+        // SAFETY: no pointers.
+        let _ = unsafe {
+            libc::prctl(
+                libc::PR_CAP_AMBIENT,
+                libc::PR_CAP_AMBIENT_RAISE,
+                capability,
+                0,
+                0,
+            )
+        };
+    }
+    // After the change of the user, which would undo it.
+    // SAFETY: no pointers.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
+    // Blocked signals stay blocked in a new program.
+    // SAFETY: the set is initialised by the first call.
+    unsafe {
+        let mut none = mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+    }
+    Ok(())
+}
+
 /// Returns to the system what was allocated for a while and is free now, where the allocator would keep it. What is locked in
 /// memory cannot be returned, so that it is not locked for this moment.
 pub(crate) fn give_back() {

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use nix::unistd::User;
 use serde_json::Value;
-use vrrp_config::{Finding, LoadError, Loaded, Severity, compare, load, render};
+use vrrp_config::{Finding, LoadError, Loaded, Severity, compare, distrusted, load, render};
 
 use crate::failure::Failure;
 use crate::json;
@@ -38,6 +39,11 @@ pub(crate) fn run(page: &mut Page, file: &Path, peer: Option<&Path>) -> Result<(
                 return Err(error.into());
             }
         });
+    }
+    // That of the peer is for another host.
+    if let (Some(Ok(ours)), Some(first)) = (loaded.first(), judged.first_mut()) {
+        let user = |name: &str| Some(User::from_name(name).ok()??.uid.as_raw());
+        first.findings.extend(distrusted(&ours.config.hooks, user));
     }
     let mut misfits = false;
     if let [Ok(ours), Ok(theirs)] = &loaded[..] {

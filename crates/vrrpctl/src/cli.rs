@@ -243,6 +243,12 @@ Examples:
         #[command(subcommand)]
         wanted: crate::configurations::Wanted,
     },
+    /// The hooks, which hear of what happens: how they are doing, and how one is run
+    #[command(subcommand_required = true, disable_help_subcommand = true)]
+    Hook {
+        #[command(subcommand)]
+        wanted: crate::hook::Wanted,
+    },
     /// Put another program in the daemon's place, without a failover: it goes on where the running one is
     ///
     /// The new program first reads what it would go on from, and the configuration, while the old one runs on. One that is

@@ -24,6 +24,7 @@ mod events;
 mod explain;
 mod failure;
 mod frame;
+mod hook;
 mod interfaces;
 mod interrupt;
 mod json;
@@ -153,6 +154,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Command::Confirm => reload::confirm(&client, &mut page),
         Command::Config { wanted } => configurations::run(&client, &mut page, wanted),
+        Command::Hook { wanted } => hook::run(&client, &mut page, wanted),
         Command::Upgrade { program, wait } => {
             upgrade::run(&client, &mut page, program.as_deref(), *wait)
         }

@@ -56,8 +56,9 @@ mod tests {
     use schemars::{JsonSchema, SchemaGenerator};
     use serde::Serialize;
     use vrrp_control::{
-        ConfigurationAnswer, EventRecord, Explanation, ForecastReport, InterfacesReport,
-        OrderReport, PeerReport, RouterReport, RunningConfig, StatusReport, UpgradeReport,
+        ConfigurationAnswer, EventRecord, Explanation, ForecastReport, HookTrial, HooksReport,
+        InterfacesReport, OrderReport, PeerReport, RouterReport, RunningConfig, StatusReport,
+        UpgradeReport,
     };
 
     use super::*;
@@ -267,7 +268,7 @@ mod tests {
             generator.subschema_for::<T>().to_value()
         }
         type Add = fn(&mut SchemaGenerator) -> Value;
-        let all: [(&str, Add); 17] = [
+        let all: [(&str, Add); 19] = [
             ("status", add::<StatusReport>),
             ("status-problems", add::<Problems>),
             ("show-router", add::<Router>),
@@ -285,6 +286,8 @@ mod tests {
             ("packet", add::<Packet>),
             ("doctor", add::<Doctor>),
             ("upgrade", add::<UpgradeReport>),
+            ("hooks", add::<HooksReport>),
+            ("hook-run", add::<HookTrial>),
         ];
         for (name, add) in all {
             documents.insert(name, add(&mut generator));
@@ -322,7 +325,7 @@ mod tests {
     fn documents_are_told_from_their_parts() {
         let schema = serde_json::from_str(SCHEMA).unwrap();
         let names = documents(&schema);
-        assert_eq!(names.len(), 17, "{names:?}");
+        assert_eq!(names.len(), 19, "{names:?}");
         assert!(names.contains(&"status") && !names.contains(&"StatusReport"));
     }
 }

@@ -6,19 +6,28 @@ use std::process::ExitCode;
 
 use vrrp_config::{LoadError, Loaded, load};
 
+use crate::{agent, hooks};
+
 /// `--check`: errors and warnings to standard error, a sentence to standard output.
-pub(crate) fn run(file: &Path) -> ExitCode {
+pub(crate) fn run(file: &Path, program: Option<&Path>) -> ExitCode {
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     // A reader that has gone away is no reason to fail: the exit code is the answer.
     let code = match load(file) {
         Ok(Loaded { config, file, text }) => {
-            if !config.findings.is_empty() {
+            let mut findings = config.findings;
+            findings.extend(hooks::distrusted(&config.hooks));
+            if !findings.is_empty() {
                 let _ = write!(
                     err,
                     "{}",
-                    vrrp_config::render(&config.findings, &file, &text, color)
+                    vrrp_config::render(&findings, &file, &text, color)
                 );
+            }
+            if !config.hooks.is_empty()
+                && let Err(error) = agent::find(program)
+            {
+                let _ = writeln!(err, "{file}: hooks will not run: {error}");
             }
             let count = config.plan.routers.len();
             let _ = writeln!(

@@ -38,6 +38,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
     pub(crate) state_dir: PathBuf,
 
+    /// The program that runs hooks; vrrp-agent beside vrrpd or in ../libexec/vrrpd unless told otherwise
+    #[arg(long, value_name = "PATH")]
+    pub(crate) agent: Option<PathBuf>,
+
     /// Only check the configuration: exits 0 if it can be used and 2 if not
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     #[expect(

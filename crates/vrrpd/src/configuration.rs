@@ -14,7 +14,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use vrrp_config::{
-    Config, Control, Difference, LoadError, Loaded, Wrong, diff, diff_control, load, parse, summary,
+    Config, Control, Difference, HookPlan, LoadError, Loaded, Wrong, diff, diff_control,
+    diff_hooks, load, parse, summary,
 };
 use vrrp_control::{
     Attempt, ChangeReport, ConfigurationEntry, ConfigurationStatus, ForecastReport, HistoryReport,
@@ -25,9 +26,11 @@ use vrrp_linux::store::Store;
 use vrrp_proto::Plan;
 
 use crate::access;
+use crate::agent::Agent;
 use crate::archive::{self, Archive};
 use crate::change_report::{self, Judged};
 use crate::foresight;
+use crate::hooks;
 use crate::ledger::{Applied, Ledger};
 use crate::life::SharedLife;
 use crate::office::{Office, timestamp};
@@ -70,12 +73,15 @@ pub(crate) struct Parts {
     pub(crate) orders: StandingOrders,
     pub(crate) file: Arc<Path>,
     pub(crate) runtime_dir: Arc<Path>,
+    pub(crate) agent: Agent,
 }
 
 struct Desk {
     archive: Archive,
     /// Who may use the control sockets; absent while that is not known.
     control: Option<Control>,
+    /// The hooks; absent while that is not known.
+    hooks: Option<Vec<HookPlan>>,
 }
 
 /// What is to be run.
@@ -95,10 +101,19 @@ struct Proposal {
 }
 
 impl Configuration {
-    pub(crate) fn new(parts: Parts, archive: Archive, control: Option<Control>) -> Self {
+    pub(crate) fn new(
+        parts: Parts,
+        archive: Archive,
+        control: Option<Control>,
+        hooks: Option<Vec<HookPlan>>,
+    ) -> Self {
         let this = Self(Arc::new(Inner {
             parts,
-            desk: Mutex::new(Desk { archive, control }),
+            desk: Mutex::new(Desk {
+                archive,
+                control,
+                hooks,
+            }),
             shown: Mutex::default(),
             end: watch::Sender::new(None),
         }));
@@ -206,6 +221,11 @@ impl Configuration {
         })
     }
 
+    /// The hooks of the configuration that runs.
+    pub(crate) fn hooks(&self) -> Vec<HookPlan> {
+        self.desk().hooks.clone().unwrap_or_default()
+    }
+
     /// For a worker that took the place of another one: makes sure that what was entered last is what runs.
     pub(crate) fn resume(&self) {
         let mut desk = self.desk();
@@ -217,6 +237,9 @@ impl Configuration {
             return;
         };
         desk.control = Some(config.control);
+        let hooks: Vec<HookPlan> = config.hooks.into_iter().map(|hook| hook.plan).collect();
+        self.0.parts.agent.configure(&hooks, &config.plan);
+        desk.hooks = Some(hooks);
         let differs = self.running();
         if differs.is_some_and(|running| !diff(&running, &config.plan).is_empty()) {
             tracing::warn!("a change of the configuration was not finished, and is made now");
@@ -328,6 +351,9 @@ impl Configuration {
         let control = control.and_then(|old| diff_control(old, &loaded.config.control));
         let mut difference: Vec<Difference> = control.into_iter().collect();
         difference.extend(diff(&running, &loaded.config.plan));
+        if let Some(old) = &desk.hooks {
+            difference.extend(diff_hooks(old, &hooks_of(&loaded)));
+        }
         Ok(Proposal {
             hash: archive::hash(&loaded.text),
             loaded,
@@ -451,11 +477,16 @@ impl Configuration {
             access::grant(&runtime_dir, control);
         }
         desk.control = Some(control.clone());
+        let hooks = hooks_of(&proposal.loaded);
+        let Parts { agent, .. } = &self.0.parts;
+        agent.configure(&hooks, &proposal.loaded.config.plan);
+        desk.hooks = Some(hooks);
         self.publish(&desk.archive.ledger);
         self.with_life(|error| *error = None);
         let status = self.status();
         let Loaded { config, file, text } = &proposal.loaded;
         change_report::warn(&config.findings, file, text);
+        change_report::warn(&hooks::distrusted(&config.hooks), file, text);
         let number = status.number;
         let trial = status.trial.map(|trial| {
             let back_to = trial.back_to;
@@ -533,6 +564,11 @@ impl Configuration {
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn hooks_of(loaded: &Loaded) -> Vec<HookPlan> {
+    let hooks = loaded.config.hooks.iter();
+    hooks.map(|hook| hook.plan.clone()).collect()
 }
 
 fn trial_of(seconds: u64) -> Result<Duration, String> {
@@ -632,6 +668,8 @@ pub(crate) fn begin(file: &Path, archive: &mut Archive) -> Result<Config, LoadEr
         );
     }
     change_report::warn(&loaded.config.findings, &loaded.file, &loaded.text);
+    let distrusted = hooks::distrusted(&loaded.config.hooks);
+    change_report::warn(&distrusted, &loaded.file, &loaded.text);
     if last.as_ref().is_none_or(|last| last.hash != hash) {
         let old = last.and_then(|last| parse(&archive.text(last.number)?).ok());
         let words = match old {

@@ -16,6 +16,7 @@ use crate::answers::{Answers, PATIENCE};
 use crate::caller::Caller;
 use crate::changes;
 use crate::explain;
+use crate::hook_answers;
 use crate::interfaces;
 use crate::operate;
 use crate::past;
@@ -131,6 +132,7 @@ async fn answer(
         Request::Order { routers, order } => {
             operate::answer(services, caller, routers, order, answers).await
         }
+        Request::Hook(request) => hook_answers::answer(request, caller, services, answers).await,
         Request::Upgrade { program } => upgrade::upgrade(services, caller, answers, program).await,
     }
 }

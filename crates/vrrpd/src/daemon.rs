@@ -16,14 +16,15 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use vrrp_config::{Control, LoadError, load};
+use vrrp_config::{Control, HookPlan, LoadError, load};
 use vrrp_control::{Attempt, Daemon, GlobalCounters, Restart, StatusReport};
 use vrrp_linux::kernel::OwnerId;
 use vrrp_linux::store::{Store, read_text, text_file};
-use vrrp_linux::{Driver, Handle, Heritage, HeritageError, News, StartError};
+use vrrp_linux::{Driver, Handle, Heritage, HeritageError, StartError};
 use vrrp_proto::{Happening, Plan};
 
 use crate::access;
+use crate::agent::{self, Agent};
 use crate::annals::Annals;
 use crate::archive::{self, Archive};
 use crate::chronicle;
@@ -31,6 +32,7 @@ use crate::cli::Arguments;
 use crate::configuration::{self, Configuration, Source};
 use crate::control;
 use crate::life::{self, Life, SharedLife};
+use crate::mail::Mail;
 use crate::notify;
 use crate::occasion::{self, Occasion};
 use crate::office::{Office, timestamp};
@@ -161,6 +163,8 @@ struct Begun {
     plan: Plan,
     /// Who may use the sockets.
     control: Option<Control>,
+    /// What is to hear of events; absent like that.
+    hooks: Option<Vec<HookPlan>>,
     /// Absent until there is time for it.
     kept: Option<(StateDir, Archive)>,
 }
@@ -181,6 +185,7 @@ fn begin(arguments: &Arguments, keeper: u32, heritage: &mut Heritage) -> Result<
             runtime_dir,
             plan: Plan::default(),
             control: None,
+            hooks: None,
             kept: None,
         });
     }
@@ -192,6 +197,7 @@ fn begin(arguments: &Arguments, keeper: u32, heritage: &mut Heritage) -> Result<
         runtime_dir,
         plan: config.plan,
         control: Some(config.control),
+        hooks: Some(config.hooks.into_iter().map(|hook| hook.plan).collect()),
         kept: Some((state_dir, archive)),
     })
 }
@@ -206,6 +212,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         runtime_dir,
         plan,
         control,
+        hooks,
         kept,
     } = begin(arguments, keeper, &mut heritage)?;
     let resumed = heritage.is_resumption();
@@ -213,6 +220,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     let life: Option<Life> = remembered(heritage.take(life::NAME));
     let restarts: Restarts = remembered(heritage.take(restarts::NAME)).unwrap_or_default();
     let history = heritage.take(chronicle::NAME);
+    let agent_left = heritage.take(agent::NAME);
     let sockets = [control::NAME, control::READ_ONLY_NAME].map(|name| heritage.take(name));
     let state_lock = heritage.take(state_dir::LOCK);
     let ledger = heritage.take(archive::NAME);
@@ -220,7 +228,8 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     let upgrades = Upgrades::new(heritage.take(upgrade::NAME));
     let is_managed = heritage.take(notify::NAME).is_some();
     leave_last_words(&store);
-    let (sender, news) = mpsc::channel::<News>(NEWS);
+    let (sender, mail) = mpsc::channel::<Mail>(NEWS);
+    let weak = sender.downgrade();
     let (state_dir, archive) = kept.map_or_else(
         || {
             let state_dir = StateDir::open(&arguments.state_dir, state_lock, &store);
@@ -236,7 +245,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         } else {
             orders.recall(&plan)
         };
-        let sink = Box::new(move |news| sender.try_send(news).is_ok());
+        let sink = Box::new(move |news| sender.try_send(Mail::News(Box::new(news))).is_ok());
         let owner = OwnerId::of(runtime_dir.path());
         Driver::start(&plan, owner, sink, Some(heritage), recalled)?
     };
@@ -272,6 +281,19 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         plan.routers.len(),
         resumed.then_some((&occasion, &restarts)),
     );
+    let agent = Agent::new(agent::Parts {
+        program: arguments.agent.clone(),
+        journal: arguments.state_dir.join(agent::JOURNAL),
+        store: store.clone(),
+        office: office.clone(),
+        engine: driver.handle(),
+        mail: weak,
+        since: life.since.clone(),
+        resumed,
+    });
+    if let Some(hooks) = &hooks {
+        agent.configure(hooks, &plan);
+    }
     // The engine has its own.
     drop(plan);
     let life = SharedLife::new(life);
@@ -283,8 +305,9 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         orders: orders.clone(),
         file: Arc::from(config),
         runtime_dir: Arc::from(runtime_dir.path()),
+        agent: agent.clone(),
     };
-    let configuration = Configuration::new(parts, archive, control.clone());
+    let configuration = Configuration::new(parts, archive, control.clone(), hooks);
     if resumed {
         configuration.resume();
     }
@@ -307,6 +330,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         state_dir,
         annals: annals.clone(),
         orders,
+        agent: agent.clone(),
         upgrades,
         config: Arc::from(config),
         runtime_dir: Arc::from(runtime_dir.path()),
@@ -314,6 +338,7 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
     };
     let running = Running {
         services,
+        agent_left,
         sockets,
         control,
         reload: resumed && occasion == Occasion::Restart,
@@ -324,10 +349,12 @@ fn work(arguments: &Arguments, keeper: u32, mut heritage: Heritage) -> Result<Ex
         .build();
     let (outcome, left) = match runtime {
         Ok(runtime) => {
-            let outcome = runtime.block_on(live(running, &runtime_dir, news));
+            let outcome = runtime.block_on(live(running, &runtime_dir, mail));
             // Also when serving has failed: whatever happens, nobody may keep answering for the addresses.
             office.note_daemon("stop", "stopping");
-            (outcome, runtime.block_on(stop(driver)))
+            let left = runtime.block_on(stop(driver));
+            runtime.block_on(agent.finish(asked_again()));
+            (outcome, left)
         }
         Err(error) => (Err(error), driver.stop()),
     };
@@ -405,6 +432,8 @@ fn tell_start(
 /// What is run.
 struct Running {
     services: Services,
+    /// The socket to the process that runs hooks, if another process started it.
+    agent_left: Option<OwnedFd>,
     /// The control sockets, if another process had them.
     sockets: [Option<OwnedFd>; 2],
     /// Who may use them; absent when another process has seen to that.
@@ -454,7 +483,7 @@ impl Running {
 async fn live(
     mut running: Running,
     runtime_dir: &RuntimeDir,
-    mut news: mpsc::Receiver<News>,
+    mut mail: mpsc::Receiver<Mail>,
 ) -> std::io::Result<bool> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -466,7 +495,8 @@ async fn live(
     signals.thread_unblock()?;
     let [full, read_only] = running.listen(runtime_dir)?;
     let services = running.services;
-    let office = services.office.clone();
+    let (office, agent) = (services.office.clone(), services.agent.clone());
+    tokio::spawn(agent.clone().keep(running.agent_left));
     tokio::spawn(services.annals.clone().keep(services.office.clone()));
     let server = tokio::spawn(control::serve(full, read_only, services.clone()));
     // The process before this one may have died before it could.
@@ -488,10 +518,11 @@ async fn live(
         tokio::select! {
             // In this order: events that precede a signal are logged before what the signal does.
             biased;
-            next = news.recv() => match next {
-                Some(next) => {
+            next = mail.recv() => match next {
+                Some(Mail::Standing(all)) => agent.stand(all),
+                Some(Mail::News(next)) => {
                     let ended = matches!(next.event.happening, Happening::OrderEnded { .. });
-                    office.note(next);
+                    agent.tell(&office.note(*next));
                     if ended {
                         keep_orders(&services);
                     }
@@ -518,10 +549,12 @@ async fn live(
     } else {
         tracing::info!("asked to stop; handing over");
     }
-    // What is still said from here on goes to the log only.
+    // What is still said from here on goes to the log and to hooks only.
     std::thread::spawn(move || {
-        while let Some(next) = news.blocking_recv() {
-            office.note(next);
+        while let Some(next) = mail.blocking_recv() {
+            if let Mail::News(next) = next {
+                agent.tell(&office.note(*next));
+            }
         }
     });
     Ok(died)
@@ -533,6 +566,22 @@ fn keep_orders(services: &Services) {
     tokio::task::spawn_blocking(move || {
         let _ = services.orders.save(&services.engine);
     });
+}
+
+/// Whoever asks once more does not want to wait for hooks, either.
+async fn asked_again() {
+    let signals = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    );
+    if let (Ok(mut terminate), Ok(mut interrupt)) = signals {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    } else {
+        std::future::pending().await
+    }
 }
 
 /// Hands everything over. Whoever asks once more does not want to wait for successors.

@@ -23,6 +23,8 @@
 //! | `caller`, `access` | who asks, and who may |
 //! | `answers`, `places` | the way back to a client, and how many there may be |
 //! | `operate`, `standing` | orders of operators, and those that outlive the daemon |
+//! | `agent`, `mail` | the process that runs hooks, and what comes from the engine for the office and for it |
+//! | `hooks`, `hook_answers` | hooks in the words of that process, and for those who ask |
 //! | `life` | since when the daemon runs, and with what |
 //! | `configuration` | the configuration that runs: how it is replaced, and how that is taken back |
 //! | `ledger`, `archive` | which configurations were applied, and their texts |
@@ -34,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod agent;
 mod annals;
 mod answers;
 mod archive;
@@ -48,11 +51,14 @@ mod control;
 mod daemon;
 mod explain;
 mod foresight;
+mod hook_answers;
+mod hooks;
 mod interfaces;
 mod keeper;
 mod ledger;
 mod life;
 mod log;
+mod mail;
 mod notify;
 mod occasion;
 mod office;
@@ -90,7 +96,7 @@ fn main() -> ExitCode {
     }
     let arguments = cli::Arguments::parse();
     if let Some(file) = arguments.file_to_check() {
-        return check::run(&file);
+        return check::run(&file, arguments.agent.as_deref());
     }
     let Some(keeper) = arguments.worker else {
         return keep();

@@ -64,7 +64,7 @@ impl Office {
     }
 
     /// Notes what happened to a router or in the engine.
-    pub(crate) fn note(&self, news: News) {
+    pub(crate) fn note(&self, news: News) -> Arc<EventRecord> {
         let News { at, event } = news;
         let router = event.router.map(|_| event.name);
         let happening = event.happening;
@@ -91,7 +91,7 @@ impl Office {
             record.to = Some(to.name().into());
             record.reason = Some(reason.name().into());
         }
-        self.file(record);
+        self.file(record)
     }
 
     /// Notes what the daemon did; the caller logs it.
@@ -129,6 +129,11 @@ impl Office {
         )
     }
 
+    /// The number of the last event.
+    pub(crate) fn last(&self) -> u64 {
+        self.desk().sequence
+    }
+
     /// Waits until there is something to write to the disk.
     pub(crate) async fn something_pending(&self) {
         while self.desk().pending.is_empty() {
@@ -150,7 +155,7 @@ impl Office {
         desk.pending = together.skip(all.saturating_sub(PENDING)).collect();
     }
 
-    fn file(&self, mut record: EventRecord) {
+    fn file(&self, mut record: EventRecord) -> Arc<EventRecord> {
         let mut desk = self.desk();
         desk.sequence += 1;
         record.sequence = desk.sequence;
@@ -169,7 +174,8 @@ impl Office {
         } = &mut *desk;
         chronicle.enter(history, HISTORY);
         // Under the lock, so that `subscribe` sees each event exactly once. Nobody listening is no error.
-        let _ = self.subscribers.send(record);
+        let _ = self.subscribers.send(Arc::clone(&record));
+        record
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {

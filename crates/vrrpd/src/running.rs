@@ -2,7 +2,7 @@
 
 use std::io;
 
-use vrrp_config::listing;
+use vrrp_config::{hook_listing, listing};
 use vrrp_control::{Answer, RunningConfig};
 use vrrp_proto::Plan;
 
@@ -29,7 +29,7 @@ pub(crate) async fn answer(
                     ..Plan::default()
                 },
                 defaults,
-            ),
+            ) + &hook_listing(&services.configuration.hooks(), defaults),
         })
     });
     match running.await.flatten() {

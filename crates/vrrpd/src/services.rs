@@ -7,6 +7,7 @@ use vrrp_control::StatusReport;
 use vrrp_linux::Handle;
 use vrrp_linux::store::Store;
 
+use crate::agent::Agent;
 use crate::annals::Annals;
 use crate::caller::Caller;
 use crate::configuration::Configuration;
@@ -48,6 +49,8 @@ pub(crate) struct Services {
     pub(crate) annals: Annals,
     /// Orders of operators that outlive the daemon.
     pub(crate) orders: StandingOrders,
+    /// The process that runs hooks.
+    pub(crate) agent: Agent,
     /// How the last upgrade goes.
     pub(crate) upgrades: Upgrades,
     /// The configuration file, as it was given.

@@ -1,0 +1,400 @@
+//! A run of a hook: who runs it, what it may do, and how it ends.
+
+use std::ffi::CString;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, SystemTime};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, Uid, User, geteuid, getgrouplist};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use vrrp_config::trusted;
+use vrrp_control::agent::{HookAction, HookEvent, HookRun, HookSpec, Invocation};
+use vrrp_linux::child::{Identity, confine};
+
+use crate::output::Lines;
+use crate::{fifo, webhook};
+
+/// Lines of one run that are shown.
+const SHOWN: usize = 50;
+
+/// Between the request to end and the end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What was written and not read yet when a program ends.
+const REST: Duration = Duration::from_millis(100);
+
+/// Where programs are found by those that are run; nothing else is inherited.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) good: bool,
+    pub(crate) outcome: String,
+    pub(crate) lines_lost: u64,
+}
+
+impl Ended {
+    pub(crate) fn good() -> Self {
+        Self {
+            good: true,
+            outcome: "done".into(),
+            lines_lost: 0,
+        }
+    }
+
+    pub(crate) fn bad(outcome: impl Into<String>) -> Self {
+        Self {
+            good: false,
+            outcome: outcome.into(),
+            lines_lost: 0,
+        }
+    }
+}
+
+/// RFC 3339 in UTC with microseconds.
+pub(crate) fn now() -> String {
+    jiff::Timestamp::try_from(SystemTime::now())
+        .map_or_else(|_| String::new(), |timestamp| format!("{timestamp:.6}"))
+}
+
+/// Runs `hook` for `event`, and says each line it writes. What runs is ended when `hurry` says so.
+pub(crate) async fn run(
+    hook: &HookSpec,
+    event: &HookEvent,
+    mut hurry: watch::Receiver<bool>,
+    say: impl FnMut(String),
+) -> HookRun {
+    let (time, begun) = (now(), Instant::now());
+    let limit = begun + Duration::from_millis(hook.timeout_ms);
+    let invocation = Invocation::of(hook, event);
+    let late = format!("gave up after {}", span(hook.timeout_ms));
+    let ended = match &hook.action {
+        HookAction::Exec {
+            user, capabilities, ..
+        } => {
+            let spawned = spawn(&invocation, user.as_deref(), capabilities).await;
+            match spawned {
+                Ok(child) => {
+                    follow(
+                        child,
+                        &invocation.input,
+                        hook.timeout_ms,
+                        limit,
+                        &mut hurry,
+                        say,
+                    )
+                    .await
+                }
+                Err(why) => Ended::bad(why),
+            }
+        }
+        HookAction::Fifo { path } => {
+            let writing = fifo::write(Path::new(path), invocation.input.as_bytes());
+            unless(&mut hurry, limit, &late, writing).await
+        }
+        HookAction::Webhook { url } => {
+            unless(
+                &mut hurry,
+                limit,
+                &late,
+                webhook::post(url, &invocation.input),
+            )
+            .await
+        }
+    };
+    HookRun {
+        hook: hook.name.clone(),
+        id: event.id,
+        event: event.event.clone(),
+        name: event.name.clone(),
+        time,
+        took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        good: ended.good,
+        outcome: ended.outcome,
+        lines_lost: ended.lines_lost,
+    }
+}
+
+/// What `work` comes to, unless it takes too long.
+async fn unless(
+    hurry: &mut watch::Receiver<bool>,
+    limit: Instant,
+    late: &str,
+    work: impl Future<Output = Ended>,
+) -> Ended {
+    tokio::select! {
+        ended = timeout_at(limit, work) => ended.unwrap_or_else(|_| Ended::bad(late)),
+        _ = hurry.wait_for(|now| *now) => Ended::bad("broken off at the end"),
+    }
+}
+
+/// The user of this name, with their groups.
+fn identity(name: &str) -> Result<Option<Identity>, String> {
+    let failed = |error: nix::errno::Errno| format!("cannot look up user {name}: {error}");
+    let user = User::from_name(name)
+        .map_err(failed)?
+        .ok_or_else(|| format!("there is no user {name}"))?;
+    if user.uid == geteuid() {
+        return Ok(None);
+    }
+    let known = CString::new(name).map_err(|error| error.to_string())?;
+    let groups = getgrouplist(&known, user.gid).map_err(failed)?;
+    Ok(Some(Identity {
+        user: user.uid.as_raw(),
+        group: user.gid.as_raw(),
+        groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),
+    }))
+}
+
+/// Why it may not be run, or the user it runs as. May wait for a disk, or for whoever knows the users.
+fn admit(program: &str, user: Option<&str>) -> Result<Option<Identity>, String> {
+    let identity = match user {
+        Some(user) => identity(user)?,
+        None => None,
+    };
+    let whose = identity
+        .as_ref()
+        .map_or_else(|| geteuid().as_raw(), |identity| identity.user);
+    match trusted(Path::new(program), whose) {
+        Ok(_) => Ok(identity),
+        Err(why) => Err(format!("not run: {why}")),
+    }
+}
+
+async fn spawn(
+    invocation: &Invocation,
+    user: Option<&str>,
+    capabilities: &[String],
+) -> Result<tokio::process::Child, String> {
+    let Some((program, arguments)) = invocation.command.split_first() else {
+        return Err("not run: there is no command".into());
+    };
+    let (path, name) = (program.clone(), user.map(str::to_owned));
+    let identity = tokio::task::spawn_blocking(move || admit(&path, name.as_deref()))
+        .await
+        .unwrap_or_else(|error| Err(error.to_string()))?;
+    let account = identity
+        .as_ref()
+        .map_or_else(geteuid, |it| Uid::from_raw(it.user));
+    let account = User::from_uid(account).ok().flatten();
+    let mut command = std::process::Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", PATH)
+        .envs(&invocation.environment)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if let Some(account) = account {
+        command
+            .env("HOME", &account.dir)
+            .env("USER", &account.name)
+            .env("LOGNAME", &account.name);
+    }
+    command.arg0(program);
+    confine(&mut command, identity, capabilities);
+    let mut command = Command::from(command);
+    command.kill_on_drop(true);
+    command
+        .spawn()
+        .map_err(|error| format!("cannot run {program}: {error}"))
+}
+
+/// Waits for it to end, and sees to it that it does.
+async fn follow(
+    mut child: tokio::process::Child,
+    input: &str,
+    timeout_ms: u64,
+    limit: Instant,
+    hurry: &mut watch::Receiver<bool>,
+    mut say: impl FnMut(String),
+) -> Ended {
+    let group = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .map(Pid::from_raw);
+    let signal = |signal| group.map(|group| killpg(group, signal));
+    if let Some(mut stdin) = child.stdin.take() {
+        let input = input.to_owned();
+        // Whoever does not read it does without.
+        tokio::spawn(async move { stdin.write_all(input.as_bytes()).await });
+    }
+    let mut pipes = (
+        Lines::new(child.stdout.take()),
+        Lines::new(child.stderr.take()),
+    );
+    let (mut shown, mut lines_lost) = (0, 0);
+    let mut note = |line: Option<String>| {
+        let Some(line) = line else {
+            return;
+        };
+        if shown < SHOWN {
+            shown += 1;
+            say(line);
+        } else {
+            lines_lost += 1;
+        }
+    };
+    // Why it was asked to end.
+    let mut asked: Option<String> = None;
+    let mut due = limit;
+    let mut ended: Option<std::io::Result<ExitStatus>> = None;
+    loop {
+        tokio::select! {
+            // What it wrote comes before its end.
+            biased;
+            line = pipes.0.next(), if pipes.0.is_open() => note(line),
+            line = pipes.1.next(), if pipes.1.is_open() => note(line),
+            status = child.wait(), if ended.is_none() => {
+                if asked.is_some() {
+                    // Nothing of it stays behind.
+                    let _ = signal(Signal::SIGKILL);
+                }
+                ended = Some(status);
+                due = Instant::now() + REST;
+            }
+            _ = hurry.wait_for(|now| *now), if asked.is_none() && ended.is_none() => {
+                asked = Some("ended with the daemon".into());
+                let _ = signal(Signal::SIGTERM);
+                due = Instant::now() + REST;
+            }
+            () = sleep_until(due) => {
+                if ended.is_some() {
+                    // Somebody whom it started has its pipe.
+                    break;
+                } else if asked.is_none() {
+                    asked = Some(format!("killed after {}", span(timeout_ms)));
+                    let _ = signal(Signal::SIGTERM);
+                    due = Instant::now() + GRACE;
+                } else {
+                    let _ = signal(Signal::SIGKILL);
+                    due = Instant::now() + GRACE;
+                }
+            }
+        }
+        if ended.is_some() && !pipes.0.is_open() && !pipes.1.is_open() {
+            break;
+        }
+    }
+    let (good, how) = match ended {
+        Some(Ok(status)) if status.success() => (true, "done".to_owned()),
+        Some(Ok(status)) => (false, describe(status)),
+        Some(Err(error)) => (false, error.to_string()),
+        None => (false, "it does not end".to_owned()),
+    };
+    Ended {
+        good: good && asked.is_none(),
+        outcome: asked.unwrap_or(how),
+        lines_lost,
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => Signal::try_from(signal).map_or_else(
+            |_| format!("killed by signal {signal}"),
+            |signal| format!("killed by {signal}"),
+        ),
+        (None, None) => status.to_string(),
+    }
+}
+
+fn span(ms: u64) -> String {
+    if ms.is_multiple_of(1000) {
+        format!("{} s", ms / 1000)
+    } else {
+        format!("{ms} ms")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hook(script: &str, timeout_ms: u64) -> HookSpec {
+        HookSpec {
+            name: "a".into(),
+            on: vec!["active".into()],
+            routers: Vec::new(),
+            coalesce: true,
+            timeout_ms,
+            action: HookAction::Exec {
+                command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+                keepalived: false,
+                user: None,
+                capabilities: Vec::new(),
+            },
+        }
+    }
+
+    async fn outcome(script: &str, timeout_ms: u64) -> (HookRun, Vec<String>) {
+        let event = HookEvent {
+            name: "lan4".into(),
+            event: "active".into(),
+            ..HookEvent::default()
+        };
+        let (_sender, hurry) = watch::channel(false);
+        let mut said = Vec::new();
+        let run = run(&hook(script, timeout_ms), &event, hurry, |line| {
+            said.push(line)
+        })
+        .await;
+        (run, said)
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn it_is_told_and_heard() {
+        let (run, said) = outcome("cat; echo $VRRP_NAME >&2; pwd; env | wc -l; exit 3", 5000).await;
+        assert_eq!((run.good, run.outcome.as_str()), (false, "exit status 3"));
+        assert!(
+            said.iter().any(|line| line.starts_with("{\"id\":0")),
+            "{said:?}"
+        );
+        assert!(said.contains(&"lan4".to_owned()) && said.contains(&"/".to_owned()));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_it_started_ends_with_it() {
+        let begun = Instant::now();
+        let (run, said) = outcome("sleep 71.25 & echo $!; trap : TERM; wait; sleep 72", 300).await;
+        assert_eq!(run.outcome, "killed after 300 ms");
+        let pid: i32 = said[0].parse().unwrap();
+        let alive = nix::sys::signal::kill(Pid::from_raw(pid), None);
+        // Killed already, and reaped by whoever became its parent, or about to be.
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(alive.is_err() || state.contains(") Z"), "{state}");
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn one_that_leaves_somebody_behind_is_not_waited_for() {
+        let begun = Instant::now();
+        let (run, _) = outcome("sleep 5.5 & exit 0", 20_000).await;
+        assert!(run.good && begun.elapsed() < Duration::from_secs(4));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_flood_of_words_is_cut() {
+        let (run, said) = outcome("yes | head -n 100000", 20_000).await;
+        assert_eq!((said.len(), run.lines_lost, run.good), (50, 99_950, true));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn there_is_nothing_that_it_may_do() {
+        let (run, said) = outcome("grep -E 'Cap(Eff|Prm|Inh|Amb)' /proc/self/status", 5000).await;
+        assert!(run.good, "{run:?}");
+        assert!(
+            said.iter().all(|line| line.ends_with("0000000000000000")),
+            "{said:?}"
+        );
+    }
+}
