@@ -29,14 +29,19 @@ impl Keepalived {
     /// Starts it with further lines in its `global_defs`.
     #[must_use]
     pub fn start_with(namespace: &Namespace, orders: Orders, globals: &str) -> Self {
+        Self::start_file(namespace, config(orders, globals), orders.priority)
+    }
+
+    /// Starts it with a file of the caller's, in which the instances have this priority.
+    #[must_use]
+    pub fn start_file(namespace: &Namespace, config: String, priority: u8) -> Self {
         let scratch = Scratch::new("keepalived");
-        let config = config(orders, globals);
         scratch.write("keepalived.conf", &config);
         Self {
             process: launch(namespace, &scratch),
             scratch,
             config,
-            priority: orders.priority,
+            priority,
         }
     }
 }

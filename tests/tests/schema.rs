@@ -72,6 +72,7 @@ fn documents_are_as_the_schema_says() {
         (second, "show-router", &["show", "lan4"], 0),
         (first, "show-interfaces", &["show", "interfaces"], 0),
         (second, "show-peers", &["show", "peers"], 0),
+        (first, "show-groups", &["show", "groups"], 0),
         (first, "show-config", &["show", "config", "--all"], 0),
         (first, "show-stats", &["show", "stats"], 0),
         (first, "show-stats", &["show", "stats", "--all"], 0),
