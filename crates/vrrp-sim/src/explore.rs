@@ -605,7 +605,8 @@ impl Search<'_> {
                         | Reason::Shutdown
                         | Reason::Removed
                         | Reason::Ordered
-                        | Reason::Unclaimed => {}
+                        | Reason::Unclaimed
+                        | Reason::Group => {}
                     }
                 }
                 Role::Backup => {

@@ -19,6 +19,7 @@
 //! | [`chaos`], [`shrink`], [`sometimes`] | worlds made from a seed; the least of one that fails; what must be met in them |
 //! | [`failover`], [`falsehood`] | failover times by loss; takeovers from an Active that lives |
 //! | [`explore`] | everything that can happen to a small world |
+//! | [`groups`] | sync groups between several links |
 //! | [`mod@reference`] | the protocol a second time, to compare the engine with |
 //!
 //! ```
@@ -37,6 +38,7 @@ pub mod explore;
 pub mod failover;
 pub mod falsehood;
 pub mod fuzz;
+pub mod groups;
 pub mod host;
 pub mod judge;
 pub mod kernel;

@@ -8,12 +8,14 @@ use std::time::Instant;
 
 use vrrp_sim::chaos::{Cuts, World};
 use vrrp_sim::failover::{self, Cell};
+use vrrp_sim::groups;
 use vrrp_sim::lan::Sightings;
 use vrrp_sim::sometimes;
 
 const USAGE: &str = "\
 usage: replay chaos --seed N [--keep N,N,...] [--without N,N,...] [--rounds N] [--calm yes] [--forbid NAME]
        replay soak [--from N] --seeds COUNT
+       replay groups --seed N | --seeds COUNT [--from N]
        replay failover --profile NAME --routers 2|3 --loss PERCENT --seed N";
 
 fn main() -> ExitCode {
@@ -33,6 +35,17 @@ fn main() -> ExitCode {
                         .and_then(|from| from.parse().ok())
                         .unwrap_or(0);
                     soak(from, seeds)
+                })
+        }
+        (Some("groups"), Some(seed)) => Some(group_world(seed)),
+        (Some("groups"), None) => {
+            option("--seeds")
+                .and_then(|seeds| seeds.parse().ok())
+                .map(|seeds| {
+                    let from = option("--from")
+                        .and_then(|from| from.parse().ok())
+                        .unwrap_or(0);
+                    many_group_worlds(from, seeds)
                 })
         }
         (Some("failover"), Some(seed)) => cell(option).map(|cell| watch(cell, seed)),
@@ -104,6 +117,25 @@ fn soak(from: u64, seeds: u64) -> ExitCode {
         verdict(None)
     } else {
         ExitCode::FAILURE
+    }
+}
+
+fn group_world(seed: u64) -> ExitCode {
+    let world = groups::World::of(seed);
+    println!("{world:#?}");
+    let (trace, broken) = world.replay();
+    println!("{trace}");
+    verdict(broken)
+}
+
+fn many_group_worlds(from: u64, seeds: u64) -> ExitCode {
+    let begin = Instant::now();
+    match groups::run(from..from + seeds) {
+        Ok(tally) => {
+            println!("{tally}\n{:.1} s", begin.elapsed().as_secs_f64());
+            verdict(None)
+        }
+        Err(broken) => verdict(Some(broken)),
     }
 }
 
