@@ -1,8 +1,4 @@
 //! Sync groups: both sides of a gateway move together, beside one of ours and beside keepalived with a sync group.
-#![expect(
-    clippy::print_stdout,
-    reason = "the measured figures are half of the result"
-)]
 
 use std::time::Duration;
 

@@ -46,11 +46,17 @@ codes! {
     DATA_PLANE = "VR0034", "A data plane is chosen for a virtual MAC address that is not used.";
     GROUP = "VR0035", "No group of users can have this name.";
     HOOK = "VR0050", "A hook is not usable.";
+    GROUP_NAME = "VR0060", "The name of a group is not usable.";
+    GROUP_MEMBER = "VR0061", "A member of a group is no virtual router of the file, or cannot be a member.";
     DERIVED = "VR0101", "No IPv6 link-local address is listed; one is derived from the VRID.";
     OWNER = "VR0102", "Priority 255 makes this router the owner of the addresses.";
     OWNER_IGNORES = "VR0103", "A key has no effect on the owner.";
     UNICAST_MAC = "VR0104", "Unicast advertisements are not sent from the virtual MAC address.";
     NAME_IS_WORD = "VR0106", "A virtual router is called like something that `vrrpctl show` shows.";
+    GROUP_SMALL = "VR0110", "A group has fewer than two members.";
+    GROUP_PRIORITY = "VR0111", "Members of a group have different priorities.";
+    GROUP_INTERVAL = "VR0112", "Members of a group have different advertisement intervals.";
+    GROUP_PREEMPT = "VR0113", "Some members of a group preempt, and others do not.";
     HOOK_PROGRAM = "VR0150", "The program of a hook is not there, or others could change it.";
     PAIR_VRID = "VR0201", "Two routers of a pair share an address, and not the VRID.";
     PAIR_VERSION = "VR0202", "Two routers of a pair speak different versions.";
@@ -64,6 +70,7 @@ codes! {
     PAIR_MAC = "VR0210", "One router of a pair uses the virtual MAC address, the other one does not.";
     PAIR_ACCEPT = "VR0211", "One router of a pair accepts packets to the addresses, the other one does not.";
     PAIR_ALONE = "VR0212", "A router has no counterpart in the other file.";
+    PAIR_GROUP = "VR0220", "Two routers move together on one side of a pair only.";
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub enum Change {
 /// A key whose value differs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyDifference {
-    /// Its word in the file; `name` for the name of the router.
+    /// Its word in the file; `name` for the name of the router, and `group` for that of the group which lists it.
     pub key: &'static str,
     /// What it was, as the file would say it; `None` if it was not.
     pub old: Option<String>,
@@ -201,7 +201,7 @@ impl Difference {
 
 fn alone(router: &RouterPlan, change: Change) -> Difference {
     let told = settings(router).into_iter().filter(|it| !it.is_default);
-    let keys = told
+    let mut keys: Vec<KeyDifference> = told
         .map(|Setting { key, value, .. }| match change {
             Change::Removed => KeyDifference {
                 key,
@@ -215,12 +215,27 @@ fn alone(router: &RouterPlan, change: Change) -> Difference {
             },
         })
         .collect();
+    let nobody = None;
+    keys.extend(match change {
+        Change::Removed => moved(&router.group, &nobody),
+        Change::Added | Change::Changed => moved(&nobody, &router.group),
+    });
     Difference {
         table: keys::VIRTUAL_ROUTER,
         router: Some(router.name.clone()),
         change,
         keys,
     }
+}
+
+/// The group it moves with, if that is another one.
+fn moved(old: &Option<String>, new: &Option<String>) -> Option<KeyDifference> {
+    let written = |group: &Option<String>| group.as_deref().map(quoted);
+    (old != new).then(|| KeyDifference {
+        key: keys::GROUP_TABLE,
+        old: written(old),
+        new: written(new),
+    })
 }
 
 fn changed(old: &RouterPlan, new: &RouterPlan) -> Option<Difference> {
@@ -251,6 +266,7 @@ fn changed(old: &RouterPlan, new: &RouterPlan) -> Option<Difference> {
             });
         }
     }
+    keys.extend(moved(&old.group, &new.group));
     (!keys.is_empty()).then(|| Difference {
         table: keys::VIRTUAL_ROUTER,
         router: Some(new.name.clone()),
@@ -495,6 +511,8 @@ mod tests {
             unicast_peers: _,
             announce_refresh: _,
             track: _,
+            // Said in a table of its own.
+            group: _,
         } = &plan(WAN).routers[0];
     }
 

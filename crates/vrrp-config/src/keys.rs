@@ -11,11 +11,17 @@ pub(crate) const VIRTUAL_ROUTER: &str = "virtual-router";
 /// The table about the control sockets.
 pub(crate) const CONTROL_TABLE: &str = "control";
 
+/// The table that has the sync groups.
+pub(crate) const GROUP_TABLE: &str = "group";
+
+/// Keys of a group, in the order of the documentation.
+pub(crate) const GROUP: [&str; 1] = ["members"];
+
 /// The table that has the hooks.
 pub(crate) const HOOK_TABLE: &str = "hook";
 
 /// The tables at the top of the file.
-pub(crate) const TOP: [&str; 3] = [VIRTUAL_ROUTER, CONTROL_TABLE, HOOK_TABLE];
+pub(crate) const TOP: [&str; 4] = [VIRTUAL_ROUTER, GROUP_TABLE, CONTROL_TABLE, HOOK_TABLE];
 
 /// Keys of a hook, in the order of the documentation.
 pub(crate) const HOOK: [&str; 11] = [
@@ -164,9 +170,14 @@ const FOREIGN: &[Foreign] = &[
         "a virtual router begins with [virtual-router.NAME]",
     ),
     other(
+        &["sync-group", "sync-groups", "vrrp-sync-group", "vrrp-sync-groups", "groups"],
+        "routers that move together are listed in a table of their own: [group.NAME] with `members = [\"lan4\", \"wan4\"]`",
+    ),
+    renamed("members", &["member", "instances-of", "router-names"], ": `members = [\"lan4\", \"wan4\"]`"),
+    other(
         &[
             "track-interface", "track-script", "track-file", "track-process", "track-bfd", "track", "weight", "virtual-routes", "virtual-rules",
-            "sync-group", "vrrp-sync-group", "vrrp-script", "vrrp-track-process", "smtp-alert", "global-defs",
+            "vrrp-script", "vrrp-track-process", "smtp-alert", "global-defs",
             "static-routes", "static-ipaddress",
         ],
         "this version has nothing that corresponds to it",
@@ -311,7 +322,7 @@ mod tests {
     fn every_key_and_code_is_documented() {
         let manual = include_str!("../../../docs/man/vrrpd.toml.5");
         let reference = include_str!("../../../conf/vrrpd.toml");
-        for key in ROUTER.into_iter().chain(CONTROL).chain(HOOK) {
+        for key in ROUTER.into_iter().chain(GROUP).chain(CONTROL).chain(HOOK) {
             assert!(manual.contains(&format!("\n.It Ic {key} No =")), "{key}");
             let line = format!("{key} = ");
             let stands = |text: &str| {

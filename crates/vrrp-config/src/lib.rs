@@ -23,6 +23,7 @@ mod diff;
 mod duration;
 mod file;
 mod finding;
+mod group;
 mod hook;
 mod keys;
 mod listing;
@@ -79,7 +80,8 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
     let repaired = syntax::repair(text);
     let mut document = syntax::read(text, &repaired);
     let mut findings = Vec::new();
-    let routers = file::read(document.root.get_ref(), &mut findings);
+    let mut routers = file::read(document.root.get_ref(), &mut findings);
+    group::read(document.root.get_ref(), &mut routers, &mut findings);
     let control = control::read(document.root.get_ref(), &mut findings);
     let names: Vec<&str> = routers.iter().map(|it| it.name.value.as_str()).collect();
     let hooks = hook::read(document.root.get_ref(), &names, &mut findings);

@@ -110,7 +110,32 @@ pub fn listing(plan: &Plan, defaults: bool) -> String {
             }
         }
     }
+    for (name, members) in groups(plan) {
+        let gap = if text.is_empty() { "" } else { "\n" };
+        let name = bare(name);
+        let _ = writeln!(
+            text,
+            "{gap}[{}.{name}]\nmembers = {}",
+            keys::GROUP_TABLE,
+            list(&members)
+        );
+    }
     text
+}
+
+/// The groups with their members, in the order of their first members.
+fn groups(plan: &Plan) -> Vec<(&str, Vec<&str>)> {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for router in &plan.routers {
+        let Some(name) = router.group.as_deref() else {
+            continue;
+        };
+        match groups.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, members)) => members.push(&router.name),
+            None => groups.push((name, vec![&router.name])),
+        }
+    }
+    groups
 }
 
 /// A key that may stand without quotes does.

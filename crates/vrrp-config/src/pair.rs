@@ -28,6 +28,7 @@ pub fn compare(ours: &Loaded, theirs: &Loaded) -> Vec<Finding> {
         };
         judge.all(&mut findings);
     }
+    findings.extend(groups(&pairs, theirs));
     findings.extend(alone.iter().map(|(plan, place)| {
         let message = format!("`{}` has no counterpart", excerpt(&plan.name));
         Finding::warning(code::PAIR_ALONE, place.head(), message)
@@ -47,6 +48,38 @@ pub fn compare(ours: &Loaded, theirs: &Loaded) -> Vec<Finding> {
         }
     }
     findings.sort_by_key(|finding| finding.span.start);
+    findings
+}
+
+/// Routers that are Active together here, and not there, or the reverse.
+fn groups(pairs: &[(Router<'_>, Router<'_>)], theirs: &Loaded) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, (one, other)) in pairs.iter().enumerate() {
+        let differs = |(first, second): &&(Router<'_>, Router<'_>)| {
+            let together = |a: &RouterPlan, b: &RouterPlan| a.group.is_some() && a.group == b.group;
+            together(one.0, first.0) != together(other.0, second.0)
+        };
+        let Some((partner, _)) = pairs[..index].iter().find(differs) else {
+            continue;
+        };
+        let (here, there) = match &one.0.group {
+            Some(group) if one.0.group == partner.0.group => {
+                (format!("group `{}` here", excerpt(group)), "none there")
+            }
+            Some(_) | None => ("none here".to_owned(), "a group there"),
+        };
+        let (name, other_name) = (excerpt(&one.0.name), excerpt(&partner.0.name));
+        let message = format!("`{name}` and `{other_name}` move together on one side only");
+        findings.push(
+            Finding::warning(code::PAIR_GROUP, one.1.head(), message)
+                .label(format!("{here}, {there}"))
+                .related(partner.1.head(), "the other one")
+                .help(format!(
+                    "a side without the group may be Active on one network only; write the same groups in {}",
+                    theirs.file
+                )),
+        );
+    }
     findings
 }
 

@@ -144,6 +144,7 @@ pub(crate) fn read(
             unicast_peers,
             announce_refresh: announce_refresh?,
             track: Vec::new(),
+            group: None,
         })
     };
     let plan = plan();

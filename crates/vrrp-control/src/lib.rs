@@ -37,8 +37,8 @@ pub use peer::PeerReport;
 pub use request::{Answer, Refusal, Request};
 pub use running::RunningConfig;
 pub use status::{
-    ActiveRouter, Daemon, GlobalCounters, Lateness, LatenessClass, PriorityStatus, Protection,
-    Restart, RouterCounters, RouterReport, StatusReport,
+    ActiveRouter, Daemon, GlobalCounters, GroupMembership, Lateness, LatenessClass, PriorityStatus,
+    Protection, Restart, RouterCounters, RouterReport, StatusReport,
 };
 
 pub use upgrade::{UpgradeReport, UpgradeStage};

@@ -163,6 +163,9 @@ pub struct RouterReport {
     pub skew_time: u64,
     /// RFC 8347 `master-down-interval` by RFC 9568's name, in microseconds.
     pub active_down_interval: u64,
+    /// What it has to do with its sync group; absent if it is a member of none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub group: Option<GroupMembership>,
     /// Preempt_Mode.
     pub preempt: bool,
     /// Accept_Mode.
@@ -200,6 +203,22 @@ pub struct PriorityStatus {
     pub configured: u8,
     /// In advertisements.
     pub effective: u8,
+}
+
+/// A router as a member of a sync group.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct GroupMembership {
+    /// The name of the group.
+    pub name: String,
+    /// The priority that this router would have without the group; the lowest of all members counts.
+    pub own_priority: u8,
+    /// The member whose priority is the lowest.
+    pub lowest: String,
+    /// The member that keeps this one, which hears nobody any more, from taking over; null if there is none.
+    #[serde(default)]
+    pub waits_for: Option<String>,
 }
 
 /// The Active of a virtual router.

@@ -28,6 +28,7 @@ use core::time::Duration;
 use crate::complaint::{Complaint, Complaints};
 use crate::desired::{Desired, Generation, KernelReport, Upkeep};
 use crate::event::{Event, Happening, Reason};
+use crate::group::{Group, TieBreak};
 use crate::link::{LinkFacts, LinkId};
 use crate::orders::Orders;
 use crate::plan::{Plan, RouterPlan, VirtualAddress};
@@ -205,6 +206,10 @@ pub struct Engine {
     pub(crate) trackers: Vec<Tracker>,
     /// No tracker wants to be woken before that; and which one did.
     pub(crate) next_tracker: Option<(Instant, usize)>,
+    /// Follow from the plans of the routers.
+    pub(crate) groups: Vec<Group>,
+    /// It was resumed, perhaps from a state that was written down piece by piece: members of a group may not agree.
+    pub(crate) unsettled: bool,
 }
 
 impl Engine {
@@ -216,6 +221,7 @@ impl Engine {
         for router in &plan.routers {
             engine.add(now, router);
         }
+        engine.regroup(now);
         engine
     }
 
@@ -256,6 +262,9 @@ impl Engine {
         );
         self.track_time(now);
         let mut retired = Vec::new();
+        if core::mem::take(&mut self.unsettled) {
+            self.settle_all(now);
+        }
         // As many as there are now: a router that is due again at once waits for the next call.
         for _ in 0..self.wakeups.len() {
             let Some(&Reverse((at, id))) = self.wakeups.peek().filter(|next| next.0.0 <= now)
@@ -273,6 +282,9 @@ impl Engine {
                 schedule(&mut self.wakeups, id, slot);
                 if slot.has_retired() {
                     retired.push(id);
+                }
+                if let Some(group) = slot.group().filter(|_| slot.concerns_group(now)) {
+                    self.attend(now, group);
                 }
             }
         }
@@ -338,7 +350,10 @@ impl Engine {
     pub fn status(&self) -> impl Iterator<Item = RouterStatus<'_>> {
         let all = self.slots.iter();
         all.filter(|(_, slot)| !slot.retiring)
-            .map(|(id, slot)| slot.status(*id))
+            .map(|(id, slot)| RouterStatus {
+                membership: self.membership(slot),
+                ..slot.status(*id)
+            })
     }
 
     /// Routers that are in the configuration no longer, and keep their addresses until their successors are heard, for a
@@ -418,7 +433,12 @@ impl Engine {
             slot,
         ) {
             (Ok(heard), Some(id), Some(slot)) => {
-                slot.heard(now, id, &heard, &self.links, &mut self.outputs);
+                if let Some(group) = slot.group() {
+                    self.heard_in_group(now, id, group, &heard);
+                    return;
+                }
+                let tie = TieBreak::Here;
+                slot.heard(now, id, &heard, tie, &self.links, &mut self.outputs);
                 schedule(&mut self.wakeups, id, slot);
                 if slot.has_retired() {
                     self.forget(now, id);
@@ -528,10 +548,12 @@ impl Engine {
             return;
         }
         let primaries = self.primaries(link);
+        let mut groups = BTreeSet::new();
         for (id, slot) in self.slots.iter_mut().filter(|(_, slot)| !slot.retiring) {
             let Some(primary) = primaries.get(id).copied() else {
                 continue;
             };
+            groups.extend(slot.group());
             slot.refresh(
                 now,
                 *id,
@@ -544,6 +566,9 @@ impl Engine {
                 slot.announcer.begin_again(now);
             }
             schedule(&mut self.wakeups, *id, slot);
+        }
+        for group in groups {
+            self.settle(now, group);
         }
     }
 
@@ -611,6 +636,9 @@ impl Engine {
             );
         }
         schedule(&mut self.wakeups, router, slot);
+        if let Some(group) = slot.group() {
+            self.settle(now, group);
+        }
     }
 
     fn upkeep(&mut self, now: Instant, router: RouterId, upkeep: &Upkeep) {
@@ -669,10 +697,12 @@ impl Engine {
                 }));
             }
         }
+        self.regroup(now);
         for link in touched {
             self.refresh_link(now, link, false);
         }
         self.retrack_all(now);
+        self.settle_all(now);
     }
 
     fn shutdown(&mut self, now: Instant) {
@@ -692,6 +722,7 @@ impl Engine {
             if slot.leaving.take().is_some() {
                 slot.say(now, *id, Happening::Left(None), &mut outputs);
             }
+            slot.stays = false;
             // They are for a router that runs; what outlives it is kept elsewhere.
             slot.orders = Orders::default();
             let step = slot.machine.shutdown(Reason::Shutdown);
@@ -751,6 +782,7 @@ impl Engine {
             slot.stand_back_if_late(now, id, terms, &self.links, &mut self.outputs);
         }
         let handed_over = slot.leaving.is_some();
+        slot.stays = false;
         slot.orders = Orders::default();
         let step = slot.machine.shutdown(Reason::Removed);
         if keeps {

@@ -58,6 +58,8 @@ pub enum Reason {
     Ordered,
     /// It gave up because an operator asked for it, and nobody took over.
     Unclaimed,
+    /// The other members of its group did so.
+    Group,
 }
 
 impl Reason {
@@ -78,6 +80,7 @@ impl Reason {
             Self::Removed => "removed",
             Self::Ordered => "ordered",
             Self::Unclaimed => "unclaimed",
+            Self::Group => "group",
         }
     }
 }
@@ -98,6 +101,7 @@ impl fmt::Display for Reason {
             Self::Removed => "the configuration no longer has it",
             Self::Ordered => "an operator asked for it",
             Self::Unclaimed => "nobody took over",
+            Self::Group => "its group moves together",
         })
     }
 }

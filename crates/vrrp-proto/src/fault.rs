@@ -59,6 +59,13 @@ pub enum Fault {
         /// Why it is that.
         detail: String,
     },
+    /// Another member of its sync group has a fault.
+    Group {
+        /// The group.
+        group: String,
+        /// The member that has it.
+        member: String,
+    },
 }
 
 impl fmt::Display for Fault {
@@ -100,6 +107,7 @@ impl fmt::Display for Fault {
                 level,
                 detail,
             } => write!(f, "tracker {tracker} is {level}: {detail}"),
+            Self::Group { group, member } => write!(f, "group {group}: {member} has a fault"),
         }
     }
 }

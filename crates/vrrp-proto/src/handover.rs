@@ -103,6 +103,9 @@ impl Handover {
             slot.statistics = slot.statistics.latest(trace.statistics);
             if let Some(terms) = slot.terms() {
                 slot.machine.revive(now, &terms, trace.sent, trace.learned);
+                if let Some(bond) = &mut slot.bond {
+                    bond.forget();
+                }
                 let wait = terms.dialect.leaving_time(terms.interval);
                 if let Some(until) = slot.orders.revive(now, wait) {
                     slot.leaving = slot.leaving.map(|_| until);
@@ -181,6 +184,9 @@ impl Engine {
             engine.outputs.push_back(Output::Desired(id, desired));
             engine.insert(id, slot);
         }
+        // Nobody's membership changes by it.
+        engine.regroup(Instant::ZERO);
+        engine.unsettled = true;
         engine
     }
 }

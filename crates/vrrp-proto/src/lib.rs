@@ -10,6 +10,7 @@
 //! | [`receive`] | the receive checks in their order, and what they refuse ([`Reject`]) |
 //! | [`router`], [`dialect`] | the election of one virtual router, and what the protocol versions do differently |
 //! | [`engine`] | all routers of one daemon: datagrams, link changes and timeouts in; packets, desired kernel state and events out |
+//! | `group` | routers that are Active together or not at all |
 //! | [`orders`] | what operators ask of a router for a while |
 //! | [`handover`] | what one process leaves to its successor |
 //! | [`tracker`] | what a router needs beside its own interface |
@@ -28,6 +29,7 @@ pub mod dialect;
 pub mod engine;
 pub mod event;
 pub mod fault;
+mod group;
 pub mod handover;
 pub mod interval;
 pub mod link;
@@ -63,7 +65,7 @@ pub use plan::{
 pub use receive::Reject;
 pub use router::Role;
 pub use statistics::{GlobalStatistics, RouterStatistics};
-pub use status::RouterStatus;
+pub use status::{Membership, RouterStatus};
 pub use time::Instant;
 pub use tracker::{
     Contribution, Effect, Hysteresis, Level, Sample, Track, Tracker, TrackerKind, TrackerPlan,

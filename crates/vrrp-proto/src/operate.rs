@@ -1,7 +1,9 @@
 //! How a router follows an order (`orders`): what it means for its election, and what it is refused for.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use crate::engine::{Engine, schedule};
 use crate::event::{Ended, Happening};
@@ -12,7 +14,8 @@ use crate::time::Instant;
 use crate::types::{Priority, RouterId};
 
 impl Engine {
-    /// Gives `order` to the router of this name. Outputs must be drained before, and after it, like those of an input.
+    /// Gives `order` to the router of this name, or to all members of its group, or of the group of this name. An
+    /// announcement is of the one router. Outputs must be drained before, and after it, like those of an input.
     ///
     /// # Errors
     /// Why it is refused. Nothing has changed then, except that an Active that was silent for too long has stood back.
@@ -29,14 +32,40 @@ impl Engine {
         if self.stopped {
             return Err(Denial::Stopping);
         }
-        let mut slots = self.slots.iter_mut();
-        let (id, slot) = slots
-            .find(|(_, slot)| slot.plan.name == router && !slot.retiring)
-            .ok_or(Denial::NoSuchRouter)?;
-        let id = *id;
-        let outcome = slot.operate(now, id, order, &self.links, &mut self.outputs);
-        schedule(&mut self.wakeups, id, slot);
-        outcome.map(|()| id)
+        let (id, group) = self.addressee(router).ok_or(Denial::NoSuchRouter)?;
+        let ids = self.concerned(id, group, &order);
+        let mut wait = Duration::ZERO;
+        for id in &ids {
+            if let Some(slot) = self.slots.get_mut(id)
+                && let Some(terms) = slot.terms()
+            {
+                // An Active that has been replaced already has nothing left to hand over.
+                slot.stand_back_if_late(now, *id, &terms, &self.links, &mut self.outputs);
+                wait = wait.max(terms.dialect.leaving_time(terms.interval));
+                schedule(&mut self.wakeups, *id, slot);
+            }
+        }
+        if let Some(group) = group {
+            self.settle(now, group);
+        }
+        self.permit(id, &ids, &order)?;
+        for id in &ids {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.operate(
+                    now,
+                    *id,
+                    order.clone(),
+                    wait,
+                    &self.links,
+                    &mut self.outputs,
+                );
+                schedule(&mut self.wakeups, *id, slot);
+            }
+        }
+        if let Some(group) = group {
+            self.settle(now, group);
+        }
+        Ok(id)
     }
 
     /// Whether `order` would be followed now.
@@ -47,9 +76,50 @@ impl Engine {
         if self.stopped {
             return Err(Denial::Stopping);
         }
-        let mut slots = self.slots.values();
-        let slot = slots.find(|slot| slot.plan.name == router && !slot.retiring);
-        slot.ok_or(Denial::NoSuchRouter)?.permits(order)
+        let (id, group) = self.addressee(router).ok_or(Denial::NoSuchRouter)?;
+        self.permit(id, &self.concerned(id, group, order), order)
+    }
+
+    /// The router of this name, or the first member of the group of this name, and its group.
+    fn addressee(&self, name: &str) -> Option<(RouterId, Option<usize>)> {
+        let mut here = self.slots.iter().filter(|(_, slot)| !slot.retiring);
+        let router = here.find(|(_, slot)| slot.plan.name == name);
+        if let Some((id, slot)) = router {
+            return Some((*id, slot.group()));
+        }
+        let group = self.groups.iter().position(|group| group.name == name)?;
+        self.members(group).next().map(|id| (id, Some(group)))
+    }
+
+    /// Whom the order is for.
+    fn concerned(&self, id: RouterId, group: Option<usize>, order: &Order) -> Vec<RouterId> {
+        let drained = |id: &RouterId| {
+            self.slots
+                .get(id)
+                .is_some_and(|slot| slot.orders.is_drained())
+        };
+        match (group, order) {
+            (None, _) | (Some(_), Order::Announce) => alloc::vec![id],
+            // A member that was added meanwhile is not.
+            (Some(group), Order::Undrain) if self.members(group).any(|id| drained(&id)) => {
+                self.members(group).filter(drained).collect()
+            }
+            (Some(group), _) => self.members(group).collect(),
+        }
+    }
+
+    /// Whether all follow the order, of which `id` was named.
+    fn permit(&self, id: RouterId, ids: &[RouterId], order: &Order) -> Result<(), Denial> {
+        for (other, slot) in ids.iter().filter_map(|id| Some((*id, self.slots.get(id)?))) {
+            slot.permits(order).map_err(|denial| {
+                if other == id {
+                    denial
+                } else {
+                    Denial::Member(slot.plan.name.clone(), Box::new(denial))
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// Whether everything has been given up, so that orders say nothing about the next start.
@@ -93,20 +163,23 @@ impl Slot {
         }
     }
 
+    /// Follows an order that is permitted. A successor must be heard within `wait`.
     fn operate(
         &mut self,
         now: Instant,
         id: RouterId,
         order: Order,
+        wait: Duration,
         links: &[Link],
         outputs: &mut Outputs,
-    ) -> Result<(), Denial> {
-        if let Some(terms) = self.terms() {
-            // An Active that has been replaced already has nothing left to hand over.
-            self.stand_back_if_late(now, id, &terms, links, outputs);
-        }
-        self.permits(&order)?;
+    ) {
         let active = self.machine.role() == Role::Active;
+        let handing = |drain, force| Handing {
+            begun: now,
+            until: now + wait,
+            drain,
+            force,
+        };
         match order {
             Order::Announce => self.announcer.begin(now),
             Order::SetPriority { priority, terms } => {
@@ -122,19 +195,19 @@ impl Slot {
                 orders.undrain();
             }),
             Order::Failover { force, note } => {
-                self.hand_over(now, id, false, force, links, outputs);
+                self.hand_over(now, id, handing(false, force), links, outputs);
                 self.orders.yield_to_others(note);
             }
             Order::Drain { force, terms } if active && !self.orders.is_drained() => {
-                self.hand_over(now, id, true, force, links, outputs);
+                self.hand_over(now, id, handing(true, force), links, outputs);
                 self.orders.drain(terms);
             }
             Order::Drain { terms, .. } => {
                 self.reorder(now, id, links, outputs, |orders| orders.drain(terms));
             }
         }
-        Ok(())
     }
+
     /// Changes the orders. What that means for the election takes effect at once, without a transition.
     fn reorder(
         &mut self,
@@ -144,8 +217,20 @@ impl Slot {
         outputs: &mut Outputs,
         change: impl FnOnce(&mut Orders),
     ) {
+        self.retune(now, id, links, outputs, |slot| change(&mut slot.orders));
+    }
+
+    /// Changes something that the election may depend on, as [`Self::reorder`] does.
+    pub(crate) fn retune(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        links: &[Link],
+        outputs: &mut Outputs,
+        change: impl FnOnce(&mut Self),
+    ) {
         let old = self.terms();
-        change(&mut self.orders);
+        change(self);
         let (Some(old), Some(new)) = (old, self.terms()) else {
             return;
         };
@@ -166,25 +251,22 @@ impl Slot {
         &mut self,
         now: Instant,
         id: RouterId,
-        drain: bool,
-        force: bool,
+        handing: Handing,
         links: &[Link],
         outputs: &mut Outputs,
     ) {
         let Some(terms) = self.terms() else {
             return;
         };
-        let wait = terms.dialect.leaving_time(terms.interval);
-        let handing = Handing {
-            begun: now,
-            until: now + wait,
-            drain,
-            force,
-        };
+        let wait = handing.until.saturating_since(now);
         let returns_after = handing.reclaims().then_some(wait);
         let step = self.machine.step_down(now, &terms, returns_after);
         self.orders.handing = Some(handing);
         self.linger(now, &step);
+        self.leaving = self.leaving.map(|_| handing.until);
+        if let Some(bond) = &mut self.bond {
+            bond.claimed = false;
+        }
         self.apply(now, id, Some(&terms), step, links, outputs);
         // Whatever is advertised next is said under other terms.
         self.ready.clear();
@@ -198,9 +280,9 @@ impl Slot {
         links: &[Link],
         outputs: &mut Outputs,
     ) {
-        let handing = self.orders.handing;
-        if handing.is_some_and(|handing| handing.until <= now) {
-            self.unclaimed(now, id, links, outputs);
+        // For a group it is over when it is for all.
+        if self.bond.is_none() && self.orders.is_over(now) {
+            self.unclaimed(now, id, true, links, outputs);
         }
         if self.orders.deadline().is_some_and(|at| at <= now) {
             if let Some(terms) = self.terms() {
@@ -216,12 +298,21 @@ impl Slot {
         }
     }
 
-    /// Nobody has taken over, and a successor would have been heard by now.
-    fn unclaimed(&mut self, now: Instant, id: RouterId, links: &[Link], outputs: &mut Outputs) {
+    /// Nobody has taken over, and a successor would have been heard by now. If there is none for any member of the group
+    /// either, what was asked for is taken `back`.
+    pub(crate) fn unclaimed(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        back: bool,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) {
         let Some(handing) = self.orders.handed_over(now, None) else {
             return;
         };
-        if handing.drain
+        if back
+            && handing.drain
             && !handing.force
             && let Some(Note { by, .. }) = self.orders.undrain()
         {
@@ -229,7 +320,8 @@ impl Slot {
             self.say(now, id, Happening::OrderEnded { kind, by, why }, outputs);
         }
         self.ready.clear();
-        if handing.reclaims()
+        if back
+            && handing.reclaims()
             && self.machine.role() == Role::Backup
             && let Some(terms) = self.terms()
         {
@@ -250,7 +342,7 @@ impl Slot {
     ) {
         let on_request = self.orders.handed_over(now, Some(successor)).is_some();
         if self.leaving.is_some() {
-            self.leave(now, id, Some(successor), on_request, outputs);
+            self.leave(now, id, Some(successor), on_request || self.stays, outputs);
         } else if on_request {
             self.say(now, id, Happening::Left(Some(successor)), outputs);
         }

@@ -13,6 +13,7 @@
 //! Who gives up on request *hands over*: it keeps its addresses, and if nobody has taken over when a successor must
 //! have been heard, it is Active again and nothing was lost.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -166,6 +167,8 @@ pub enum Denial {
     NotDrained,
     /// Its addresses are not in place yet.
     NotInPlace,
+    /// It moves together with another member of its group, which refuses.
+    Member(String, Box<Self>),
 }
 
 /// Reads behind the name of the router.
@@ -197,6 +200,7 @@ impl fmt::Display for Denial {
             Self::NotInPlace => f.write_str(
                 "has just become Active, and its addresses are not in place yet; try again in a moment",
             ),
+            Self::Member(member, why) => write!(f, "moves together with {member}, which {why}"),
         }
     }
 }
@@ -380,6 +384,11 @@ impl Orders {
             after: now.saturating_since(handing.begun),
         });
         Some(handing)
+    }
+
+    /// Whether a handing over has to end now.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.handing.is_some_and(|handing| handing.until <= now)
     }
 
     /// It is Active: it has nobody to yield to any more.

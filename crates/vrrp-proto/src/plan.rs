@@ -65,6 +65,9 @@ pub struct RouterPlan {
     /// What moves its priority or is a fault, in the order of the configuration; one for each tracker.
     #[serde(default)]
     pub track: Vec<Track>,
+    /// The sync group it is a member of: all of them are Active, or none. An owner is never a member.
+    #[serde(default)]
+    pub group: Option<String>,
 }
 
 impl RouterPlan {
@@ -96,6 +99,7 @@ impl RouterPlan {
             unicast_peers: Vec::new(),
             announce_refresh: Some(Duration::from_secs(60)),
             track: Vec::new(),
+            group: None,
         }
     }
 

@@ -258,6 +258,44 @@ impl VirtualRouter {
         }
     }
 
+    /// Is Active because the group is: whatever its own timer says. Unless it is already.
+    pub(crate) fn follow_up(&mut self, now: Instant, terms: &Terms, reason: Reason) -> Step {
+        match self.state {
+            State::Initialize | State::Backup(_) => self.become_active(now, terms, reason),
+            State::Active(_) => Step::default(),
+        }
+    }
+
+    /// Gives up because the group does: says so, and listens. An Active only; otherwise nothing happens.
+    pub(crate) fn follow_down(&mut self, now: Instant, terms: &Terms, reason: Reason) -> Step {
+        match self.state {
+            State::Active(_) => Step {
+                send: Some(Send::Release),
+                ..self.become_backup(now, terms, terms.interval, reason)
+            },
+            State::Initialize | State::Backup(_) => Step::default(),
+        }
+    }
+
+    /// Stays Active although somebody of the same priority has the higher address: the group decides otherwise. The other
+    /// one is answered in every version, because it must learn that somewhere.
+    pub(crate) fn prevail(&mut self, now: Instant, terms: &Terms) -> Step {
+        match self.state {
+            State::Active(active) => self.answer(now, terms, active),
+            State::Initialize | State::Backup(_) => Step::default(),
+        }
+    }
+
+    /// Gives way to somebody of the same priority who has the higher address, some time after that was heard.
+    pub(crate) fn concede(&mut self, now: Instant, terms: &Terms) -> Step {
+        match self.state {
+            State::Active(_) => {
+                self.become_backup(now, terms, terms.interval, Reason::HigherAddress)
+            }
+            State::Initialize | State::Backup(_) => Step::default(),
+        }
+    }
+
     /// An advertisement that passed every receive check.
     pub fn advertisement(&mut self, now: Instant, terms: &Terms, heard: &Heard) -> Step {
         match self.state {
@@ -478,6 +516,11 @@ impl VirtualRouter {
 }
 
 impl Backup {
+    /// When it last accepted an Active, or began to listen.
+    pub(crate) fn accepted(&self, terms: &Terms) -> Instant {
+        self.active_down - terms.down_interval(self.active_interval)
+    }
+
     /// RFC 9568 §6.4.2 (420) to (470).
     fn hear(self, now: Instant, terms: &Terms, heard: &Heard) -> Self {
         if heard.priority == Priority::RELEASE {

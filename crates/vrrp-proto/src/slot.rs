@@ -1,6 +1,7 @@
 //! One virtual router with everything around its election: its plan, the faults that keep it out, its announcements, the
 //! kernel state it wants, its counters.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -15,6 +16,7 @@ use crate::desired::{Desired, Generation, KernelReport};
 use crate::engine::{Announce, Output, Timer, Transmit};
 use crate::event::{Event, Happening, Reason};
 use crate::fault::{self, Fault};
+use crate::group::{Bond, Common, TieBreak};
 use crate::link::{LinkFacts, LinkId};
 use crate::orders::Orders;
 use crate::packet::Advertisement;
@@ -82,6 +84,12 @@ pub(crate) struct Slot {
     /// The configuration has it no longer; it is there only for as long as it is leaving.
     #[serde(default)]
     pub(crate) retiring: bool,
+    /// It is leaving because its group moved, and is there as before when it has left.
+    #[serde(default)]
+    pub(crate) stays: bool,
+    /// What it has to do with its group, if it is a member of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bond: Option<Box<Bond>>,
     pub(crate) statistics: RouterStatistics,
     pub(crate) complaints: Complaints,
     pub(crate) changes: Allowance,
@@ -109,6 +117,8 @@ impl Slot {
             applied: false,
             leaving: None,
             retiring: false,
+            stays: false,
+            bond: None,
             statistics: RouterStatistics::default(),
             complaints: Complaints::default(),
             changes: Allowance::default(),
@@ -123,8 +133,8 @@ impl Slot {
         self.scheduled = None;
     }
 
-    /// The priority that is advertised.
-    fn effective_priority(&self) -> Priority {
+    /// The priority it has by itself.
+    pub(crate) fn own_priority(&self) -> Priority {
         self.orders.effective(
             self.plan.priority,
             self.machine.role(),
@@ -132,14 +142,26 @@ impl Slot {
         )
     }
 
+    /// What it takes from its group, or has by itself.
+    fn common(&self) -> Common {
+        self.bond
+            .as_ref()
+            .map_or_else(|| self.own(), |bond| bond.common)
+    }
+
     /// `None` without a source address: such a router is in Initialize.
     pub(crate) fn terms(&self) -> Option<Terms> {
+        let Common {
+            priority,
+            preempt,
+            preempt_delay,
+        } = self.common();
         Some(Terms {
             dialect: self.plan.dialect,
-            priority: self.effective_priority(),
+            priority,
             interval: self.plan.interval,
-            preempt: self.plan.preempt && self.orders.let_preempt(),
-            preempt_delay: self.plan.preempt_delay,
+            preempt,
+            preempt_delay,
             primary: self.primary?,
         })
     }
@@ -149,8 +171,16 @@ impl Slot {
             .machine
             .deadline()
             .map(|at| match self.machine.state() {
-                State::Active(_) => (at, Timer::Advertisement),
-                State::Backup(_) | State::Initialize => (at, Timer::ActiveDown),
+                State::Active(_) => {
+                    let patience = self.bond.as_ref().and_then(|bond| bond.patience_ends());
+                    let at = patience.map_or(at, |until| at.min(until));
+                    (at, Timer::Advertisement)
+                }
+                State::Backup(_) | State::Initialize => {
+                    let held = self.bond.as_ref().and_then(|bond| bond.held);
+                    let at = held.map_or(at, |(_, until)| at.max(until));
+                    (at, Timer::ActiveDown)
+                }
             });
         let announcement = self
             .announcer
@@ -178,7 +208,7 @@ impl Slot {
     ) {
         self.end_orders(now, id, links, outputs);
         if self.orders.handing.is_none() && self.leaving.is_some_and(|until| until <= now) {
-            self.leave(now, id, None, false, outputs);
+            self.leave(now, id, None, self.stays, outputs);
         }
         let refused = self.refusal.as_ref().and_then(Refusal::deadline);
         if refused.is_some_and(|until| until <= now) {
@@ -194,8 +224,11 @@ impl Slot {
             {
                 self.announcer.begin_again(now);
             }
-            let step = self.machine.timeout(now, &terms);
-            self.apply(now, id, Some(&terms), step, links, outputs);
+            // A member of a group takes over with all of them.
+            if self.bond.is_none() || self.machine.role() == Role::Active {
+                let step = self.machine.timeout(now, &terms);
+                self.apply(now, id, Some(&terms), step, links, outputs);
+            }
         }
         if self.announcer.take_due(now, id, self.plan.announce_refresh) {
             self.statistics.announcements_sent += 1;
@@ -230,6 +263,7 @@ impl Slot {
         now: Instant,
         id: RouterId,
         heard: &Heard,
+        tie: TieBreak,
         links: &[Link],
         outputs: &mut Outputs,
     ) {
@@ -247,7 +281,16 @@ impl Slot {
             self.succeeded(now, id, (heard.source, heard.priority), outputs);
         }
         self.stand_back_if_late(now, id, &terms, links, outputs);
-        let step = self.machine.advertisement(now, &terms, heard);
+        let step = match tie {
+            TieBreak::Here => self.machine.advertisement(now, &terms, heard),
+            TieBreak::Won | TieBreak::Open => Step {
+                conflict: true,
+                ..self.machine.prevail(now, &terms)
+            },
+        };
+        if let Some(bond) = &mut self.bond {
+            bond.heard(heard, self.followed);
+        }
         self.apply(now, id, Some(&terms), step, links, outputs);
         if step.conflict {
             self.statistics.conflicts += 1;
@@ -343,11 +386,26 @@ impl Slot {
         links: &[Link],
         outputs: &mut Outputs,
     ) {
+        let unhurried = matches!(
+            step.transition,
+            Some((_, Role::Active, Reason::Preempting | Reason::Released))
+        );
+        self.carry_out(now, id, terms, step, unhurried, links, outputs);
+    }
+
+    /// As [`Self::apply`], for a takeover that is known to be `unhurried` or not.
+    #[expect(clippy::too_many_arguments, reason = "one more than the others")]
+    pub(crate) fn carry_out(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        terms: Option<&Terms>,
+        step: Step,
+        unhurried: bool,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) {
         if let (Some(send), Some(terms)) = (step.send, terms) {
-            let unhurried = matches!(
-                step.transition,
-                Some((_, Role::Active, Reason::Preempting | Reason::Released))
-            );
             self.transmit(id, send, unhurried, terms, links, outputs);
         }
         if let Some(late) = step.late {
@@ -358,6 +416,9 @@ impl Slot {
         };
         self.since = now;
         self.followed = None;
+        if let Some(bond) = self.bond.as_mut().filter(|_| from == Role::Active) {
+            bond.yielded = true;
+        }
         // Its role may count for what it advertises.
         self.ready.clear();
         if to == Role::Active {
@@ -382,6 +443,7 @@ impl Slot {
         let gives_up = step.send == Some(Send::Release) && self.applied;
         if let Some(terms) = self.terms().filter(|_| gives_up) {
             self.leaving = Some(now + terms.dialect.leaving_time(terms.interval));
+            self.stays = false;
             self.announcer.stop();
         }
     }
@@ -511,6 +573,9 @@ impl Slot {
                 .map(|refusal| Fault::Kernel(refusal.reason.clone())),
         );
         faults.extend(self.contributions.iter().filter_map(Contribution::fault));
+        let others = self.bond.as_ref().and_then(|bond| bond.fault.clone());
+        let by_group = faults.is_empty();
+        faults.extend(others);
         if faults != self.faults {
             self.faults = faults;
             self.say(now, id, Happening::Faults(self.faults.clone()), outputs);
@@ -518,7 +583,16 @@ impl Slot {
         if !self.faults.is_empty() {
             // With the terms it had: the address it spoke from may be what is missing.
             let terms = self.terms();
-            let step = self.machine.shutdown(Reason::Fault);
+            let reason = if by_group {
+                Reason::Group
+            } else {
+                Reason::Fault
+            };
+            let step = self.machine.shutdown(reason);
+            if by_group && step.transition.is_some() {
+                self.linger(now, &step);
+                self.stays = self.leaving.is_some();
+            }
             self.apply(now, id, terms.as_ref(), step, links, outputs);
         }
         if self.primary != primary {
@@ -527,6 +601,7 @@ impl Slot {
         }
         if let Some(terms) = self.terms()
             && self.faults.is_empty()
+            && self.bond.is_none()
             && !stopped
         {
             let step = self.machine.startup(now, &terms);
@@ -681,7 +756,7 @@ impl Slot {
             State::Backup(backup) => backup.active_interval,
             State::Initialize | State::Active(_) => self.plan.interval,
         };
-        let priority = self.effective_priority();
+        let priority = self.common().priority;
         RouterStatus {
             id,
             plan: &self.plan,
@@ -706,6 +781,7 @@ impl Slot {
                 .active_down_interval(priority, active_interval),
             state: self.machine.state(),
             deadline: self.machine.deadline(),
+            membership: None,
             retry: self.refusal.as_ref().and_then(Refusal::deadline),
             checksum_form: self.form,
             leaving: self.leaving.is_some(),

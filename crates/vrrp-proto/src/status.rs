@@ -49,6 +49,8 @@ pub struct RouterStatus<'a> {
     pub state: State,
     /// When its own timer runs out.
     pub deadline: Option<Instant>,
+    /// What its group has to do with that, if it is a member of one.
+    pub membership: Option<Membership<'a>>,
     /// The checksum form it sends on VRRPv3/IPv4.
     pub checksum_form: ChecksumForm,
     /// Whether it has given up and keeps its addresses until somebody else has them.
@@ -59,4 +61,19 @@ pub struct RouterStatus<'a> {
     pub applied: bool,
     /// Counters.
     pub statistics: &'a RouterStatistics,
+}
+
+/// What a group has to do with the election of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Membership<'a> {
+    /// Its name.
+    pub group: &'a str,
+    /// The priority that this member would have alone.
+    pub own_priority: Priority,
+    /// The member whose priority is the lowest, and that of all.
+    pub lowest: &'a str,
+    /// Its own timer has run out, but this member is against taking over.
+    pub waits_for: Option<&'a str>,
+    /// When that is asked again.
+    pub waits_until: Option<Instant>,
 }

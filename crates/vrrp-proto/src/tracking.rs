@@ -1,5 +1,6 @@
 //! What samples do to an engine: trackers change, and with them the priorities and faults of the routers that refer to them.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -97,6 +98,7 @@ impl Engine {
 
     /// Computes what trackers do to the routers that are `concerned`.
     fn retrack(&mut self, now: Instant, concerned: impl Fn(&Slot) -> bool) {
+        let mut groups = BTreeSet::new();
         for (id, slot) in &mut self.slots {
             if slot.retiring || self.stopped || !concerned(slot) {
                 continue;
@@ -105,7 +107,11 @@ impl Engine {
             if slot.contributions != contributions {
                 slot.retrack(now, *id, contributions, &self.links, &mut self.outputs);
                 schedule(&mut self.wakeups, *id, slot);
+                groups.extend(slot.group());
             }
+        }
+        for group in groups {
+            self.settle(now, group);
         }
     }
 

@@ -315,6 +315,8 @@ pub(crate) enum Shown {
     Interfaces,
     /// Who else was heard to speak for them, and how regularly; Backups are silent
     Peers,
+    /// The sync groups: who moves together, and what holds them up
+    Groups,
     /// The configuration that runs, which need not be what the file says by now
     Config {
         /// Also what nobody said, as comments

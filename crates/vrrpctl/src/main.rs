@@ -24,6 +24,7 @@ mod events;
 mod explain;
 mod failure;
 mod frame;
+mod groups;
 mod hook;
 mod interfaces;
 mod interrupt;

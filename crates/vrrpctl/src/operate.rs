@@ -30,10 +30,11 @@ pub(crate) enum Verb {
     /// again at once, and the exit code is 1. `vrrpctl priority reset` lets it preempt again.
     #[command(after_help = "\
 Examples:
-  vrrpctl failover wan4
+  vrrpctl failover wan4                all of its group, if it is a member of one
+  vrrpctl failover edge                the group `edge`
   vrrpctl failover wan4 --wait 200ms   exit code 4 if nobody was heard by then; it goes on all the same")]
     Failover {
-        /// The virtual router
+        /// The virtual router or group
         name: String,
 
         /// Wait this long for the successor [default: as long as the protocol needs]
@@ -54,7 +55,7 @@ Examples:
   vrrpctl drain --all")]
     #[command(group = ArgGroup::new("which").required(true))]
     Drain {
-        /// The virtual routers
+        /// The virtual routers or groups
         #[arg(group = "which")]
         names: Vec<String>,
 
@@ -81,7 +82,7 @@ Examples:
   vrrpctl undrain --all")]
     #[command(group = ArgGroup::new("which").required(true))]
     Undrain {
-        /// The virtual routers
+        /// The virtual routers or groups
         #[arg(group = "which")]
         names: Vec<String>,
 
@@ -94,7 +95,7 @@ Examples:
 Examples:
   vrrpctl pin wan4 --for 1h")]
     Pin {
-        /// The virtual router
+        /// The virtual router or group
         name: String,
 
         /// Ends by itself after this time, such as 30m or 2h

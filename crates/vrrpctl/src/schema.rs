@@ -103,6 +103,46 @@ mod tests {
         peers: Vec<PeerReport>,
     }
 
+    /// `show groups`.
+    #[derive(Serialize, JsonSchema)]
+    struct Groups {
+        /// Version of this document.
+        version: u32,
+        /// The groups, in the order of their first members.
+        groups: Vec<Group>,
+    }
+
+    /// Routers that are Active together or not at all.
+    #[derive(Serialize, JsonSchema)]
+    struct Group {
+        /// Its name.
+        name: String,
+        /// The state of all its members: `initialize`, `backup` or `active`.
+        state: String,
+        /// The priority that all of them advertise.
+        priority: u8,
+        /// Its members, in the order of the configuration.
+        members: Vec<Member>,
+    }
+
+    /// A member of a group.
+    #[derive(Serialize, JsonSchema)]
+    #[serde(rename_all = "kebab-case")]
+    struct Member {
+        /// The router.
+        name: String,
+        /// Its interface.
+        interface: String,
+        /// Its state.
+        state: String,
+        /// The priority that it would have alone.
+        own_priority: u8,
+        /// Sentences that say why it does not take part; empty when nothing is wrong.
+        faults: Vec<String>,
+        /// The member that keeps this one, which hears nobody any more, from taking over; null if there is none.
+        waits_for: Option<String>,
+    }
+
     /// `show stats`: counters by name, those that stand at zero with `--all` only.
     #[derive(Serialize, JsonSchema)]
     struct Stats {
@@ -268,12 +308,13 @@ mod tests {
             generator.subschema_for::<T>().to_value()
         }
         type Add = fn(&mut SchemaGenerator) -> Value;
-        let all: [(&str, Add); 19] = [
+        let all: [(&str, Add); 20] = [
             ("status", add::<StatusReport>),
             ("status-problems", add::<Problems>),
             ("show-router", add::<Router>),
             ("show-interfaces", add::<InterfacesReport>),
             ("show-peers", add::<Peers>),
+            ("show-groups", add::<Groups>),
             ("show-config", add::<RunningConfig>),
             ("show-stats", add::<Stats>),
             ("event", add::<Event>),
@@ -325,7 +366,7 @@ mod tests {
     fn documents_are_told_from_their_parts() {
         let schema = serde_json::from_str(SCHEMA).unwrap();
         let names = documents(&schema);
-        assert_eq!(names.len(), 19, "{names:?}");
+        assert_eq!(names.len(), 20, "{names:?}");
         assert!(names.contains(&"status") && !names.contains(&"StatusReport"));
     }
 }

@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::counter::{self, Group};
 use crate::events;
 use crate::failure::Failure;
+use crate::groups;
 use crate::interfaces;
 use crate::json;
 use crate::moment::span;
@@ -31,6 +32,7 @@ pub(crate) fn dispatch(
     match (what, name) {
         (Some(Shown::Interfaces), _) => interfaces::run(client, page),
         (Some(Shown::Peers), _) => peers::run(client, page),
+        (Some(Shown::Groups), _) => groups::run(client, page),
         (Some(Shown::Config { all }), _) => running::run(client, page, *all),
         (Some(Shown::Stats { all }), _) => stats::run(client, page, *all),
         (None, Some(name)) => run(client, page, name),
@@ -161,6 +163,14 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
         ),
         ("active", active),
     ];
+    lines.extend(router.group.as_ref().map(|group| {
+        let lowest = if group.own_priority == priority.effective {
+            String::new()
+        } else {
+            format!(", whose {} has the lowest priority", group.lowest)
+        };
+        ("group", format!("{}{lowest}", group.name))
+    }));
     for (index, address) in router.addresses.iter().enumerate() {
         lines.push((if index == 0 { "addresses" } else { "" }, address.clone()));
     }

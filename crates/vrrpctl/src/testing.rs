@@ -61,6 +61,7 @@ fn router(name: &str, interface: &str, vrid: u8, state: &str, addresses: &[&str]
         active_advertise_interval_ms: 1000,
         skew_time: 218_750,
         active_down_interval: 3_218_750,
+        group: None,
         preempt: true,
         accept_mode: true,
         checksum: None,

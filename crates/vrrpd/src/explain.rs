@@ -158,6 +158,15 @@ fn why(status: &RouterStatus<'_>, now: Instant) -> String {
         }
         State::Backup(backup) => {
             let left = span(backup.active_down.saturating_since(now));
+            let waits = status
+                .membership
+                .and_then(|it| Some((it.group, it.waits_for?)));
+            if let Some((group, member)) = waits {
+                let heard = "no Active is heard";
+                return format!(
+                    "{heard}, but group {group} waits for {member}, which hears one that it leaves alone"
+                );
+            }
             let Some(peer) = lead(status) else {
                 return format!("no Active is heard; it takes over in {left} if that stays so");
             };
@@ -266,6 +275,15 @@ fn arithmetic(plan: &RouterPlan, report: &RouterReport, config: &Path) -> Vec<Pr
             until: order.until.clone(),
             ..part(value, format!("{what} by {}{reason}", order.by))
         });
+    }
+    if let Some(group) = &report.group
+        && group.own_priority != report.priority.effective
+    {
+        let text = format!(
+            "group {}: {} has the lowest priority",
+            group.name, group.lowest
+        );
+        parts.push(part(report.priority.effective, text));
     }
     parts.push(part(report.priority.effective, "effective".to_owned()));
     parts

@@ -66,7 +66,8 @@ fn deafness(fault: &Fault) -> Option<String> {
         | Fault::MtuTooSmall { .. }
         | Fault::OwnedAddressMissing { .. }
         | Fault::Kernel(_)
-        | Fault::Tracker { .. } => None,
+        | Fault::Tracker { .. }
+        | Fault::Group { .. } => None,
     }
 }
 

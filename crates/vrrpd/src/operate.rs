@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use vrrp_control::{Answer, OrderOutcome, OrderReport, OrderRequest, OrderResult, Successor};
 use vrrp_linux::Handle;
 use vrrp_proto::orders::Outcome;
-use vrrp_proto::{Denial, Instant, Note, Order, Priority, Standing};
+use vrrp_proto::{Denial, Instant, Note, Order, Priority, RouterStatus, Standing};
 
 use crate::answers::Answers;
 use crate::caller::Caller;
@@ -48,14 +48,13 @@ pub(crate) async fn answer(
     let Some(Some(known)) = known else {
         return answers.refuse(STOPPED).await;
     };
-    if let Some(stranger) = routers.iter().find(|name| !known.contains(name)) {
+    let is_known = |asked: &&String| known.iter().any(|named| named.is_called(asked));
+    if let Some(stranger) = routers.iter().find(|name| !is_known(name)) {
         let router = stranger.clone();
+        let known = known.into_iter().map(|named| named.router).collect();
         return answers.send(&Answer::NoSuchRouter { router, known }).await;
     }
-    let asked: Vec<String> = known
-        .into_iter()
-        .filter(|name| routers.is_empty() || routers.contains(name))
-        .collect();
+    let asked = concerned(known, &routers, &given.order);
     let caller = *caller;
     let begun = {
         let given = given.clone();
@@ -85,11 +84,44 @@ pub(crate) async fn answer(
     answers.send(&Answer::Order(report)).await
 }
 
-fn names(engine: &Handle) -> Option<Vec<String>> {
+/// A router and the group that it moves with.
+#[derive(Clone)]
+struct Named {
+    router: String,
+    group: Option<String>,
+}
+
+impl Named {
+    fn is_called(&self, name: &str) -> bool {
+        self.router == name || self.group.as_deref() == Some(name)
+    }
+}
+
+fn names(engine: &Handle) -> Option<Vec<Named>> {
     engine.inspect(|engine, _| {
-        let routers = engine.status();
-        routers.map(|status| status.plan.name.clone()).collect()
+        let named = |status: RouterStatus<'_>| Named {
+            router: status.plan.name.clone(),
+            group: status.membership.map(|it| it.group.to_owned()),
+        };
+        engine.status().map(named).collect()
     })
+}
+
+/// Whom it concerns: what moves a member of a group moves all of them.
+fn concerned(known: Vec<Named>, asked: &[String], order: &OrderRequest) -> Vec<Named> {
+    let alone = matches!(order, OrderRequest::Announce);
+    let named = |named: &Named| {
+        asked.is_empty()
+            || asked.iter().any(|name| {
+                named.is_called(name)
+                    || (!alone
+                        && named.group.is_some()
+                        && known
+                            .iter()
+                            .any(|other| other.router == *name && other.group == named.group))
+            })
+    };
+    known.iter().filter(|it| named(it)).cloned().collect()
 }
 
 /// An order to one router on its way.
@@ -108,10 +140,19 @@ struct Begun {
 fn begin(
     services: &Services,
     caller: &Caller,
-    routers: &[String],
+    routers: &[Named],
     given: &Given,
 ) -> Option<Vec<Begun>> {
-    let asked = routers.to_vec();
+    // The engine takes an order to one member for one to all: the first of them.
+    let alone = matches!(given.order, OrderRequest::Announce);
+    let leader = |index: usize| {
+        let group = routers[index].group.as_ref().filter(|_| !alone);
+        let same = |other: &Named| group.is_some() && other.group.as_ref() == group;
+        routers[..index].iter().position(same).unwrap_or(index)
+    };
+    let leads: Vec<usize> = (0..routers.len()).map(leader).collect();
+    let routers: Vec<String> = routers.iter().map(|it| it.router.clone()).collect();
+    let asked = routers.clone();
     let order = given.clone();
     let permits = services.engine.inspect(move |engine, now| {
         let ask = |name: &String| engine.permits(name, &order.for_engine(now));
@@ -127,11 +168,10 @@ fn begin(
             }
         }
     }
-    let permitted: Vec<String> = routers
-        .iter()
-        .zip(&permits)
-        .filter(|(_, permit)| permit.is_ok())
-        .map(|(router, _)| router.clone())
+    let is_given = |index: usize| leads[index] == index && permits[index].is_ok();
+    let permitted: Vec<String> = (0..routers.len())
+        .filter(|index| is_given(*index))
+        .map(|index| routers[index].clone())
         .collect();
     let order = given.clone();
     let outcomes = services.engine.operate(move |now| {
@@ -139,19 +179,20 @@ fn begin(
         permitted.into_iter().map(give).collect()
     })?;
     let mut outcomes = outcomes.into_iter();
-    let mut begun: Vec<Begun> = routers
-        .iter()
-        .zip(permits)
-        .map(|(router, permit)| Begun {
-            router: router.clone(),
-            outcome: match permit {
-                Ok(()) => outcomes.next().unwrap_or(Err(Denial::NoSuchRouter)),
-                Err(denial) => Err(denial),
-            },
+    let mut begun: Vec<Begun> = Vec::with_capacity(routers.len());
+    for (index, permit) in permits.iter().enumerate() {
+        let outcome = match permit {
+            Err(denial) => Err(denial.clone()),
+            Ok(()) if is_given(index) => outcomes.next().unwrap_or(Err(Denial::NoSuchRouter)),
+            Ok(()) => begun[leads[index]].outcome.clone(),
+        };
+        begun.push(Begun {
+            router: routers[index].clone(),
+            outcome,
             handing: None,
             handed_over: None,
-        })
-        .collect();
+        });
+    }
     look(&services.engine, &mut begun)?;
     Some(begun)
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use vrrp_control::{
-    ActiveRouter, Lateness, LatenessClass, PriorityStatus, Protection, RouterReport, StandingOrder,
+    ActiveRouter, GroupMembership, Lateness, LatenessClass, PriorityStatus, Protection,
+    RouterReport, StandingOrder,
 };
 use vrrp_linux::lateness::{BOUNDS, LatenessReport};
 use vrrp_linux::{Means, Protection as Stands};
@@ -101,6 +102,12 @@ pub(crate) fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant)
         active_advertise_interval_ms: millis(status.active_interval.duration()),
         skew_time: micros(status.skew_time),
         active_down_interval: micros(status.active_down_interval),
+        group: status.membership.map(|membership| GroupMembership {
+            name: membership.group.to_owned(),
+            own_priority: membership.own_priority.get(),
+            lowest: membership.lowest.to_owned(),
+            waits_for: membership.waits_for.map(str::to_owned),
+        }),
         preempt: plan.preempt,
         accept_mode: plan.accept,
         checksum,

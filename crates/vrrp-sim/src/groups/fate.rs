@@ -99,7 +99,11 @@ impl World {
                 router.preempt = preempt;
                 router.preempt_delay = millis(delay);
             }
-            plans.push((Plan { routers }, Vec::new()));
+            let plan = Plan {
+                routers,
+                ..Plan::default()
+            };
+            plans.push((plan, Vec::new()));
         }
         // Who has the higher address differs from link to link.
         for _ in 0..links {
