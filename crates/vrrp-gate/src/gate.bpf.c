@@ -21,7 +21,8 @@ enum {
 // Where the counters of a direction begin in `struct counters`.
 enum { IN = 0, OUT = 2 };
 
-// Deadlines in ns of CLOCK_BOOTTIME, written through a mapping by the process that holds the leases. 0: not guarded.
+// Deadlines in ns of CLOCK_BOOTTIME, written through a mapping by the process that holds the leases. 0: not guarded. Odd: the
+// router is muted. No identifier is 0, and entry 0 has the interface's own MAC address, or 0.
 struct {
 	NUMBER(type, ARRAY);
 	NUMBER(max_entries, ENTRIES);
@@ -61,6 +62,26 @@ INLINE int is_open(u32 index)
 	return lease && ktime_get_boot_ns() < *(volatile u64 *)lease;
 }
 
+// Who gives up goes on serving until the successor is heard, but the virtual MAC address is the successor's from its first frame
+// on: switches must not learn it from here any more. So a router that is muted speaks with the interface's own.
+INLINE int is_muted(u32 index)
+{
+	u64 *lease = map_lookup(&LEASES, &index);
+
+	return lease && *(volatile u64 *)lease & 1;
+}
+
+// Whether it is known.
+INLINE int get_own_mac(u8 *mac)
+{
+	u32 place = 0;
+	u64 *entry = map_lookup(&LEASES, &place);
+	u64 own = entry ? *(volatile u64 *)entry : 0;
+
+	__builtin_memcpy(mac, &own, 6);
+	return own != 0;
+}
+
 #include "bpf/serve.h"
 
 // Whether there was enough of it.
@@ -88,8 +109,9 @@ INLINE int of_a_vlan(const struct __sk_buff *skb, const struct start *start)
 	return (type == BE16(0x8100) || type == BE16(0x88a8)) && (start->tag & BE16(VLAN_ID)) != 0;
 }
 
-// What becomes of a frame because of its virtual MAC address. STRANGE: it has none that is guarded.
-enum { STRANGE, PASSES, STOPS };
+// What becomes of a frame because of its virtual MAC address. STRANGE: it has none that is guarded. MUTED: it passes, but does not
+// leave with it.
+enum { STRANGE, PASSES, MUTED, STOPS };
 
 // Each counter is at a place that is known when this is compiled: without CAP_PERFMON the kernel takes nothing else.
 INLINE void count(u32 index, u32 which)
@@ -108,7 +130,7 @@ INLINE u64 deadline_of(const u8 *address, u32 *router)
 	// 00:00:5e:00:01 for IPv4, 00:00:5e:00:02 for IPv6
 	if (address[2] != 0x5e || address[0] | address[1] | address[3])
 		return 0;
-	if (address[4] != 1 && address[4] != 2)
+	if ((address[4] != 1 && address[4] != 2) || !address[5])
 		return 0;
 	*router = (address[4] - 1) << 8 | address[5];
 	lease = map_lookup(&LEASES, router);
@@ -123,7 +145,7 @@ INLINE int judge(const u8 *address, u32 direction, u32 *router)
 		return STRANGE;
 	if (ktime_get_boot_ns() < deadline) {
 		count(*router, direction);
-		return PASSES;
+		return deadline & 1 ? MUTED : PASSES;
 	}
 	count(*router, direction + 1);
 	return STOPS;
@@ -155,6 +177,7 @@ SECTION("classifier") int ingress(struct __sk_buff *skb)
 	case STOPS:
 		return DROP;
 	case PASSES:
+	case MUTED:
 		if (!is_served(router) || router >> 8 != (start.ethernet.type == IPV6))
 			return NEXT_FILTER;
 		// From here on the kernel takes it for its own: to be delivered or forwarded.
@@ -181,6 +204,10 @@ SECTION("classifier") int egress(struct __sk_buff *skb)
 	case STOPS:
 		return DROP;
 	case PASSES:
+		return NEXT_FILTER;
+	case MUTED:
+		if (get_own_mac(start.ethernet.source))
+			skb_store_bytes(skb, 6, start.ethernet.source, 6, 0);
 		return NEXT_FILTER;
 	default:
 		return speak(skb, &start.ethernet);

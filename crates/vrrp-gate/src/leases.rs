@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya::maps::{MapData, PerCpuArray};
-use vrrp_proto::types::{Family, Vrid};
+use vrrp_proto::types::{Family, MacAddress, Vrid};
 
 use crate::GateError;
 use crate::mapping::Mapping;
@@ -16,6 +16,10 @@ use crate::mapping::Mapping;
 const UNGUARDED: u64 = 0;
 /// A deadline that passed when the machine started.
 const CLOSED: u64 = 1;
+/// The lowest bit of a deadline: the router is muted. A nanosecond is nobody's.
+const MUTED: u64 = 1;
+/// Where the program finds the interface's own MAC address: no identifier is 0.
+const OWN_MAC: usize = 0;
 
 /// The leases of the virtual routers of one link, shared with the kernel.
 ///
@@ -75,8 +79,11 @@ impl Leases {
     /// Frames pass until `deadline`, in nanoseconds of CLOCK_BOOTTIME. A lease is never shortened by this, and an address
     /// that is not guarded stays so. Whether frames pass until `deadline` at least.
     pub fn extend(&self, family: Family, vrid: Vrid, deadline: u64) -> bool {
-        let deadline = deadline.saturating_add_signed(self.0.ahead.saturating_neg());
-        let longer = |current| (current != UNGUARDED && current < deadline).then_some(deadline);
+        let deadline = deadline.saturating_add_signed(self.0.ahead.saturating_neg()) & !MUTED;
+        let longer = |current| {
+            let wanting = current < deadline || current & MUTED != 0;
+            (current != UNGUARDED && wanting).then_some(deadline)
+        };
         match self
             .entry(family, vrid)
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, longer)
@@ -93,6 +100,29 @@ impl Leases {
         let _ = self
             .entry(family, vrid)
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, guarded);
+    }
+
+    /// From now on frames leave with the interface's own MAC address, and what comes in passes as before, until the lease ends
+    /// or is extended again: switches do not learn the virtual one from here any more. What is not open stays as it is.
+    pub fn mute(&self, family: Family, vrid: Vrid) {
+        let muted = |current| (current > CLOSED).then_some(current | MUTED);
+        // That it was closed, or not guarded, is no failure.
+        let _ = self
+            .entry(family, vrid)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, muted);
+    }
+
+    /// Whether it is muted, or closed.
+    #[must_use]
+    pub fn is_muted(&self, family: Family, vrid: Vrid) -> bool {
+        self.entry(family, vrid).load(Ordering::Acquire) & MUTED != 0
+    }
+
+    /// The MAC address of the interface, with which a router speaks that is muted.
+    pub fn set_own_mac(&self, mac: MacAddress) {
+        let [a, b, c, d, e, f] = mac.0;
+        let entry = u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]);
+        self.0.mapping.entries()[OWN_MAC].store(entry, Ordering::Release);
     }
 
     /// The address is no longer guarded: everything passes.

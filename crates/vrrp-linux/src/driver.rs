@@ -484,6 +484,7 @@ impl Turn {
         for &link in &links {
             if let Some(facts) = self.engine.link(link) {
                 self.macs.insert(link, (facts.index, facts.mac));
+                self.fences.set_own_mac(facts.index, facts.mac);
                 self.ears.inherit(link, facts.index, &self.epoll);
             }
         }
@@ -1003,6 +1004,9 @@ impl Turn {
         };
         drop(protection);
         self.fences.changed(now, index, leases, &self.engine);
+        if let Some((_, mac)) = self.macs.values().find(|(known, _)| *known == index) {
+            self.fences.set_own_mac(index, *mac);
+        }
     }
 
     fn announce(&mut self, announce: &Announce) {
@@ -1096,6 +1100,7 @@ impl Turn {
         self.note_link(link);
         if let Some(facts) = &facts {
             self.macs.insert(link, (facts.index, facts.mac));
+            self.fences.set_own_mac(facts.index, facts.mac);
         }
         let name = self
             .engine

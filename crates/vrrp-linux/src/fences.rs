@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use crate::leases::Leases;
 use vrrp_proto::packet::Header;
-use vrrp_proto::{Desired, Dialect, Engine, Family, Instant, Priority, Role, RouterId, Vrid};
+use vrrp_proto::{
+    Desired, Dialect, Engine, Family, Instant, MacAddress, Priority, Role, RouterId, Vrid,
+};
 
 /// How long the lease of an advertisement is that leaves now: three intervals, less a little for what passes at the last moment,
 /// so that it has arrived when they are over.
@@ -32,7 +34,8 @@ pub(crate) struct Lease {
     leases: Leases,
     family: Family,
     vrid: Vrid,
-    until: Instant,
+    /// `None` for a release: nothing more is said with the virtual MAC address.
+    until: Option<Instant>,
     was_closed: bool,
 }
 
@@ -74,6 +77,13 @@ impl Fences {
         }
     }
 
+    /// The MAC address of interface `index`.
+    pub(crate) fn set_own_mac(&self, index: u32, mac: MacAddress) {
+        if let Some(leases) = self.links.get(&index) {
+            leases.set_own_mac(mac);
+        }
+    }
+
     /// Whether interface `index` has leases.
     pub(crate) fn has(&self, index: u32) -> bool {
         self.links.contains_key(&index)
@@ -112,7 +122,16 @@ impl Fences {
         let (family, vrid) = (*family, *vrid);
         *spoke_on = Some(index);
         let leases = self.links.get(&index)?.clone();
-        let header = Header::new(message).filter(|it| it.priority() != Priority::RELEASE)?;
+        let header = Header::new(message)?;
+        if header.priority() == Priority::RELEASE {
+            return Some(Lease {
+                leases,
+                family,
+                vrid,
+                until: None,
+                was_closed: false,
+            });
+        }
         let dialect = match header.version() {
             2 => Dialect::Vrrp2,
             _ => Dialect::Vrrp3,
@@ -122,14 +141,14 @@ impl Fences {
         let was_closed = leases
             .deadline(family, vrid)
             .is_none_or(|deadline| deadline <= now.as_nanos());
-        if was_closed {
+        if was_closed || leases.is_muted(family, vrid) {
             leases.extend(family, vrid, until.as_nanos());
         }
         Some(Lease {
             leases,
             family,
             vrid,
-            until,
+            until: Some(until),
             was_closed,
         })
     }
@@ -138,11 +157,20 @@ impl Fences {
 impl Lease {
     /// Whether the advertisement really left. If it did not, nothing was gained by it.
     pub(crate) fn sent(self, left: bool) {
-        if left {
-            self.leases
-                .extend(self.family, self.vrid, self.until.as_nanos());
-        } else if self.was_closed {
-            self.leases.close(self.family, self.vrid);
+        let Self {
+            leases,
+            family,
+            vrid,
+            ..
+        } = self;
+        match self.until {
+            Some(until) if left => {
+                leases.extend(family, vrid, until.as_nanos());
+            }
+            Some(_) if self.was_closed => leases.close(family, vrid),
+            Some(_) => {}
+            // It serves on until the successor is heard, or has come into its own.
+            None => leases.mute(family, vrid),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nix::sys::eventfd::EventFd;
 use vrrp_proto::time::Instant;
-use vrrp_proto::types::{Family, Vrid};
+use vrrp_proto::types::{Family, MacAddress, Vrid};
 
 /// What keeps the virtual MAC addresses of an interface off the wire when the daemon dies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,6 +80,30 @@ impl Leases {
         match self {
             Self::Gate(leases) => leases.close(family, vrid),
             Self::Table(leases) => leases.close(family, vrid),
+        }
+    }
+
+    /// From now on frames leave with the interface's own MAC address, and what comes in passes as before, until the lease is
+    /// extended again. A table of nftables cannot do it, and goes on as before.
+    pub fn mute(&self, family: Family, vrid: Vrid) {
+        if let Self::Gate(leases) = self {
+            leases.mute(family, vrid);
+        }
+    }
+
+    /// Whether it is muted, or closed.
+    #[must_use]
+    pub fn is_muted(&self, family: Family, vrid: Vrid) -> bool {
+        match self {
+            Self::Gate(leases) => leases.is_muted(family, vrid),
+            Self::Table(_) => false,
+        }
+    }
+
+    /// The MAC address of the interface, with which a router speaks that is muted.
+    pub fn set_own_mac(&self, mac: MacAddress) {
+        if let Self::Gate(leases) = self {
+            leases.set_own_mac(mac);
         }
     }
 

@@ -68,6 +68,13 @@ INLINE void set_virtual_mac(u8 *mac, u32 router)
 	mac[5] = router;
 }
 
+// The address that a frame of the kernel's leaves with in the name of this router. Answers pass the way out like any frame.
+INLINE void set_source_mac(u8 *mac, u32 router)
+{
+	if (!is_muted(router) || !get_own_mac(mac))
+		set_virtual_mac(mac, router);
+}
+
 #define COPY(to, from) __builtin_memcpy(to, from, sizeof(to))
 
 // ---- ARP (RFC 826) ----
@@ -177,6 +184,7 @@ INLINE void lead_to_macvlan(struct __sk_buff *skb)
 INLINE int speak_arp(struct __sk_buff *skb)
 {
 	struct arp_frame frame;
+	u8 source[6];
 	u8 mac[6];
 	u32 nobody = 0;
 
@@ -187,8 +195,9 @@ INLINE int speak_arp(struct __sk_buff *skb)
 		return NEXT_FILTER;
 	u32 router = *entry & ROUTER;
 	if (is_open(router)) {
+		set_source_mac(source, router);
 		set_virtual_mac(mac, router);
-		if (skb_store_bytes(skb, 6, mac, sizeof(mac), RECOMPUTE) < 0 ||
+		if (skb_store_bytes(skb, 6, source, sizeof(source), RECOMPUTE) < 0 ||
 		    skb_store_bytes(skb, SENDER_MAC, mac, sizeof(mac), RECOMPUTE) < 0)
 			return DROP;
 		return NEXT_FILTER;
@@ -358,6 +367,7 @@ INLINE int speak_solicitation(struct __sk_buff *skb, const struct packet *packet
 		u8 units;
 		u8 mac[6];
 	} __attribute__((aligned(4))) old, new;
+	u8 source[6];
 	u8 mac[6];
 
 	u32 *entry = map_lookup(&ADDRESSES, &packet->ip.source);
@@ -365,8 +375,9 @@ INLINE int speak_solicitation(struct __sk_buff *skb, const struct packet *packet
 		return NEXT_FILTER;
 	if (!is_open(*entry & ROUTER))
 		return *entry & OWNED ? NEXT_FILTER : DROP;
+	set_source_mac(source, *entry & ROUTER);
 	set_virtual_mac(mac, *entry & ROUTER);
-	if (skb_store_bytes(skb, 6, mac, sizeof(mac), 0) < 0)
+	if (skb_store_bytes(skb, 6, source, sizeof(source), 0) < 0)
 		return DROP;
 	if (skb_load_bytes(skb, OPTION, &old, sizeof(old)) < 0 || old.kind != SOURCE_MAC || old.units != 1)
 		return NEXT_FILTER;

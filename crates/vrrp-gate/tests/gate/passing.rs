@@ -1,5 +1,6 @@
 //! What passes, and what does not.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
@@ -7,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use vrrp_gate::Counters;
-use vrrp_proto::types::Family;
+use vrrp_proto::types::{Family, MacAddress};
 
 use crate::stream::{Stream, TYPE, Way, header, virtual_mac};
 use crate::world::{FOREVER, MILLISECOND, V4, V6, World, now, vrid};
@@ -108,6 +109,41 @@ fn each_frame_is_counted() {
         leases.counters(Family::Ipv4, vrid(52)).unwrap(),
         Counters::default()
     );
+}
+
+/// Where frames come from that the router sends with its virtual MAC address.
+fn sources(world: &World) -> BTreeSet<[u8; 6]> {
+    let frame = || header(Way::Out, virtual_mac(1, 51));
+    let stream = Stream::start((&world.router, "r0"), (&world.client, "c0"), frame, PACE);
+    thread::sleep(WHILE);
+    let (sent, arrived) = stream.stop();
+    assert_eq!(arrived.len(), sent.len());
+    arrived.iter().map(|frame| frame.source).collect()
+}
+
+#[test]
+fn muted_it_serves_and_speaks_with_the_interfaces_own_address() {
+    let world = World::new();
+    let (_gate, leases) = world.guarded();
+    let (own, virtual_mac) = (world.physical(), virtual_mac(1, 51));
+    leases.mute(V4.0, V4.1);
+    assert!(!world.answers("10.9.0.51"), "what is closed stays closed");
+    leases.extend(V4.0, V4.1, FOREVER);
+    leases.mute(V4.0, V4.1);
+    assert_eq!(
+        sources(&world),
+        [virtual_mac].into(),
+        "its own is not known yet"
+    );
+    leases.set_own_mac(MacAddress(own));
+    assert!(leases.is_muted(V4.0, V4.1));
+    assert_eq!(sources(&world), [own].into());
+    assert!(world.answers("10.9.0.51"));
+    all_pass(&world, Way::In, header(Way::In, virtual_mac));
+    // Active again: also if the new lease ends before the old one would have.
+    assert!(leases.extend(V4.0, V4.1, now() + 10_000 * MILLISECOND));
+    assert!(!leases.is_muted(V4.0, V4.1));
+    assert_eq!(sources(&world), [virtual_mac].into());
 }
 
 #[test]

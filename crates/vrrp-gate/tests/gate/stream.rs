@@ -29,6 +29,8 @@ pub enum Way {
 pub struct Arrival {
     pub sent: u64,
     pub received: u64,
+    /// The MAC address it came from.
+    pub source: [u8; 6],
 }
 
 /// Frames on their way from one interface to another, until it is stopped.
@@ -123,6 +125,7 @@ fn arrival(frame: &[u8]) -> Option<Arrival> {
     Some(Arrival {
         sent: u64::from_be_bytes(sent),
         received,
+        source: *frame.get(6..)?.first_chunk()?,
     })
 }
 
