@@ -48,6 +48,8 @@ codes! {
     HOOK = "VR0050", "A hook is not usable.";
     GROUP_NAME = "VR0060", "The name of a group is not usable.";
     GROUP_MEMBER = "VR0061", "A member of a group is no virtual router of the file, or cannot be a member.";
+    ROUTE = "VR0080", "A route that is to follow a router cannot be one.";
+    RULE = "VR0081", "A rule that is to follow a router cannot be one.";
     DERIVED = "VR0101", "No IPv6 link-local address is listed; one is derived from the VRID.";
     OWNER = "VR0102", "Priority 255 makes this router the owner of the addresses.";
     OWNER_IGNORES = "VR0103", "A key has no effect on the owner.";

@@ -479,6 +479,9 @@ mod tests {
             (WAN, "checksum-strict = true"),
             (WAN, "unicast-peers = [\"192.0.2.2\"]"),
             (WAN, "announce-refresh = \"2s\""),
+            (WAN, "unadvertised-addresses = [\"203.0.113.7/32\"]"),
+            (WAN, "routes = [{ to = \"default\", via = \"192.0.2.1\" }]"),
+            (WAN, "rules = [{ priority = 7, table = 7 }]"),
             (
                 &v2,
                 "authentication = { type = \"simple-text\", key = \"x\" }",
@@ -513,6 +516,7 @@ mod tests {
             track: _,
             // Said in a table of its own.
             group: _,
+            following: _,
         } = &plan(WAN).routers[0];
     }
 

@@ -31,6 +31,10 @@ pub struct Finding {
 }
 
 impl Finding {
+    pub(crate) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     pub(crate) fn error(
         code: &'static str,
         span: Range<usize>,

@@ -42,7 +42,7 @@ pub(crate) const HOOK: [&str; 11] = [
 pub(crate) const CONTROL: [&str; 2] = ["group", "read-only-group"];
 
 /// Keys of a virtual router, in the order of the documentation.
-pub(crate) const ROUTER: [&str; 16] = [
+pub(crate) const ROUTER: [&str; 19] = [
     "interface",
     "vrid",
     "protocol",
@@ -59,6 +59,37 @@ pub(crate) const ROUTER: [&str; 16] = [
     "authentication",
     "unicast-peers",
     "announce-refresh",
+    "unadvertised-addresses",
+    "routes",
+    "rules",
+];
+
+/// Keys of a table in `unadvertised-addresses`.
+pub(crate) const UNADVERTISED: [&str; 2] = ["address", "interface"];
+
+/// Keys of a table in `routes`.
+pub(crate) const ROUTE: [&str; 8] = [
+    "to",
+    "via",
+    "interface",
+    "table",
+    "metric",
+    "source",
+    "type",
+    "on-link",
+];
+
+/// Keys of a table in `rules`.
+pub(crate) const RULE: [&str; 9] = [
+    "priority",
+    "from",
+    "to",
+    "iif",
+    "oif",
+    "fwmark",
+    "table",
+    "type",
+    "suppress-prefix-length",
 ];
 
 /// Keys of `authentication`.
@@ -113,10 +144,17 @@ const FOREIGN: &[Foreign] = &[
         &[
             "virtual-ipaddress", "virtual-ip", "virtual-ips", "virtual-address", "virtual-addresses", "vip", "vips",
             "ip", "ips", "address", "addr", "virtual-ipv4-address", "virtual-ipv4-addresses",
-            "virtual-ipv6-address", "virtual-ipv6-addresses", "virtual-ipaddress-excluded",
+            "virtual-ipv6-address", "virtual-ipv6-addresses",
         ],
         ": `addresses = [\"192.0.2.254/24\"]`",
     ),
+    renamed(
+        "unadvertised-addresses",
+        &["virtual-ipaddress-excluded", "excluded-addresses", "excluded"],
+        ": `unadvertised-addresses = [\"203.0.113.7/32\"]`",
+    ),
+    renamed("routes", &["virtual-routes"], ": `routes = [{ to = \"198.51.100.0/24\", via = \"192.0.2.1\" }]`"),
+    renamed("rules", &["virtual-rules"], ": `rules = [{ from = \"192.0.2.0/24\", table = 200, priority = 1000 }]`"),
     renamed("preempt", &["preemption", "preempt-mode"], ""),
     renamed(
         "preempt-delay",
@@ -176,7 +214,7 @@ const FOREIGN: &[Foreign] = &[
     renamed("members", &["member", "instances-of", "router-names"], ": `members = [\"lan4\", \"wan4\"]`"),
     other(
         &[
-            "track-interface", "track-script", "track-file", "track-process", "track-bfd", "track", "weight", "virtual-routes", "virtual-rules",
+            "track-interface", "track-script", "track-file", "track-process", "track-bfd", "track", "weight",
             "vrrp-script", "vrrp-track-process", "smtp-alert", "global-defs",
             "static-routes", "static-ipaddress",
         ],
@@ -322,6 +360,10 @@ mod tests {
     fn every_key_and_code_is_documented() {
         let manual = include_str!("../../../docs/man/vrrpd.toml.5");
         let reference = include_str!("../../../conf/vrrpd.toml");
+        let inner = UNADVERTISED.into_iter().chain(ROUTE).chain(RULE);
+        for key in inner {
+            assert!(manual.contains(&format!("Ic {key}")), "{key}");
+        }
         for key in ROUTER.into_iter().chain(GROUP).chain(CONTROL).chain(HOOK) {
             assert!(manual.contains(&format!("\n.It Ic {key} No =")), "{key}");
             let line = format!("{key} = ");

@@ -23,6 +23,7 @@ mod diff;
 mod duration;
 mod file;
 mod finding;
+mod following;
 mod group;
 mod hook;
 mod keys;

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
+use vrrp_proto::following::{Fate, Following, FollowingAddress, MAIN_TABLE, Prefix, Route, Rule};
 use vrrp_proto::{ChecksumForm, DataPlane, Dialect, Family, Plan, RouterPlan};
 
 use crate::duration::show;
@@ -74,6 +75,24 @@ pub fn settings(router: &RouterPlan) -> Vec<Setting> {
         both("checksum-strict", &|it| it.checksum.strict.to_string());
     }
     both("unicast-peers", &|it| list(&it.unicast_peers));
+    let Following {
+        addresses,
+        routes,
+        rules,
+    } = &router.following;
+    let mut follows = |key, elements: Vec<String>| {
+        all.push(Setting {
+            key,
+            is_default: elements.is_empty(),
+            value: format!("[{}]", elements.join(", ")),
+        });
+    };
+    follows(
+        "unadvertised-addresses",
+        addresses.iter().map(following_address).collect(),
+    );
+    follows("routes", routes.iter().map(route).collect());
+    follows("rules", rules.iter().map(rule).collect());
     if router.authentication.is_some() {
         all.push(Setting {
             key: "authentication",
@@ -157,6 +176,102 @@ fn list<T: Display>(values: &[T]) -> String {
         .map(|value| quoted(&value.to_string()))
         .collect();
     format!("[{}]", values.join(", "))
+}
+
+fn following_address(it: &FollowingAddress) -> String {
+    let address = quoted(&it.address.to_string());
+    match &it.interface {
+        None => address,
+        Some(interface) => {
+            format!(
+                "{{ address = {address}, interface = {} }}",
+                quoted(interface)
+            )
+        }
+    }
+}
+
+/// Keys and values of a table on one line.
+fn table(pairs: Vec<(&str, Option<String>)>) -> String {
+    let pairs: Vec<String> = pairs
+        .into_iter()
+        .filter_map(|(key, value)| Some(format!("{key} = {}", value?)))
+        .collect();
+    format!("{{ {} }}", pairs.join(", "))
+}
+
+fn text(value: Option<impl Display>) -> Option<String> {
+    value.map(|value| quoted(&value.to_string()))
+}
+
+fn fate(fate: Fate) -> Option<String> {
+    text(Some(fate.name()).filter(|_| fate != Fate::default()))
+}
+
+fn route(route: &Route) -> String {
+    let Route {
+        to,
+        via,
+        interface,
+        table: number,
+        metric,
+        source,
+        fate: becomes,
+        on_link,
+    } = route;
+    table(vec![
+        ("to", text(Some(to))),
+        ("via", text(*via)),
+        ("interface", text(interface.as_ref())),
+        (
+            "table",
+            Some(number.to_string()).filter(|_| *number != MAIN_TABLE),
+        ),
+        ("metric", metric.map(|metric| metric.to_string())),
+        ("source", text(*source)),
+        ("type", fate(*becomes)),
+        ("on-link", on_link.then(|| "true".to_owned())),
+    ])
+}
+
+fn rule(rule: &Rule) -> String {
+    let Rule {
+        family,
+        priority,
+        from,
+        to,
+        iif,
+        oif,
+        fwmark,
+        table: number,
+        fate: becomes,
+        suppress_prefix_length,
+    } = rule;
+    // Something must tell the family.
+    let from = from.or_else(|| to.is_none().then(|| Prefix::all(*family)));
+    table(vec![
+        ("priority", Some(priority.to_string())),
+        ("from", text(from)),
+        ("to", text(*to)),
+        ("iif", text(iif.as_ref())),
+        ("oif", text(oif.as_ref())),
+        (
+            "fwmark",
+            fwmark.map(|(mark, mask)| match mask {
+                u32::MAX => mark.to_string(),
+                _ => quoted(&format!("{mark:#x}/{mask:#x}")),
+            }),
+        ),
+        (
+            "table",
+            Some(number.to_string()).filter(|_| *becomes == Fate::Unicast),
+        ),
+        ("type", fate(*becomes)),
+        (
+            "suppress-prefix-length",
+            suppress_prefix_length.map(|length| length.to_string()),
+        ),
+    ])
 }
 
 /// A basic string of TOML. Names of interfaces may have quotes and backslashes in them.

@@ -4,12 +4,16 @@ use std::ops::Range;
 use std::time::Duration;
 
 use toml::de::DeTable;
-use vrrp_proto::{Dialect, Family, Interval, Priority, RouterPlan, VirtualAddress, Vrid};
+use vrrp_proto::{
+    Dialect, Family, Following, Interval, Priority, RouterPlan, VirtualAddress, Vrid,
+};
 
 use crate::finding::{Finding, excerpt};
 use crate::place::Place;
 use crate::section::{Field, Given, Section};
-use crate::{addresses, authentication, checksum, code, keys, name, peers, plane, timing};
+use crate::{
+    addresses, authentication, checksum, code, following, keys, name, peers, plane, timing,
+};
 
 /// What is known of a router, even when some of it is refused: enough to compare it with the others.
 pub(crate) struct Router {
@@ -87,6 +91,8 @@ pub(crate) fn read(
         peers::read(&list.value, &addresses, findings)
     });
     let announce_refresh = timing::announce_refresh(&section, findings);
+    let on = interface.as_ref().map(|given| given.value.as_str());
+    let following = following::read(&section, on, family, &addresses, findings);
 
     if let Some(delay) = preempt_delay.given()
         && !delay.value.is_zero()
@@ -145,6 +151,7 @@ pub(crate) fn read(
             announce_refresh: announce_refresh?,
             track: Vec::new(),
             group: None,
+            following: following.or(Following::default())?,
         })
     };
     let plan = plan();

@@ -33,6 +33,17 @@ announce-refresh = "0s"
 checksum = "rfc9568"
 checksum-strict = true
 unicast-peers = ["192.0.2.2", "192.0.2.3"]
+unadvertised-addresses = ["192.0.2.252/24", "2001:db8::1/64", { address = "203.0.113.7/32", interface = "eth1" }]
+routes = [
+    { to = "default", via = "192.0.2.1", interface = "eth1", table = 200, metric = 7, source = "192.0.2.3", on-link = true },
+    { to = "2001:db8::/32", type = "prohibit" },
+]
+rules = [
+    { priority = 7, table = 200 },
+    { priority = 8, from = "192.0.2.0/24", to = "198.51.100.0/24", iif = "eth0", oif = "eth1", fwmark = "0x10/0xff", table = 200, suppress-prefix-length = 0 },
+    { priority = 9, to = "2001:db8::/32", fwmark = 16, type = "unreachable" },
+    { priority = 10, from = "::/0", type = "blackhole" },
+]
 
 [virtual-router.old]
 interface = "eth0"

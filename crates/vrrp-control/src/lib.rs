@@ -38,7 +38,7 @@ pub use request::{Answer, Refusal, Request};
 pub use running::RunningConfig;
 pub use status::{
     ActiveRouter, Daemon, GlobalCounters, GroupMembership, Lateness, LatenessClass, PriorityStatus,
-    Protection, Restart, RouterCounters, RouterReport, StatusReport,
+    Protection, Restart, RouterCounters, RouterReport, StatusReport, UnadvertisedAddress,
 };
 
 pub use upgrade::{UpgradeReport, UpgradeStage};

@@ -144,6 +144,18 @@ pub struct RouterReport {
     pub since: String,
     /// Virtual addresses with prefix lengths, in the order in which they are advertised.
     pub addresses: Vec<String>,
+    /// Addresses that are there while it is Active, too, and are not advertised.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unadvertised_addresses: Vec<UnadvertisedAddress>,
+    /// Routes that are there while it is Active, in the words of iproute2.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub routes: Vec<String>,
+    /// Rules of policy routing that are there while it is Active, in the words of iproute2.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rules: Vec<String>,
+    /// Sentences that say which of those are not there although it is Active, and why; absent while none is missing.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub lacks: Vec<String>,
     /// The MAC address that answers for them; null while that is the interface's own.
     pub virtual_mac: Option<String>,
     /// Who takes the frames of that MAC address in: `macvlan` or `ebpf`; null without one.
@@ -180,6 +192,17 @@ pub struct RouterReport {
     pub orders: Vec<StandingOrder>,
     /// Counters.
     pub statistics: RouterCounters,
+}
+
+/// An address that follows a router without being advertised.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct UnadvertisedAddress {
+    /// The address with its prefix length.
+    pub address: String,
+    /// The interface on which it stands; if that is the router's, and they are of one family, with its virtual MAC address.
+    pub interface: String,
 }
 
 /// What takes a virtual MAC address off the wire.

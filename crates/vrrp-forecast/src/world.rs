@@ -508,6 +508,7 @@ impl World {
                         | Happening::Odd { .. }
                         | Happening::Late(_)
                         | Happening::Repaired(_)
+                        | Happening::Lacks(_)
                         | Happening::KernelRefused(_)
                         | Happening::Left(_)
                         | Happening::Revised

@@ -38,7 +38,7 @@ use crate::fences::Fences;
 use crate::frame;
 use crate::held::Held;
 use crate::heritage::{Heritage, Legacy, Vault};
-use crate::kernel::{Estate, Fencing, Kernel, Notice, OwnerId};
+use crate::kernel::{Estate, Fencing, Guest, Kernel, Notice, OwnerId};
 use crate::lateness::{Lateness, LatenessReport};
 use crate::leases::{Leases, Means};
 use crate::opener::{Opened, Opener, Order};
@@ -283,6 +283,7 @@ impl Driver {
             retry_at: Instant::ZERO,
             waiting: BTreeMap::new(),
             macs: BTreeMap::new(),
+            guests: BTreeMap::new(),
             fences,
             protection: Arc::clone(&protection),
             failing: BTreeMap::new(),
@@ -455,6 +456,8 @@ struct Turn {
     /// Interfaces the engine has not been told about yet, because their sockets are being opened.
     waiting: BTreeMap<LinkId, LinkFacts>,
     macs: BTreeMap<LinkId, (u32, vrrp_proto::MacAddress)>,
+    /// Addresses of routers that stand on other interfaces now.
+    guests: BTreeMap<RouterId, Vec<Guest>>,
     fences: Fences,
     protection: Arc<Mutex<BTreeMap<String, Protection>>>,
     /// Interfaces on which sending fails at present, so that it is said once.
@@ -695,6 +698,7 @@ impl Turn {
                 interface,
                 outcome,
             } => self.fence_notice(now, index, interface, outcome),
+            Notice::Guests { router, guests } => self.guests_notice(router, guests),
             Notice::Upkeep { router, upkeep } => {
                 self.note_change(Some(router));
                 self.engine.handle(
@@ -1020,6 +1024,27 @@ impl Turn {
             });
             self.send_full();
         }
+        let count = self.guests.get(&announce.router).map_or(0, Vec::len);
+        for position in 0..count {
+            let guest = &self.guests[&announce.router][position];
+            put_guest(&mut self.outbox, announce.link, guest);
+            self.send_full();
+        }
+    }
+
+    /// Addresses stand where they did not, or do not any more: who is new is announced at once, and all of them in each round
+    /// of the router's announcements.
+    fn guests_notice(&mut self, router: RouterId, guests: Vec<Guest>) {
+        let before = self.guests.remove(&router).unwrap_or_default();
+        let link = LinkId(u32::MAX);
+        for guest in guests.iter().filter(|guest| !before.contains(guest)) {
+            put_guest(&mut self.outbox, link, guest);
+            self.send_full();
+        }
+        self.send();
+        if !guests.is_empty() {
+            self.guests.insert(router, guests);
+        }
     }
 
     /// An interface has changed. The engine hears of a new one when its sockets are there.
@@ -1171,6 +1196,13 @@ fn breath(wakeup: &Wakeup) -> Duration {
 }
 
 /// Says that sending fails when it begins to, not each time.
+/// An announcement from the interface's own MAC address.
+fn put_guest(outbox: &mut Outbox, link: LinkId, guest: &Guest) {
+    outbox.put(link, guest.index, None, |frame| {
+        frame::announcement(frame, guest.mac, guest.address)
+    });
+}
+
 fn note_sending(
     engine: &Engine,
     failing: &mut BTreeMap<LinkId, io::ErrorKind>,

@@ -217,7 +217,10 @@ pub(crate) fn receive_packet_info_v6(socket: &Socket) -> io::Result<()> {
 }
 
 /// Lets the kernel drop what `program` refuses.
-pub(crate) fn attach_filter(socket: &Socket, program: &[libc::sock_filter]) -> io::Result<()> {
+pub(crate) fn attach_filter(
+    socket: &impl AsRawFd,
+    program: &[libc::sock_filter],
+) -> io::Result<()> {
     let filter = libc::sock_fprog {
         len: program.len() as libc::c_ushort,
         filter: program.as_ptr().cast_mut(),

@@ -1,6 +1,8 @@
 //! The kernel side, in network namespaces. Needs root.
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "a test")]
 
+#[path = "kernel/following.rs"]
+mod following;
 #[path = "kernel/rig.rs"]
 mod rig;
 #[path = "kernel/served.rs"]

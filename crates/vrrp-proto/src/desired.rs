@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::following::Following;
 use crate::interval::Interval;
 use crate::plan::{DataPlane, VirtualAddress};
 use crate::types::{Family, MacAddress, Vrid};
@@ -35,7 +36,7 @@ pub struct Desired {
     pub mac: Option<MacAddress>,
     /// Who takes the frames of the virtual MAC address in.
     pub plane: DataPlane,
-    /// The virtual addresses.
+    /// The virtual addresses, whether they are advertised or not.
     pub addresses: Vec<VirtualAddress>,
     /// Whether the addresses are present, answered and forwarded for; otherwise nothing may betray them.
     pub active: bool,
@@ -45,6 +46,8 @@ pub struct Desired {
     pub owner: bool,
     /// How often it advertises while it is Active: silent for three of these, it must be off the wire.
     pub interval: Interval,
+    /// What else is there while it is active. Each address has an interface.
+    pub following: Following,
 }
 
 /// What became of a desired state.
@@ -61,4 +64,6 @@ pub enum KernelReport {
 pub enum Upkeep {
     /// Somebody else took this away, and it is back.
     Repaired(String),
+    /// What follows the router is there but for this, and why; empty when all of it is. It is tried again.
+    Lacks(Vec<String>),
 }

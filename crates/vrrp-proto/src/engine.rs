@@ -645,15 +645,22 @@ impl Engine {
         let Some(slot) = self.slots.get_mut(&router) else {
             return;
         };
-        let Upkeep::Repaired(what) = upkeep;
-        slot.statistics.repairs += 1;
-        slot.announcer.begin_again(now);
-        slot.say(
-            now,
-            router,
-            Happening::Repaired(what.clone()),
-            &mut self.outputs,
-        );
+        let happening = match upkeep {
+            Upkeep::Repaired(what) => {
+                slot.statistics.repairs += 1;
+                slot.announcer.begin_again(now);
+                Happening::Repaired(what.clone())
+            }
+            Upkeep::Lacks(what) => {
+                slot.lacks.clone_from(what);
+                // Whoever gives everything up lacks nothing, and that is no news.
+                if what.is_empty() && slot.machine.role() != Role::Active {
+                    return;
+                }
+                Happening::Lacks(what.clone())
+            }
+        };
+        slot.say(now, router, happening, &mut self.outputs);
         schedule(&mut self.wakeups, router, slot);
     }
 
@@ -859,7 +866,7 @@ impl<'a> Claims<'a> {
                 .map(|plan| (plan.interface.as_str(), plan.family, plan.vrid))
                 .collect(),
             addresses: routers()
-                .flat_map(|plan| plan.addresses.iter().map(|address| address.ip))
+                .flat_map(|plan| plan.standing().map(|address| address.ip))
                 .collect(),
         }
     }
@@ -867,8 +874,8 @@ impl<'a> Claims<'a> {
     /// Whether any of it is this router's.
     fn concern(&self, plan: &RouterPlan) -> bool {
         let identifier = (plan.interface.as_str(), plan.family, plan.vrid);
-        let shared = |address: &VirtualAddress| self.addresses.contains(&address.ip);
-        self.identifiers.contains(&identifier) || plan.addresses.iter().any(shared)
+        let shared = |address: VirtualAddress| self.addresses.contains(&address.ip);
+        self.identifiers.contains(&identifier) || plan.standing().any(shared)
     }
 }
 

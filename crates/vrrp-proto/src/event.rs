@@ -163,6 +163,9 @@ pub enum Happening {
     Late(Duration),
     /// Somebody else removed or changed this, and it was put back.
     Repaired(String),
+    /// Something that follows this router is not in place, or is again when nothing is missing any more. Its role does not
+    /// depend on it.
+    Lacks(Vec<String>),
     /// The kernel refused something; it is tried again.
     KernelRefused(String),
     /// This router gave up, kept its addresses until somebody else had them, and gives them up now: who has taken over,
@@ -236,6 +239,7 @@ impl Happening {
             Self::Odd { .. } => "odd",
             Self::Late(_) => "late",
             Self::Repaired(_) => "repaired",
+            Self::Lacks(_) => "following",
             Self::KernelRefused(_) => "kernel-refused",
             Self::Left(_) => "left",
             Self::Revised => "revised",
@@ -287,6 +291,10 @@ impl fmt::Display for Happening {
                 by.as_millis()
             ),
             Self::Repaired(what) => write!(f, "put back what somebody else took away: {what}"),
+            Self::Lacks(what) if what.is_empty() => {
+                f.write_str("everything that follows it is in place")
+            }
+            Self::Lacks(what) => write!(f, "goes on without {}", what.join("; without ")),
             Self::KernelRefused(why) => write!(f, "the kernel refused: {why}"),
             Self::Left(Some((address, priority))) => {
                 write!(f, "{address} has taken over, priority {priority}")

@@ -10,6 +10,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::dialect::Dialect;
+use crate::following::{Following, FollowingAddress};
 use crate::interval::Interval;
 use crate::tracker::{Track, TrackerPlan};
 use crate::types::{Family, MacAddress, Priority, Vrid};
@@ -68,6 +69,9 @@ pub struct RouterPlan {
     /// The sync group it is a member of: all of them are Active, or none. An owner is never a member.
     #[serde(default)]
     pub group: Option<String>,
+    /// What is there only while it is Active.
+    #[serde(default)]
+    pub following: Following,
 }
 
 impl RouterPlan {
@@ -100,6 +104,7 @@ impl RouterPlan {
             announce_refresh: Some(Duration::from_secs(60)),
             track: Vec::new(),
             group: None,
+            following: Following::default(),
         }
     }
 
@@ -110,9 +115,45 @@ impl RouterPlan {
             .then(|| MacAddress::of_router(self.family, self.vrid))
     }
 
-    /// The virtual addresses without their prefix lengths.
+    /// The virtual addresses as they are advertised, and behind them those that stand beside them and are not.
+    pub fn standing(&self) -> impl Iterator<Item = VirtualAddress> {
+        let others = self.following.addresses.iter();
+        let beside = others.filter(|it| self.stands_beside(it));
+        let all = self.addresses.iter().chain(beside.map(|it| &it.address));
+        all.copied()
+    }
+
+    /// What follows it, without the addresses that stand beside those that are advertised. Each address has its interface.
+    #[must_use]
+    pub fn following_elsewhere(&self) -> Following {
+        let others = self.following.addresses.iter();
+        let elsewhere = others.filter(|it| !self.stands_beside(it));
+        Following {
+            addresses: elsewhere
+                .map(|it| FollowingAddress {
+                    address: it.address,
+                    interface: Some(self.interface_of(it).into()),
+                })
+                .collect(),
+            ..self.following.clone()
+        }
+    }
+
+    fn interface_of<'a>(&'a self, address: &'a FollowingAddress) -> &'a str {
+        address.interface.as_deref().unwrap_or(&self.interface)
+    }
+
+    /// Whether this is an address like those that are advertised, with their MAC address. The owner's are its own, and it has
+    /// no others of that kind.
+    fn stands_beside(&self, address: &FollowingAddress) -> bool {
+        self.interface_of(address) == self.interface
+            && Family::of(address.address.ip) == self.family
+            && !self.priority.is_owner()
+    }
+
+    /// The addresses of [`Self::standing`] without their prefix lengths.
     pub(crate) fn ips(&self) -> Arc<[IpAddr]> {
-        self.addresses.iter().map(|address| address.ip).collect()
+        self.standing().map(|address| address.ip).collect()
     }
 
     /// Whether advertisements go to listed peers instead of the group.

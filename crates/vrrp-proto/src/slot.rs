@@ -93,6 +93,9 @@ pub(crate) struct Slot {
     pub(crate) statistics: RouterStatistics,
     pub(crate) complaints: Complaints,
     pub(crate) changes: Allowance,
+    /// What follows it and cannot be put in place, as sentences.
+    #[serde(default)]
+    pub(crate) lacks: Vec<String>,
 }
 
 impl Slot {
@@ -122,6 +125,7 @@ impl Slot {
             statistics: RouterStatistics::default(),
             complaints: Complaints::default(),
             changes: Allowance::default(),
+            lacks: Vec::new(),
             plan,
         }
     }
@@ -524,13 +528,19 @@ impl Slot {
         self.statistics.advertisement_sent += 1;
     }
 
+    /// Those of its addresses that it advertises.
+    fn advertised(&self) -> &[IpAddr] {
+        let count = self.plan.addresses.len().min(self.addresses.len());
+        &self.addresses[..count]
+    }
+
     fn emit(&self, terms: &Terms, priority: Priority) -> Vec<(IpAddr, Arc<[u8]>)> {
         let advertisement = Advertisement {
             dialect: terms.dialect,
             vrid: self.plan.vrid,
             priority,
             interval: terms.interval,
-            addresses: &self.addresses,
+            addresses: self.advertised(),
             authentication: self.plan.authentication,
         };
         let group = [self.plan.family.group()];
@@ -667,6 +677,7 @@ impl Slot {
             (
                 plan.name.clone(),
                 plan.addresses.clone(),
+                plan.following.clone(),
                 plan.accept,
                 plan.virtual_mac,
                 plan.data_plane,
@@ -728,11 +739,12 @@ impl Slot {
             vrid: self.plan.vrid,
             mac: self.plan.mac(),
             plane: self.plan.data_plane,
-            addresses: self.plan.addresses.clone(),
+            addresses: self.plan.standing().collect(),
             active: self.machine.role() == Role::Active || self.leaving.is_some(),
             accept: self.plan.accept,
             owner: self.plan.priority.is_owner(),
             interval: self.plan.interval,
+            following: self.plan.following_elsewhere(),
         }
     }
 
@@ -786,6 +798,7 @@ impl Slot {
             checksum_form: self.form,
             leaving: self.leaving.is_some(),
             applied: self.applied,
+            lacks: &self.lacks,
             statistics: &self.statistics,
         }
     }

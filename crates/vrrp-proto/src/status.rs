@@ -1,5 +1,6 @@
 //! What a router says about itself.
 
+use alloc::string::String;
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -59,6 +60,8 @@ pub struct RouterStatus<'a> {
     pub retry: Option<Instant>,
     /// Whether the kernel has confirmed its desired state.
     pub applied: bool,
+    /// What follows it and is not in place, as sentences.
+    pub lacks: &'a [String],
     /// Counters.
     pub statistics: &'a RouterStatistics,
 }

@@ -107,6 +107,16 @@ fn happenings() {
             "put back what somebody else took away: 192.0.2.254/24",
         ),
         (
+            Happening::Lacks(vec!["the route a: b".into(), "the rule c: d".into()]),
+            "following",
+            "goes on without the route a: b; without the rule c: d",
+        ),
+        (
+            Happening::Lacks(vec![]),
+            "following",
+            "everything that follows it is in place",
+        ),
+        (
             Happening::KernelRefused("no buffer space".into()),
             "kernel-refused",
             "the kernel refused: no buffer space",

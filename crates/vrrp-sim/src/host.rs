@@ -260,8 +260,8 @@ impl Machine {
                 router: *router,
                 upkeep,
             },
-            // This kernel has no gates.
-            Notice::Fence { .. } => return Vec::new(),
+            // This kernel has no gates, and announces nothing itself.
+            Notice::Fence { .. } | Notice::Guests { .. } => return Vec::new(),
         };
         self.feed(now, input)
     }

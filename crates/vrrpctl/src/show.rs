@@ -174,6 +174,23 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
     for (index, address) in router.addresses.iter().enumerate() {
         lines.push((if index == 0 { "addresses" } else { "" }, address.clone()));
     }
+    let beside = router.unadvertised_addresses.iter().map(|it| {
+        if it.interface == router.interface {
+            it.address.clone()
+        } else {
+            format!("{} on {}", it.address, it.interface)
+        }
+    });
+    for (key, values) in [
+        ("not advertised", beside.collect::<Vec<String>>()),
+        ("routes", router.routes.clone()),
+        ("rules", router.rules.clone()),
+        ("goes on without", router.lacks.clone()),
+    ] {
+        for (index, value) in values.into_iter().enumerate() {
+            lines.push((if index == 0 { key } else { "" }, value));
+        }
+    }
     let or = |value: &Option<String>, otherwise: &str| {
         value.clone().unwrap_or_else(|| otherwise.to_owned())
     };

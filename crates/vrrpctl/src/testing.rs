@@ -50,6 +50,10 @@ fn router(name: &str, interface: &str, vrid: u8, state: &str, addresses: &[&str]
         active: None,
         since: "2026-11-08T09:00:00.204561Z".into(),
         addresses: addresses.iter().map(|&address| address.into()).collect(),
+        unadvertised_addresses: Vec::new(),
+        routes: Vec::new(),
+        rules: Vec::new(),
+        lacks: Vec::new(),
         virtual_mac: Some(format!("00:00:5e:00:01:{vrid:02x}")),
         data_plane: Some("macvlan".into()),
         protection: Some(Protection {

@@ -202,6 +202,7 @@ fn is_good_news(happening: &Happening) -> bool {
         | Happening::Odd { .. }
         | Happening::Late(_)
         | Happening::Repaired(_)
+        | Happening::Lacks(_)
         | Happening::KernelRefused(_) => false,
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use vrrp_control::{
     ActiveRouter, GroupMembership, Lateness, LatenessClass, PriorityStatus, Protection,
-    RouterReport, StandingOrder,
+    RouterReport, StandingOrder, UnadvertisedAddress,
 };
 use vrrp_linux::lateness::{BOUNDS, LatenessReport};
 use vrrp_linux::{Means, Protection as Stands};
@@ -94,6 +94,31 @@ pub(crate) fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant)
         peers: peers::reports(status.peers, now),
         since: timestamp(since),
         addresses: plan.addresses.iter().map(ToString::to_string).collect(),
+        unadvertised_addresses: plan
+            .following
+            .addresses
+            .iter()
+            .map(|it| UnadvertisedAddress {
+                address: it.address.to_string(),
+                interface: it
+                    .interface
+                    .clone()
+                    .unwrap_or_else(|| plan.interface.clone()),
+            })
+            .collect(),
+        routes: plan
+            .following
+            .routes
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        rules: plan
+            .following
+            .rules
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        lacks: status.lacks.to_vec(),
         virtual_mac: plan.mac().map(|mac| mac.to_string()),
         data_plane: plan.mac().map(|_| plan.data_plane.name().to_owned()),
         protection: None,

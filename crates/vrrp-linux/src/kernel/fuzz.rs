@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vrrp_proto::desired::{Desired, Generation};
+use vrrp_proto::following::Following;
 use vrrp_proto::interval::Interval;
 use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
@@ -75,5 +76,6 @@ fn desired(active: bool) -> Arc<Desired> {
         accept: true,
         owner: false,
         interval: Interval::DEFAULT,
+        following: Following::default(),
     })
 }

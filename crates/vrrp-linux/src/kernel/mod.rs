@@ -19,6 +19,7 @@
 mod doorman;
 mod fence;
 mod filter;
+mod following;
 mod fuzz;
 mod guard;
 #[cfg(feature = "model")]
@@ -53,6 +54,7 @@ use crate::heritage::Vault;
 use crate::leases::Leases;
 use crate::syscall::{KERNEL_PRIORITY, schedule_first};
 
+pub use following::Guest;
 pub(crate) use fuzz::fuzz;
 pub use owner::OwnerId;
 
@@ -83,6 +85,13 @@ pub enum Notice {
         interface: String,
         /// Leases, or why there are none; `None` when nothing needs one there any more.
         outcome: Option<Result<Leases, String>>,
+    },
+    /// Addresses of a router stand on other interfaces than its own: all of them, from now on.
+    Guests {
+        /// Whose.
+        router: RouterId,
+        /// Where, and which.
+        guests: Vec<Guest>,
     },
     /// Something was mended.
     Upkeep {

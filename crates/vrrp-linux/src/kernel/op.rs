@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use vrrp_proto::following::Rule;
 use vrrp_proto::plan::VirtualAddress;
 use vrrp_proto::types::{MacAddress, RouterId};
 
+use super::following::KernelRoute;
 use super::observed::{Ipv4Key, Ipv6Key, Observed};
 
 /// When a step is due within one pass, in this order.
@@ -82,6 +84,24 @@ pub(super) enum Op {
         link: u32,
         address: VirtualAddress,
     },
+    /// A route, unless there is one in its place.
+    AddRoute {
+        route: Box<KernelRoute>,
+        protocol: u8,
+    },
+    RemoveRoute {
+        route: Box<KernelRoute>,
+        protocol: u8,
+    },
+    /// A rule, unless there is the same.
+    AddRule {
+        rule: Box<Rule>,
+        protocol: u8,
+    },
+    RemoveRule {
+        rule: Box<Rule>,
+        protocol: u8,
+    },
 }
 
 /// A change of a link.
@@ -144,6 +164,12 @@ impl Op {
             Self::Remove { link, address } => {
                 format!("remove the address {address} from {}", on(link))
             }
+            Self::AddRoute { route, .. } => format!("add the route {}", route.words(observed)),
+            Self::RemoveRoute { route, .. } => {
+                format!("remove the route {}", route.words(observed))
+            }
+            Self::AddRule { rule, .. } => format!("add the rule {rule}"),
+            Self::RemoveRule { rule, .. } => format!("remove the rule {rule}"),
         }
     }
 
@@ -176,6 +202,12 @@ impl Op {
             Self::Remove { link, address } => {
                 format!("{} without the stray address {address}", on(link))
             }
+            Self::AddRoute { route, .. } => format!("the route {}", route.words(observed)),
+            Self::RemoveRoute { route, .. } => {
+                format!("the routes without {}", route.words(observed))
+            }
+            Self::AddRule { rule, .. } => format!("the rule {rule}"),
+            Self::RemoveRule { rule, .. } => format!("the rules without {rule}"),
         }
     }
 
@@ -188,6 +220,10 @@ impl Op {
             Self::Add { .. } => 3,
             Self::Remove { .. } => 4,
             Self::Ipv4 { .. } | Self::Ipv6 { .. } => 5,
+            Self::AddRoute { .. }
+            | Self::RemoveRoute { .. }
+            | Self::AddRule { .. }
+            | Self::RemoveRule { .. } => 6,
         }
     }
 
@@ -205,11 +241,15 @@ impl Op {
         match self {
             Self::Remove { .. } => errno == libc::EADDRNOTAVAIL || errno == libc::ENODEV,
             Self::Delete { .. } => errno == libc::ENODEV,
+            Self::RemoveRoute { .. } => errno == libc::ESRCH || errno == libc::ENODEV,
+            Self::RemoveRule { .. } => errno == libc::ENOENT,
             Self::Create { .. }
             | Self::DeleteGroup { .. }
             | Self::Set { .. }
             | Self::Ipv4 { .. }
             | Self::Ipv6 { .. }
+            | Self::AddRoute { .. }
+            | Self::AddRule { .. }
             | Self::Add { .. } => false,
         }
     }

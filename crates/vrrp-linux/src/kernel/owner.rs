@@ -8,6 +8,16 @@ use super::observed::ParentConf;
 /// `IFA_PROTO` of every address this program adds: VRRP's IP protocol number.
 pub(super) const ADDRESS_PROTOCOL: u8 = 112;
 
+/// Protocol number (`rtnetlink.h`, `RTPROT_*`) of the routes and rules of the daemon in [`MAIN_DIRECTORY`]: VRRP's IP protocol
+/// number, which nobody else uses there. Daemons in other directories use one of those that follow.
+pub(super) const ROUTE_PROTOCOL: u8 = 112;
+
+/// So many numbers follow it that nobody else uses: 185 is the last before those of routing daemons.
+const OTHER_ROUTE_PROTOCOLS: u64 = 185 - ROUTE_PROTOCOL as u64;
+
+/// The runtime directory of a daemon for which nobody has chosen another one.
+const MAIN_DIRECTORY: &str = "/run/vrrpd";
+
 /// End of the label of an address on an interface whose `accept_local` was 0 before it came: the kernel itself remembers
 /// that.
 const LENT: &str = ":v";
@@ -66,6 +76,16 @@ impl OwnerId {
     /// addresses on a shared interface are told apart by metric.
     pub(super) const fn metric(self) -> u32 {
         self.group()
+    }
+
+    /// What the routes and rules of this daemon carry: they have room for one byte only. So two daemons beside each other in
+    /// other directories than the usual one have the same one time in seventy.
+    pub(super) fn route_protocol(self) -> u8 {
+        if self == Self::of(Path::new(MAIN_DIRECTORY)) {
+            return ROUTE_PROTOCOL;
+        }
+        let offset = u8::try_from(self.0 % OTHER_ROUTE_PROTOCOLS).unwrap_or(0);
+        ROUTE_PROTOCOL + 1 + offset
     }
 
     /// Name of this daemon's nftables table.
@@ -186,6 +206,15 @@ mod tests {
             OwnerId::of(Path::new("/nonexistent/vrrpd")).to_string(),
             "d887527929b51710"
         );
+    }
+
+    #[test]
+    fn the_usual_daemon_has_a_number_of_its_own() {
+        assert_eq!(OwnerId::of(Path::new(MAIN_DIRECTORY)).route_protocol(), 112);
+        for name in 0..1000 {
+            let owner = OwnerId::of(&Path::new("/nonexistent").join(name.to_string()));
+            assert!((113..=185).contains(&owner.route_protocol()), "{name}");
+        }
     }
 
     #[test]

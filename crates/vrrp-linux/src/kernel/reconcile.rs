@@ -32,6 +32,7 @@ use vrrp_proto::desired::Desired;
 use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId};
 
+use super::following::guests;
 use super::observed::{Address, Ipv4Conf, Ipv4Key, Ipv6Key, Kind, Link, Observed, ParentConf};
 use super::op::{Change, Op, Stage, Step, address};
 use super::owner::{Mark, OwnerId, label};
@@ -218,6 +219,10 @@ impl Planner<'_> {
                 format!("the interface {} does not exist", desired.interface),
             );
         };
+        // Those are kept by `following`, which comes later; they are not to be taken for leftovers.
+        if desired.active {
+            self.guests.extend(guests(&desired.following, observed));
+        }
         match desired.mac {
             None => self.guest(id, desired, parent, desired.active, None),
             Some(_) if is_served(desired) => self.served(id, desired, parent),

@@ -7,7 +7,8 @@ use std::os::fd::BorrowedFd;
 use vrrp_proto::types::{Family, Vrid};
 
 use super::fence::{Duties, Fence, Outcome};
-use super::netlink::{Drained, Filters, Monitor, Refusal, Requests, TableFamily};
+use super::following::Picture;
+use super::netlink::{Drained, Filters, Monitor, Paths, Refusal, Requests, TableFamily};
 use super::observed::{Event, Ipv6Key, Observed};
 use super::op::Op;
 use super::{Estate, Fencing, OwnerId, filter, sysctl};
@@ -27,6 +28,12 @@ pub(super) trait System {
     /// # Errors
     /// Nothing is known about the outcome.
     fn run(&mut self, ops: &[&Op]) -> io::Result<Vec<(usize, Refusal)>>;
+
+    /// All routes and rules with this protocol number.
+    fn look_following(&mut self, protocol: u8) -> io::Result<Picture>;
+
+    /// Whether somebody else changed any of those since the last call, or may have.
+    fn drain_following(&mut self, protocol: u8) -> bool;
 
     /// Sets `net.ipv6.conf.<link>.<key>`.
     fn set_ipv6(&mut self, link: &str, key: Ipv6Key, value: i32) -> io::Result<()>;
@@ -90,6 +97,7 @@ pub(super) trait System {
 pub(super) struct Live {
     requests: Requests,
     monitor: Monitor,
+    paths: Paths,
     /// `None` where the kernel has no nftables.
     filters: Option<Filters>,
     /// `None` where nobody would move the leases on.
@@ -107,9 +115,11 @@ impl Live {
     ) -> io::Result<Self> {
         // Listening begins before the first look, so that nothing is missed between them.
         let monitor = Monitor::open()?;
+        let paths = Paths::open(owner.route_protocol())?;
         Ok(Self {
             requests: Requests::open()?,
             monitor,
+            paths,
             filters: Filters::open().ok(),
             vault: estate.as_ref().map(|estate| estate.vault.clone()),
             inherited: estate.as_mut().and_then(|estate| estate.filter.take()),
@@ -121,7 +131,10 @@ impl Live {
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let filters = self.filters.as_ref().map(Filters::fd);
         let fence = self.fence.iter().flat_map(Fence::fds);
-        [self.monitor.fd()].into_iter().chain(filters).chain(fence)
+        [self.monitor.fd(), self.paths.fd()]
+            .into_iter()
+            .chain(filters)
+            .chain(fence)
     }
 }
 
@@ -139,6 +152,15 @@ impl System for Live {
 
     fn run(&mut self, ops: &[&Op]) -> io::Result<Vec<(usize, Refusal)>> {
         self.requests.run(ops)
+    }
+
+    fn look_following(&mut self, protocol: u8) -> io::Result<Picture> {
+        self.paths.look(protocol)
+    }
+
+    fn drain_following(&mut self, protocol: u8) -> bool {
+        let ours = self.requests.port();
+        self.paths.drain(ours, protocol).unwrap_or(true)
     }
 
     fn set_ipv6(&mut self, link: &str, key: Ipv6Key, value: i32) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! The thread: what it waits for, and what it does then.
 
 mod clean;
+mod follow;
 mod pass;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use super::reconcile::{Guarded, Touched};
 use super::standing::{Patience, Standing};
 use super::system::{Live, System};
 use super::{End, Mailbox, Notice, OwnerId};
+use follow::Follower;
 
 /// Settings change without a notification: this often everything is looked at,
 const AUDIT: Duration = Duration::from_secs(1);
@@ -56,6 +58,7 @@ pub(super) struct Worker<S> {
     notify: Box<dyn Fn(Notice) + Send>,
     pub(super) system: S,
     filter: FilterGuard,
+    follower: Follower,
     observed: Observed,
     /// Whether the picture may be wrong.
     stale: bool,
@@ -93,6 +96,7 @@ impl<S: System> Worker<S> {
             notify,
             system,
             filter: FilterGuard::new(owner),
+            follower: Follower::default(),
             observed: Observed::default(),
             stale: true,
             routers: BTreeMap::new(),
@@ -131,6 +135,7 @@ impl<S: System> Worker<S> {
             self.stale = true;
             self.filter.check(&mut self.system);
             self.system.doubt_fence();
+            self.follower.audit();
             self.look_at = Some(now);
         }
         // None of them may be left out: each empties something.
@@ -138,7 +143,11 @@ impl<S: System> Worker<S> {
             self.listen(),
             self.filter.listen(&mut self.system),
             self.system.drain_fence(),
+            self.listen_for_following(),
         ];
+        if heard[0] {
+            self.follower.surroundings_changed(now);
+        }
         if heard.contains(&true) {
             self.look_at.get_or_insert(now + COALESCE);
             if self.waiting.len() <= FEW {
@@ -206,6 +215,7 @@ impl<S: System> Worker<S> {
             .chain(first)
             .chain(self.patience.until)
             .chain(self.filter.retry_at())
+            .chain(self.follower.dues())
             .filter(|at| *at > self.started)
     }
 
@@ -220,6 +230,7 @@ impl<S: System> Worker<S> {
                 standing.repairs.forget(now);
             }
             self.patience.forget(now);
+            self.follower.forget(now);
             if self.grace_until.is_some_and(|until| until <= now) {
                 self.grace_until = Some(self.started);
             }
@@ -261,6 +272,15 @@ impl<S: System> Worker<S> {
         }
         self.stale |= effect == Effect::Unclear;
         effect != Effect::Nothing
+    }
+
+    /// Whether somebody else changed routes or rules of ours.
+    fn listen_for_following(&mut self) -> bool {
+        let changed = self.system.drain_following(self.owner.route_protocol());
+        if changed {
+            self.follower.doubt();
+        }
+        changed
     }
 
     /// Takes the picture anew.

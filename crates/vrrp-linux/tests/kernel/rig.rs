@@ -16,6 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use vrrp_linux::Leases;
 use vrrp_linux::kernel::{Fencing, Kernel, Notice, OwnerId, spawn};
 use vrrp_proto::desired::{Desired, Generation, KernelReport, Upkeep};
+use vrrp_proto::following::Following;
 use vrrp_proto::interval::Interval;
 use vrrp_proto::link::LinkFacts;
 use vrrp_proto::plan::{DataPlane, VirtualAddress};
@@ -303,6 +304,7 @@ impl Rig {
             Notice::Report { .. }
             | Notice::Link { .. }
             | Notice::Upkeep { .. }
+            | Notice::Guests { .. }
             | Notice::Fence { .. } => None,
         })
     }
@@ -314,7 +316,11 @@ impl Rig {
                 upkeep: Upkeep::Repaired(what),
                 ..
             } => Some((at, what)),
-            Notice::Report { .. } | Notice::Link { .. } | Notice::Fence { .. } => None,
+            Notice::Upkeep { .. }
+            | Notice::Report { .. }
+            | Notice::Link { .. }
+            | Notice::Guests { .. }
+            | Notice::Fence { .. } => None,
         })
     }
 
@@ -325,6 +331,7 @@ impl Rig {
             Notice::Report { .. }
             | Notice::Link { .. }
             | Notice::Upkeep { .. }
+            | Notice::Guests { .. }
             | Notice::Fence { .. } => None,
         })
     }
@@ -333,7 +340,10 @@ impl Rig {
     pub fn leases(&self) -> Leases {
         self.pick(|_, notice| match notice {
             Notice::Fence { outcome, .. } => outcome?.ok(),
-            Notice::Report { .. } | Notice::Link { .. } | Notice::Upkeep { .. } => None,
+            Notice::Report { .. }
+            | Notice::Link { .. }
+            | Notice::Guests { .. }
+            | Notice::Upkeep { .. } => None,
         })
     }
 
@@ -357,7 +367,7 @@ impl Rig {
                         waiting.remove(&router);
                     }
                 }
-                Notice::Link { .. } | Notice::Upkeep { .. } => {}
+                Notice::Link { .. } | Notice::Guests { .. } | Notice::Upkeep { .. } => {}
             }
         }
         leases.expect("some")
@@ -408,6 +418,7 @@ fn router(family: Family, vrid: u8, addresses: &[&str]) -> Desired {
         accept: true,
         owner: false,
         interval: Interval::DEFAULT,
+        following: Following::default(),
     }
 }
 

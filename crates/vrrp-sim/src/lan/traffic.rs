@@ -248,6 +248,7 @@ fn sighting(happening: &Happening) -> Cow<'static, str> {
         | Happening::Odd { .. }
         | Happening::Late(_)
         | Happening::Repaired(_)
+        | Happening::Lacks(_)
         | Happening::KernelRefused(_)
         | Happening::Revised
         | Happening::Added

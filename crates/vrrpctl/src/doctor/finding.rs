@@ -64,6 +64,7 @@ kinds! {
     "VD0111" Warning OpenDirectory "others may write to the runtime directory"
     "VD0112" Error KernelRefused "the kernel refuses what a virtual router needs"
     "VD0113" Error KernelBehind "the kernel does not hold what the state of a virtual router needs"
+    "VD0114" Warning Lacking "something that follows an Active is not there"
     // The host.
     "VD0201" Warning NoForwarding "the interface does not forward IPv4"
     "VD0202" Warning NoForwarding6 "the host does not forward IPv6"

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use vrrp_proto::following::Rule;
 use vrrp_proto::plan::VirtualAddress;
 
 use super::Temper;
 use super::truth::{Truth, blank};
+use crate::kernel::following::KernelRoute;
 use crate::kernel::observed::{Address, Event, Ipv4Key, Ipv6Conf, Ipv6Key, Kind, Link, flag};
 use crate::kernel::op::{Change, Op};
 use crate::kernel::owner::Mark;
@@ -36,7 +38,10 @@ impl Truth {
     }
 
     pub(super) fn execute(&mut self, op: &Op) -> Result<(), i32> {
-        let more = matches!(op, Op::Create { .. } | Op::Add { .. });
+        let more = matches!(
+            op,
+            Op::Create { .. } | Op::Add { .. } | Op::AddRoute { .. } | Op::AddRule { .. }
+        );
         if let Some(errno) = self.declines(more) {
             return Err(errno);
         }
@@ -155,6 +160,22 @@ impl Truth {
                     .retain(|(_, link, ip)| *link != index || *ip != gone.ip);
                 self.tell(Event::AddressGone(index, gone));
                 Ok(())
+            }
+            Op::AddRoute { route, .. } => {
+                let added = self.following.routes.insert(KernelRoute::clone(route));
+                added.then_some(()).ok_or(libc::EEXIST)
+            }
+            Op::RemoveRoute { route, .. } => {
+                let removed = self.following.routes.remove(&**route);
+                removed.then_some(()).ok_or(libc::ESRCH)
+            }
+            Op::AddRule { rule, .. } => {
+                let added = self.following.rules.insert(Rule::clone(rule));
+                added.then_some(()).ok_or(libc::EEXIST)
+            }
+            Op::RemoveRule { rule, .. } => {
+                let removed = self.following.rules.remove(&**rule);
+                removed.then_some(()).ok_or(libc::ENOENT)
             }
         }
     }

@@ -10,6 +10,7 @@ use vrrp_proto::types::MacAddress;
 
 use super::Temper;
 use crate::kernel::OwnerId;
+use crate::kernel::following::Picture;
 use crate::kernel::netlink::{Drained, Refusal};
 use crate::kernel::observed::{
     Address, Event, Ipv4Key, Ipv6Conf, Ipv6Key, Kind, Link, Lower, Observed, ParentConf, flag,
@@ -37,6 +38,7 @@ pub(in crate::kernel) struct Truth {
     pub(super) tentative: Vec<(Instant, u32, IpAddr)>,
     pub(super) filter: Option<String>,
     pub(super) filter_news: bool,
+    pub(super) following: Picture,
     pub(super) strangers: Vec<Link>,
     /// The only record of how the interface was is gone, while no daemon was there that knew it.
     pub(super) originals_lost: bool,
@@ -94,6 +96,7 @@ impl Truth {
             tentative: Vec::new(),
             filter: None,
             filter_news: false,
+            following: Picture::default(),
             strangers: vec![elsewhere.clone(), beside.clone()],
             originals_lost: false,
             random: seed,
@@ -110,6 +113,7 @@ impl Truth {
         let facts = self.parent_facts();
         self.links.retain(|index, _| *index < 200 && *index >= 100);
         self.filter = None;
+        self.following = Picture::default();
         self.tentative.clear();
         self.set_parent(facts.as_ref());
         self.forget_news();
@@ -341,6 +345,14 @@ impl System for Truth {
                 Ok(refused)
             }
         }
+    }
+
+    fn look_following(&mut self, _protocol: u8) -> io::Result<Picture> {
+        Ok(self.following.clone())
+    }
+
+    fn drain_following(&mut self, _protocol: u8) -> bool {
+        false
     }
 
     fn set_ipv6(&mut self, link: &str, key: Ipv6Key, value: i32) -> io::Result<()> {

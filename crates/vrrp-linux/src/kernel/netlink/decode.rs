@@ -75,14 +75,14 @@ pub(super) fn event(message: &NetlinkBuffer<&[u8]>) -> Option<Event> {
     }
 }
 
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     NlasIterator::new(bytes).map_while(Result::ok).map(|it| {
         let (kind, length) = (it.kind(), it.value_length());
         (kind, &it.into_inner()[4..4 + length])
     })
 }
 
-fn u32_of(bytes: &[u8]) -> Option<u32> {
+pub(super) fn u32_of(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.first_chunk()?))
 }
 
@@ -90,7 +90,7 @@ fn i32_of(bytes: &[u8]) -> Option<i32> {
     Some(i32::from_ne_bytes(*bytes.first_chunk()?))
 }
 
-fn string_of(bytes: &[u8]) -> String {
+pub(super) fn string_of(bytes: &[u8]) -> String {
     CStr::from_bytes_until_nul(bytes)
         .map_or_else(
             |_| String::from_utf8_lossy(bytes),
@@ -213,7 +213,7 @@ fn ipv6_conf(bytes: &[u8]) -> Ipv6Conf {
     conf
 }
 
-fn ip_of(bytes: &[u8]) -> Option<IpAddr> {
+pub(super) fn ip_of(bytes: &[u8]) -> Option<IpAddr> {
     if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
         return Some(Ipv4Addr::from(octets).into());
     }

@@ -18,7 +18,7 @@ use rtnetlink::{AddressMessageBuilder, LinkMacVlan, LinkMessageBuilder, LinkUnsp
 use vrrp_proto::plan::VirtualAddress;
 use vrrp_proto::types::is_link_local;
 
-use super::TableFamily;
+use super::{TableFamily, paths};
 use crate::kernel::observed::{Ipv4Key, flag};
 use crate::kernel::op::{Change, Op};
 use crate::kernel::owner::ADDRESS_PROTOCOL;
@@ -33,7 +33,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    fn new(message: RouteNetlinkMessage, flags: u16) -> Self {
+    pub(super) fn new(message: RouteNetlinkMessage, flags: u16) -> Self {
         Self { message, flags }
     }
 
@@ -153,6 +153,16 @@ pub(super) fn requests(ops: &[&Op], requests: &mut Vec<(usize, Request)>) {
                     0,
                 );
             }
+            Op::AddRoute { route, protocol } => {
+                let (message, flags) = paths::add_route(route, *protocol);
+                push(message, flags);
+            }
+            Op::RemoveRoute { route, protocol } => push(paths::remove_route(route, *protocol), 0),
+            Op::AddRule { rule, protocol } => {
+                let (message, flags) = paths::add_rule(rule, *protocol);
+                push(message, flags);
+            }
+            Op::RemoveRule { rule, protocol } => push(paths::remove_rule(rule, *protocol), 0),
             // Netlink has no message for these: they are files.
             Op::Ipv6 { .. } => {}
         }

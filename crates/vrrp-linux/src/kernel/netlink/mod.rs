@@ -9,6 +9,7 @@
 mod decode;
 mod encode;
 mod nftables;
+mod paths;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -19,6 +20,7 @@ use netlink_sys::{Socket, SocketAddr};
 use nix::sys::socket::{setsockopt, sockopt};
 
 pub(super) use nftables::{Hook, Term, Transaction, Transactions};
+pub(super) use paths::Paths;
 
 use super::observed::{Address, Event, Link};
 use super::op::Op;
@@ -141,6 +143,14 @@ impl Requests {
             sequence: 0,
             buffer: Vec::with_capacity(DATAGRAM),
         })
+    }
+
+    /// The kernel's number for this socket: its notifications say whose change they are about.
+    pub(super) fn port(&self) -> u32 {
+        let mut address = SocketAddr::new(0, 0);
+        // Nobody has 0, so every change would be a stranger's.
+        let known = self.socket.get_address(&mut address).is_ok();
+        if known { address.port_number() } else { 0 }
     }
 
     fn next_sequence(&mut self) -> u32 {

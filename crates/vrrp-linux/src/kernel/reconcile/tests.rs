@@ -5,6 +5,7 @@ use super::super::owner::ADDRESS_PROTOCOL;
 use super::*;
 use std::path::Path;
 use vrrp_proto::desired::Generation;
+use vrrp_proto::following::Following;
 use vrrp_proto::interval::Interval;
 use vrrp_proto::types::Vrid;
 
@@ -43,6 +44,7 @@ fn wanted(family: Family, active: bool) -> Desired {
         accept: true,
         owner: false,
         interval: Interval::DEFAULT,
+        following: Following::default(),
     }
 }
 

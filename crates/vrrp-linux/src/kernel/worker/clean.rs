@@ -14,6 +14,9 @@ impl<S: System> Worker<S> {
         self.routers.clear();
         let nothing = BTreeMap::new();
         let mut complaints = Vec::new();
+        // What is there of it is not known to a worker that has done nothing yet.
+        self.follower.doubt();
+        let kept = self.let_go(&nothing, true);
         for _ in 0..ROUNDS {
             complaints.clear();
             self.listen();
@@ -43,6 +46,7 @@ impl<S: System> Worker<S> {
                 complaints.push(format!("cannot {attempt}: {refusal}"));
             }
         }
+        complaints.extend(kept);
         complaints.extend(self.filter.remove(&mut self.system).err());
         // Last: without the addresses there is nothing to guard.
         complaints.extend(self.system.unfence());

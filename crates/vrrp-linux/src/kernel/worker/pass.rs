@@ -32,6 +32,14 @@ struct Outcome {
     failures: BTreeMap<Option<RouterId>, String>,
 }
 
+impl Outcome {
+    /// Routers that do not have all they want.
+    fn lacking(&self) -> BTreeSet<RouterId> {
+        let failed = self.failures.keys().flatten();
+        self.incomplete.iter().chain(failed).copied().collect()
+    }
+}
+
 impl<S: System> Worker<S> {
     /// Brings the kernel to what is wanted by the routers of `scope`, or by all, and says how that went.
     pub(super) fn pass(&mut self, now: Instant, scope: Option<BTreeSet<RouterId>>) {
@@ -39,6 +47,8 @@ impl<S: System> Worker<S> {
             return;
         }
         let all = self.desired();
+        let leftovers = self.grace_until.is_some_and(|until| until <= now);
+        self.unfollow(&all, leftovers);
         let Some(scope) = scope else {
             self.prepare(&all);
             let mut outcome = self.settle(now, &all, Scope::Everything);
@@ -53,6 +63,7 @@ impl<S: System> Worker<S> {
             self.learn();
             self.filter
                 .settle(now, &mut self.system, &all, &self.observed);
+            self.follow(now, &all, leftovers, &outcome.lacking());
             self.report(now, &outcome, all.into_keys());
             return;
         };
@@ -68,6 +79,7 @@ impl<S: System> Worker<S> {
         self.waiting.retain(|id| !scope.contains(id));
         self.waiting.extend(outcome.waiting.iter().copied());
         self.tell_facts();
+        self.follow(now, &all, leftovers, &outcome.lacking());
         // Otherwise the pass over everything, which follows, changes the filter first.
         if self.filter.is_settled(&all, &self.observed) {
             self.report(now, &outcome, scope);
@@ -521,6 +533,10 @@ fn note_done(observed: &mut Observed, stale: &mut bool, op: &Op) {
         }
         Op::Add { .. }
         | Op::Remove { .. }
+        | Op::AddRoute { .. }
+        | Op::RemoveRoute { .. }
+        | Op::AddRule { .. }
+        | Op::RemoveRule { .. }
         | Op::Ipv6 { .. }
         | Op::Delete { .. }
         | Op::DeleteGroup { .. } => {}

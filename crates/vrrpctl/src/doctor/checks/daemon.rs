@@ -157,16 +157,26 @@ pub(crate) fn well(facts: &Facts) -> Vec<Finding> {
 /// What the kernel does for a virtual router.
 pub(crate) fn kernel(_: &Facts, router: Router<'_>) -> Vec<Finding> {
     let behind = |it: &vrrp_control::RouterReport| !it.kernel_in_step && it.faults.is_empty();
-    if !(behind(router.before) && behind(router.after)) {
-        return Vec::new();
+    let mut found = Vec::new();
+    if behind(router.before) && behind(router.after) {
+        found.push(Finding::new(
+            Kind::KernelBehind,
+            format!(
+                "is {}, and the kernel does not hold what that needs",
+                router.after.state
+            ),
+            "kernel-in-step is false in the status, twice",
+            format!("vrrpctl show {}; vrrpctl events", router.name()),
+        ));
     }
-    vec![Finding::new(
-        Kind::KernelBehind,
-        format!(
-            "is {}, and the kernel does not hold what that needs",
-            router.after.state
-        ),
-        "kernel-in-step is false in the status, twice",
-        format!("vrrpctl show {}; vrrpctl events", router.name()),
-    )]
+    let lasting = router.after.lacks.iter();
+    for lack in lasting.filter(|lack| router.before.lacks.contains(lack)) {
+        found.push(Finding::new(
+            Kind::Lacking,
+            "is Active without something that is to follow it",
+            lack.as_str(),
+            "ip route show table all; ip rule; ip address: put right what is in its place, or change it in the file",
+        ));
+    }
+    found
 }

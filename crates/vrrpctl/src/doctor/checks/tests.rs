@@ -171,6 +171,19 @@ fn a_kernel_that_is_behind_for_a_moment_is_none() {
 }
 
 #[test]
+fn what_is_missing_for_a_moment_is_not_told() {
+    let mut facts = healthy();
+    let [before, _] = facts.reports.as_mut().unwrap();
+    let lack = "the route 0.0.0.0/0 via 10.20.9.1: nothing leads to the next hop";
+    before.routers[0].lacks = vec![lack.to_owned(), "the rule 7".to_owned()];
+    assert_eq!(all(&facts), []);
+    let [_, after] = facts.reports.as_mut().unwrap();
+    after.routers[0].lacks = vec![lack.to_owned()];
+    let found = one(&facts);
+    assert_eq!((found.kind, found.evidence.as_str()), (Kind::Lacking, lack));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_from_here_is_no_fault() {
     let mut facts = healthy();
     let file = |plan| File {
