@@ -111,7 +111,11 @@ impl Agent {
                     hooks: self.desk.counts(),
                 });
             }
-            ToAgent::Hooks { hooks, routers } => self.desk.configure(hooks, routers),
+            ToAgent::Hooks {
+                hooks,
+                routers,
+                groups,
+            } => self.desk.configure(hooks, routers, groups),
             ToAgent::Event(event) => self.desk.accept(event),
             ToAgent::Standing { id, time, all } => self.desk.compare(id, &time, &all),
             ToAgent::Try {

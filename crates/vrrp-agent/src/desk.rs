@@ -36,6 +36,8 @@ struct Queue {
 pub(crate) struct Desk {
     hooks: Vec<HookSpec>,
     routers: BTreeMap<String, RouterFacts>,
+    /// The members of groups, whose states follow from theirs.
+    groups: BTreeMap<String, Vec<String>>,
     /// The life of the daemon to which the numbers of events belong.
     since: String,
     /// The last event that came.
@@ -102,9 +104,11 @@ impl Desk {
         &mut self,
         hooks: Vec<HookSpec>,
         routers: BTreeMap<String, RouterFacts>,
+        groups: BTreeMap<String, Vec<String>>,
     ) {
         self.hooks = hooks;
         self.routers = routers;
+        self.groups = groups;
         let known = |name: &str| self.hooks.iter().any(|hook| hook.name == name);
         for queue in self.queues.values_mut() {
             queue.waiting.retain(|job| known(&job.hook));
@@ -161,11 +165,19 @@ impl Desk {
             }
             self.catch_up(&subject);
         }
+        for group in self.groups.keys().cloned().collect::<Vec<_>>() {
+            self.catch_up(&(SubjectKind::Group, group));
+        }
         let gone: Vec<Subject> = self
             .known
             .iter()
             .filter(|(subject, event)| {
-                !there.contains(subject) && event.state != Some(Standing::Stop)
+                let stays = match subject.0 {
+                    // It is what its members are.
+                    SubjectKind::Group => self.groups.contains_key(&subject.1),
+                    SubjectKind::Router | SubjectKind::Daemon => there.contains(subject),
+                };
+                !stays && event.state != Some(Standing::Stop)
             })
             .map(|(subject, _)| subject.clone())
             .collect();
@@ -325,6 +337,45 @@ impl Desk {
                 self.push_state(&subject, &hook, &event);
             }
         }
+        if subject.0 == SubjectKind::Router {
+            self.regroup(&event, anew);
+        }
+    }
+
+    /// A member has another state: the groups that it is in may have one, too.
+    fn regroup(&mut self, of: &HookEvent, anew: bool) {
+        for (name, members) in self.groups.clone() {
+            if !members.contains(&of.name) {
+                continue;
+            }
+            let known = |member: &String| self.known.get(&(SubjectKind::Router, member.clone()));
+            let members: Option<Vec<&HookEvent>> = members.iter().map(known).collect();
+            // Until all of them are known, it is none.
+            let Some(members) = members else {
+                continue;
+            };
+            let is = |state| move |member: &&HookEvent| member.state == Some(state);
+            let all = |state| members.iter().all(is(state));
+            let state = if members.iter().any(is(Standing::Fault)) {
+                Standing::Fault
+            } else if all(Standing::Active) {
+                Standing::Active
+            } else if all(Standing::Stop) {
+                Standing::Stop
+            } else {
+                Standing::Backup
+            };
+            let event = HookEvent {
+                subject: SubjectKind::Group,
+                event: state.name().to_owned(),
+                state: Some(state),
+                priority: members.iter().filter_map(|member| member.priority).min(),
+                text: format!("{}: {}", of.name, of.text),
+                name,
+                ..of.clone()
+            };
+            self.take(event, anew);
+        }
     }
 
     /// A hook that has not heard of this state yet does now.
@@ -472,7 +523,7 @@ mod tests {
 
     fn desk(hooks: &[HookSpec]) -> Desk {
         let mut desk = Desk::new(Past::default());
-        desk.configure(hooks.to_vec(), BTreeMap::new());
+        desk.configure(hooks.to_vec(), BTreeMap::new(), BTreeMap::new());
         desk.greet("now", 0);
         desk
     }
@@ -589,6 +640,7 @@ mod tests {
         desk.configure(
             vec![hook("a", &STATES, true), hook("b", &STATES, true)],
             BTreeMap::new(),
+            BTreeMap::new(),
         );
         desk.compare(1, "", &all);
         assert_eq!(drain(&mut desk), ["b active"]);
@@ -618,7 +670,7 @@ mod tests {
         }
         let _ = begun(&mut first);
         let mut second = Desk::new(first.past());
-        second.configure(hooks.to_vec(), BTreeMap::new());
+        second.configure(hooks.to_vec(), BTreeMap::new(), BTreeMap::new());
         let from = second.greet("now", 0);
         for (id, word) in [
             (1, "backup"),
@@ -642,6 +694,47 @@ mod tests {
         assert_eq!(drain(&mut desk), ["a stop"]);
         desk.stop("", "shutdown", "the daemon stops");
         assert_eq!(drain(&mut desk), [""; 0]);
+    }
+
+    #[test]
+    fn a_group_is_what_its_members_are() {
+        let mut desk = desk(&[]);
+        let hooks = vec![HookSpec {
+            routers: vec!["pair".into()],
+            ..hook("g", &STATES, false)
+        }];
+        let members = ["lan4", "wan4"].map(str::to_owned).to_vec();
+        let groups = BTreeMap::from([("pair".to_owned(), members)]);
+        desk.configure(hooks, BTreeMap::new(), groups);
+        let mut id = 0;
+        let mut happens = |name: &str, word: &str| {
+            id += 1;
+            desk.accept(HookEvent {
+                name: name.into(),
+                priority: Some(if name == "lan4" { 90 } else { 150 }),
+                ..event(id, word)
+            });
+            let jobs = desk.begin();
+            let said = jobs.iter().map(|(_, job)| {
+                assert_eq!(
+                    (job.event.subject, job.event.name.as_str()),
+                    (SubjectKind::Group, "pair")
+                );
+                format!("{} {}", job.event.event, job.event.priority.unwrap_or(0))
+            });
+            let said: Vec<String> = said.collect();
+            jobs.iter().for_each(|(_, job)| end(&mut desk, job));
+            said.concat()
+        };
+        assert_eq!(happens("lan4", "backup"), "");
+        assert_eq!(happens("wan4", "backup"), "backup 90");
+        assert_eq!(happens("lan4", "active"), "");
+        assert_eq!(happens("wan4", "active"), "active 90");
+        assert_eq!(happens("wan4", "fault"), "fault 90");
+        assert_eq!(happens("lan4", "backup"), "");
+        assert_eq!(happens("wan4", "backup"), "backup 90");
+        desk.stop("", "shutdown", "the daemon stops");
+        assert_eq!(drain(&mut desk), ["g stop"]);
     }
 
     #[test]

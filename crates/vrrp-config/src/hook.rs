@@ -301,9 +301,9 @@ fn routers(
         if !known.contains(value) {
             let help = match keys::nearest(value, known) {
                 Some(near) => format!("did you mean \"{near}\"?"),
-                None => "write the name of a virtual router of this file".to_owned(),
+                None => "write the name of a virtual router or a group of this file".to_owned(),
             };
-            let message = format!("there is no virtual router \"{}\"", excerpt(value));
+            let message = format!("there is no virtual router or group \"{}\"", excerpt(value));
             findings.push(
                 Finding::error(code::HOOK, span.clone(), message)
                     .label("not in this file")

@@ -84,7 +84,14 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
     let mut routers = file::read(document.root.get_ref(), &mut findings);
     group::read(document.root.get_ref(), &mut routers, &mut findings);
     let control = control::read(document.root.get_ref(), &mut findings);
-    let names: Vec<&str> = routers.iter().map(|it| it.name.value.as_str()).collect();
+    let groups = document.root.get_ref().get(keys::GROUP_TABLE);
+    let groups = groups.and_then(|groups| groups.get_ref().as_table());
+    let groups = groups.into_iter().flat_map(|groups| groups.keys());
+    let names: Vec<&str> = routers
+        .iter()
+        .map(|it| it.name.value.as_str())
+        .chain(groups.map(|name| name.get_ref().as_ref()))
+        .collect();
     let hooks = hook::read(document.root.get_ref(), &names, &mut findings);
     findings.retain(|finding| document.stands(text, finding));
     findings.append(&mut document.findings);

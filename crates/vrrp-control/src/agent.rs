@@ -237,6 +237,9 @@ pub enum ToAgent {
         hooks: Vec<HookSpec>,
         /// Facts about the routers, by name.
         routers: std::collections::BTreeMap<String, RouterFacts>,
+        /// The members of the groups, by name.
+        #[serde(default)]
+        groups: std::collections::BTreeMap<String, Vec<String>>,
     },
     /// Something happened.
     Event(HookEvent),

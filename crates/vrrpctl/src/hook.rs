@@ -39,7 +39,7 @@ pub(crate) struct Try {
     #[arg(long, value_name = "EVENT", value_parser = clap::builder::PossibleValuesParser::new(vrrp_config::HOOK_EVENTS))]
     event: String,
 
-    /// To this virtual router [default: the first one that it is for]
+    /// To this virtual router or group [default: the first one that it is for]
     #[arg(long, value_name = "NAME")]
     router: Option<String>,
 

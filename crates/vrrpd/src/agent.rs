@@ -17,14 +17,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 use vrrp_config::HookPlan;
 use vrrp_control::agent::{
-    FromAgent, HookCount, HookEvent, HookRun, HookSpec, Invocation, RouterFacts, Stand, ToAgent,
+    FromAgent, HookCount, HookEvent, HookRun, HookSpec, Invocation, RouterFacts, Stand,
+    SubjectKind, ToAgent,
 };
 use vrrp_control::{EventRecord, HookReport, HookTrial, HooksReport, decode, encode};
-use vrrp_linux::Handle;
 use vrrp_linux::store::Store;
 use vrrp_proto::Plan;
 
@@ -50,6 +51,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between the end of one agent and the start of the next one, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
+/// Kinds of events after which another priority may count.
+const PRIORITY: [&str; 3] = ["adjusted", "changed", "order-ended"];
+
 /// When the daemon stops, hooks that are due are waited for this long.
 const LAST: Duration = Duration::from_secs(8);
 
@@ -74,7 +78,7 @@ pub(crate) struct Parts {
     pub(crate) journal: PathBuf,
     pub(crate) store: Store,
     pub(crate) office: Office,
-    pub(crate) engine: Handle,
+    pub(crate) engine: vrrp_linux::Handle,
     /// The way to the office on which news comes. It ends with the engine.
     pub(crate) mail: mpsc::WeakSender<Mail>,
     /// Since when the daemon runs.
@@ -87,6 +91,8 @@ pub(crate) struct Parts {
 struct Desk {
     hooks: Vec<HookSpec>,
     routers: BTreeMap<String, RouterFacts>,
+    /// The members of groups.
+    groups: BTreeMap<String, Vec<String>>,
     /// The priority that counted last, by the name of the router.
     priorities: BTreeMap<String, u8>,
     /// Whether it is known which hooks there are.
@@ -138,6 +144,7 @@ impl Desk {
         self.say(ToAgent::Hooks {
             hooks: self.hooks.clone(),
             routers: self.routers.clone(),
+            groups: self.groups.clone(),
         });
     }
 
@@ -174,6 +181,7 @@ impl Agent {
         desk.configured = true;
         desk.hooks = hooks.iter().map(hooks::spec).collect();
         desk.routers = hooks::facts(plan);
+        desk.groups = hooks::groups(plan);
         desk.priorities = hooks::priorities(plan);
         if desk.stage == Stage::Up {
             if desk.hooks.is_empty() {
@@ -198,6 +206,12 @@ impl Agent {
             desk.say(ToAgent::Event(event));
             drop(desk);
             self.0.wake.notify_one();
+        } else if desk.stage == Stage::Up
+            && PRIORITY.contains(&&*record.kind)
+            && Handle::try_current().is_ok()
+        {
+            drop(desk);
+            self.ask_standing();
         }
     }
 
@@ -290,11 +304,17 @@ impl Agent {
         }
     }
 
-    /// The routers, if this one is not among them.
-    pub(crate) fn without_router(&self, name: &str) -> Option<Vec<String>> {
+    /// What has this name; the names that there are if nothing has.
+    pub(crate) fn subject(&self, name: &str) -> Result<SubjectKind, Vec<String>> {
         let desk = self.desk();
-        let known = || desk.routers.keys().cloned().collect();
-        (!desk.routers.contains_key(name)).then(known)
+        if desk.routers.contains_key(name) {
+            Ok(SubjectKind::Router)
+        } else if desk.groups.contains_key(name) {
+            Ok(SubjectKind::Group)
+        } else {
+            let all = desk.routers.keys().chain(desk.groups.keys());
+            Err(all.cloned().collect())
+        }
     }
 
     /// Runs a hook because somebody wants to see that, or only says how it would be.
@@ -321,6 +341,9 @@ impl Agent {
             if event.name.is_empty() && event.event != "start" {
                 let first = hook.routers.first().or_else(|| desk.routers.keys().next());
                 event.name = first.cloned().unwrap_or_default();
+                if desk.groups.contains_key(&event.name) {
+                    event.subject = SubjectKind::Group;
+                }
             }
             event.router = desk.routers.get(&event.name).cloned();
             let trial = HookTrial {

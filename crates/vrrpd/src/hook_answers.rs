@@ -36,12 +36,17 @@ pub(crate) async fn answer(
         let reason = format!("there is no event {event}; there is {known}");
         return answers.refuse(reason).await;
     }
-    if let Some(router) = &router
-        && let Some(known) = services.agent.without_router(router)
-    {
-        let router = router.clone();
-        return answers.send(&Answer::NoSuchRouter { router, known }).await;
-    }
+    let subject = match &router {
+        None if event == "start" => SubjectKind::Daemon,
+        None => SubjectKind::Router,
+        Some(router) => match services.agent.subject(router) {
+            Ok(subject) => subject,
+            Err(known) => {
+                let router = router.clone();
+                return answers.send(&Answer::NoSuchRouter { router, known }).await;
+            }
+        },
+    };
     if !dry_run {
         let whose = caller.name().await;
         let sentence = format!("{whose} ran hook {name} as if for {event}");
@@ -51,11 +56,7 @@ pub(crate) async fn answer(
     let event = HookEvent {
         id: services.office.last(),
         time: timestamp(SystemTime::now()),
-        subject: if event == "start" {
-            SubjectKind::Daemon
-        } else {
-            SubjectKind::Router
-        },
+        subject,
         name: router.unwrap_or_default(),
         state,
         reason: Some("tried".into()),

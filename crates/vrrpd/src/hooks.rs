@@ -49,6 +49,18 @@ pub(crate) fn facts(plan: &Plan) -> BTreeMap<String, RouterFacts> {
     facts.collect()
 }
 
+/// The members of the groups of a plan.
+pub(crate) fn groups(plan: &Plan) -> BTreeMap<String, Vec<String>> {
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for router in &plan.routers {
+        if let Some(group) = &router.group {
+            let members = groups.entry(group.clone()).or_default();
+            members.push(router.name.clone());
+        }
+    }
+    groups
+}
+
 /// The priorities of the routers of a plan.
 pub(crate) fn priorities(plan: &Plan) -> BTreeMap<String, u8> {
     let routers = plan.routers.iter();
