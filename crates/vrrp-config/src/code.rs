@@ -46,6 +46,7 @@ codes! {
     DATA_PLANE = "VR0034", "A data plane is chosen for a virtual MAC address that is not used.";
     GROUP = "VR0035", "No group of users can have this name.";
     HOOK = "VR0050", "A hook is not usable.";
+    PREEMPT_WHEN = "VR0055", "Preemption is to wait for something that does not exist, or is off.";
     GROUP_NAME = "VR0060", "The name of a group is not usable.";
     GROUP_MEMBER = "VR0061", "A member of a group is no virtual router of the file, or cannot be a member.";
     ROUTE = "VR0080", "A route that is to follow a router cannot be one.";
@@ -59,6 +60,7 @@ codes! {
     GROUP_PRIORITY = "VR0111", "Members of a group have different priorities.";
     GROUP_INTERVAL = "VR0112", "Members of a group have different advertisement intervals.";
     GROUP_PREEMPT = "VR0113", "Some members of a group preempt, and others do not.";
+    PREEMPT_TIMEOUT = "VR0120", "There is a time to wait before preemption, and nothing to wait for.";
     HOOK_PROGRAM = "VR0150", "The program of a hook is not there, or others could change it.";
     PAIR_VRID = "VR0201", "Two routers of a pair share an address, and not the VRID.";
     PAIR_VERSION = "VR0202", "Two routers of a pair speak different versions.";

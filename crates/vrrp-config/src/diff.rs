@@ -482,6 +482,7 @@ mod tests {
             (WAN, "unadvertised-addresses = [\"203.0.113.7/32\"]"),
             (WAN, "routes = [{ to = \"default\", via = \"192.0.2.1\" }]"),
             (WAN, "rules = [{ priority = 7, table = 7 }]"),
+            (WAN, "preempt-when = [\"ready\"]"),
             (
                 &v2,
                 "authentication = { type = \"simple-text\", key = \"x\" }",
@@ -506,6 +507,7 @@ mod tests {
             addresses: _,
             preempt: _,
             preempt_delay: _,
+            preempt_when: _,
             accept: _,
             virtual_mac: _,
             data_plane: _,

@@ -42,7 +42,7 @@ pub(crate) const HOOK: [&str; 11] = [
 pub(crate) const CONTROL: [&str; 2] = ["group", "read-only-group"];
 
 /// Keys of a virtual router, in the order of the documentation.
-pub(crate) const ROUTER: [&str; 19] = [
+pub(crate) const ROUTER: [&str; 21] = [
     "interface",
     "vrid",
     "protocol",
@@ -51,6 +51,8 @@ pub(crate) const ROUTER: [&str; 19] = [
     "addresses",
     "preempt",
     "preempt-delay",
+    "preempt-when",
+    "preempt-when-timeout",
     "accept-mode",
     "virtual-mac",
     "data-plane",

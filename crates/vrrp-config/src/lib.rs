@@ -24,6 +24,7 @@ mod duration;
 mod file;
 mod finding;
 mod following;
+mod gate;
 mod group;
 mod hook;
 mod keys;

@@ -7,6 +7,7 @@ use vrrp_proto::following::{Fate, Following, FollowingAddress, MAIN_TABLE, Prefi
 use vrrp_proto::{ChecksumForm, DataPlane, Dialect, Family, Plan, RouterPlan};
 
 use crate::duration::show;
+use crate::gate;
 use crate::keys;
 
 /// Stands for a secret. It has more than eight bytes, so a file that was made of a listing is refused and not run with it.
@@ -52,6 +53,16 @@ pub fn settings(router: &RouterPlan) -> Vec<Setting> {
     both("preempt", &|it| it.preempt.to_string());
     if router.preempt {
         both("preempt-delay", &|it| span(it.preempt_delay));
+        both("preempt-when", &|it| match it.preempt_when {
+            Some(_) => list(&[gate::READY]),
+            None => list::<&str>(&[]),
+        });
+        if router.preempt_when.is_some() {
+            let timeout = |it: &RouterPlan| it.preempt_when.map(|when| when.timeout);
+            both("preempt-when-timeout", &|it| {
+                span(timeout(it).unwrap_or(gate::TIMEOUT))
+            });
+        }
     }
     both("accept-mode", &|it| it.accept.to_string());
     both("virtual-mac", &|it| it.virtual_mac.to_string());

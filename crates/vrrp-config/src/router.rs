@@ -12,7 +12,7 @@ use crate::finding::{Finding, excerpt};
 use crate::place::Place;
 use crate::section::{Field, Given, Section};
 use crate::{
-    addresses, authentication, checksum, code, following, keys, name, peers, plane, timing,
+    addresses, authentication, checksum, code, following, gate, keys, name, peers, plane, timing,
 };
 
 /// What is known of a router, even when some of it is refused: enough to compare it with the others.
@@ -81,6 +81,7 @@ pub(crate) fn read(
     let family = addresses.first().map(|first| Family::of(first.value.ip));
     let preempt = section.boolean("preempt", findings);
     let preempt_delay = timing::preempt_delay(&section, findings);
+    let preempt_when = gate::read(&section, &preempt, findings);
     let accept = section.boolean("accept-mode", findings);
     let virtual_mac = section.boolean("virtual-mac", findings);
     let data_plane = plane::read(&section, &virtual_mac, findings);
@@ -142,6 +143,7 @@ pub(crate) fn read(
             addresses: addresses.iter().map(|given| given.value).collect(),
             preempt: preempt.or(true)?,
             preempt_delay: preempt_delay.or(Duration::ZERO)?,
+            preempt_when: preempt_when?,
             accept: accept.or(true)?,
             virtual_mac: virtual_mac.or(true)?,
             data_plane: data_plane?,

@@ -139,6 +139,22 @@ pub(crate) fn preempt_delay(section: &Section<'_>, findings: &mut Vec<Finding>) 
     })
 }
 
+/// `preempt-when-timeout`
+pub(crate) fn preempt_when_timeout(
+    section: &Section<'_>,
+    findings: &mut Vec<Finding>,
+) -> Field<Duration> {
+    const KEY: &str = "preempt-when-timeout";
+    duration(section, KEY, "300s", findings).and_then(|given| {
+        if (REFRESH.0..=REFRESH.1).contains(&given.value.0) {
+            return Some(given.value.0);
+        }
+        let help = "use a time after which it may preempt all the same, such as \"300s\"";
+        findings.push(out_of_range(KEY, given, "1s to 86400s", help));
+        None
+    })
+}
+
 /// `announce-refresh`; inside is `None` if it is switched off.
 pub(crate) fn announce_refresh(
     section: &Section<'_>,

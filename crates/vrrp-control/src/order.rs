@@ -51,6 +51,8 @@ pub enum OrderRequest {
     },
     /// An Active announces its addresses again.
     Announce,
+    /// A Backup that waited for that may preempt.
+    Ready,
 }
 
 /// What became of an order, router by router.

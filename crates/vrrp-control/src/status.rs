@@ -178,6 +178,9 @@ pub struct RouterReport {
     /// What it has to do with its sync group; absent if it is a member of none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub group: Option<GroupMembership>,
+    /// It does not preempt before `vrrpctl ready` says so, or this time is over, in milliseconds; absent if it does not wait.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits_for_ready_ms: Option<u64>,
     /// Preempt_Mode.
     pub preempt: bool,
     /// Accept_Mode.

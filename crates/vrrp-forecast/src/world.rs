@@ -512,6 +512,7 @@ impl World {
                         | Happening::KernelRefused(_)
                         | Happening::Left(_)
                         | Happening::Revised
+                        | Happening::Ready(_)
                         | Happening::OrderEnded { .. }
                         | Happening::Tracker { .. }
                         | Happening::Adjusted { .. } => continue,

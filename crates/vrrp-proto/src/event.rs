@@ -177,6 +177,8 @@ pub enum Happening {
     Added,
     /// The router was removed by a reload.
     Removed,
+    /// This Backup waited before it preempts, and does so no more.
+    Ready(Readiness),
     /// An order ended by itself.
     OrderEnded {
         /// Which.
@@ -214,6 +216,15 @@ pub enum Happening {
     },
 }
 
+/// Why a Backup waits no more before it preempts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Readiness {
+    /// Somebody said that it is ready.
+    Said,
+    /// That took too long.
+    TimedOut,
+}
+
 /// Why an order ended by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ended {
@@ -245,6 +256,7 @@ impl Happening {
             Self::Revised => "revised",
             Self::Added => "added",
             Self::Removed => "removed",
+            Self::Ready(_) => "ready",
             Self::OrderEnded { .. } => "order-ended",
             Self::Tracker { .. } => "tracker",
             Self::Adjusted { .. } => "adjusted",
@@ -324,6 +336,10 @@ impl fmt::Display for Happening {
                 )?;
                 write!(f, " = {priority}")
             }
+            Self::Ready(Readiness::Said) => f.write_str("ready: it may preempt"),
+            Self::Ready(Readiness::TimedOut) => f.write_str(
+                "nobody has said that it is ready; it may preempt all the same, because preempt-when-timeout is over",
+            ),
             Self::OrderEnded { kind, by, why } => {
                 let what = match kind {
                     OrderKind::Drain => "the drain",

@@ -220,7 +220,9 @@ impl Slot {
     pub(crate) fn own(&self) -> Common {
         Common {
             priority: self.own_priority(),
-            preempt: self.plan.preempt && self.orders.let_preempt(),
+            preempt: self.plan.preempt
+                && self.orders.let_preempt()
+                && self.gate.closed_until().is_none(),
             preempt_delay: self.plan.preempt_delay,
         }
     }

@@ -10,6 +10,7 @@
 //! | [`receive`] | the receive checks in their order, and what they refuse ([`Reject`]) |
 //! | [`router`], [`dialect`] | the election of one virtual router, and what the protocol versions do differently |
 //! | [`engine`] | all routers of one daemon: datagrams, link changes and timeouts in; packets, desired kernel state and events out |
+//! | [`gate`] | what a router that comes back waits for before it preempts |
 //! | `group` | routers that are Active together or not at all |
 //! | [`orders`] | what operators ask of a router for a while |
 //! | [`handover`] | what one process leaves to its successor |
@@ -30,6 +31,7 @@ pub mod engine;
 pub mod event;
 pub mod fault;
 pub mod following;
+pub mod gate;
 mod group;
 pub mod handover;
 pub mod interval;
@@ -53,9 +55,10 @@ pub mod types;
 pub use desired::{Desired, Generation, KernelReport, Upkeep};
 pub use dialect::Dialect;
 pub use engine::{Announce, Datagram, Engine, Input, Output, Transmit, Wakeup};
-pub use event::{Ended, Event, Happening, Reason};
+pub use event::{Ended, Event, Happening, Readiness, Reason};
 pub use fault::Fault;
 pub use following::Following;
+pub use gate::PreemptWhen;
 pub use handover::{Change, Handover, Trace};
 pub use interval::Interval;
 pub use link::{LinkFacts, LinkId};

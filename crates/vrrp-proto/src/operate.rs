@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::engine::{Engine, schedule};
-use crate::event::{Ended, Happening};
+use crate::event::{Ended, Happening, Readiness};
 use crate::orders::{Denial, Handing, Note, Order, OrderKind, Orders};
 use crate::router::Role;
 use crate::slot::{Link, Outputs, Slot};
@@ -144,6 +144,10 @@ impl Slot {
         match order {
             Order::Announce if early => Err(Denial::NotInPlace),
             Order::Announce => active(),
+            Order::Ready if self.machine.role() == Role::Initialize => {
+                Err(Denial::NoPart(self.faults.clone()))
+            }
+            Order::Ready => Ok(()),
             _ if owner => Err(Denial::Owner),
             Order::Failover { force: false, .. } | Order::Drain { force: false, .. } if empty => {
                 Err(Denial::NotInPlace)
@@ -182,6 +186,7 @@ impl Slot {
         };
         match order {
             Order::Announce => self.announcer.begin(now),
+            Order::Ready => self.open_gate(now, id, Readiness::Said, links, outputs),
             Order::SetPriority { priority, terms } => {
                 self.reorder(now, id, links, outputs, |orders| {
                     orders.set_priority(priority, terms);
@@ -246,6 +251,24 @@ impl Slot {
         }
     }
 
+    /// It may preempt from now on.
+    fn open_gate(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        why: Readiness,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) {
+        let mut was_closed = false;
+        self.retune(now, id, links, outputs, |slot| {
+            was_closed = slot.gate.open();
+        });
+        if was_closed {
+            self.say(now, id, Happening::Ready(why), outputs);
+        }
+    }
+
     /// An Active gives up, in order to be drained or only for once, and keeps its addresses.
     fn hand_over(
         &mut self,
@@ -283,6 +306,9 @@ impl Slot {
         // For a group it is over when it is for all.
         if self.bond.is_none() && self.orders.is_over(now) {
             self.unclaimed(now, id, true, links, outputs);
+        }
+        if self.gate.closed_until().is_some_and(|at| at <= now) {
+            self.open_gate(now, id, Readiness::TimedOut, links, outputs);
         }
         if self.orders.deadline().is_some_and(|at| at <= now) {
             if let Some(terms) = self.terms() {

@@ -66,6 +66,8 @@ pub enum Order {
     Pin(Standing),
     /// An Active announces its addresses again.
     Announce,
+    /// A Backup that waited for that may preempt.
+    Ready,
 }
 
 /// How long an order stands, and who gave it.

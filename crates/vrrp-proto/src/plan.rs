@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dialect::Dialect;
 use crate::following::{Following, FollowingAddress};
+use crate::gate::PreemptWhen;
 use crate::interval::Interval;
 use crate::tracker::{Track, TrackerPlan};
 use crate::types::{Family, MacAddress, Priority, Vrid};
@@ -48,6 +49,9 @@ pub struct RouterPlan {
     pub preempt: bool,
     /// How long a lower-priority Active is tolerated before it is preempted (RFC 8347 `hold-time`).
     pub preempt_delay: Duration,
+    /// What it waits for, after it began to take part, before it preempts; `None`: nothing.
+    #[serde(default)]
+    pub preempt_when: Option<PreemptWhen>,
     /// Accept_Mode (RFC 9568 §6.1): accept packets addressed to the virtual addresses while Active.
     pub accept: bool,
     /// Whether a virtual MAC address is used; otherwise the addresses live on the interface itself.
@@ -95,6 +99,7 @@ impl RouterPlan {
             addresses,
             preempt: true,
             preempt_delay: Duration::ZERO,
+            preempt_when: None,
             accept: true,
             virtual_mac: true,
             data_plane: DataPlane::default(),

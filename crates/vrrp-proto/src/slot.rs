@@ -16,6 +16,7 @@ use crate::desired::{Desired, Generation, KernelReport};
 use crate::engine::{Announce, Output, Timer, Transmit};
 use crate::event::{Event, Happening, Reason};
 use crate::fault::{self, Fault};
+use crate::gate::Gate;
 use crate::group::{Bond, Common, TieBreak};
 use crate::link::{LinkFacts, LinkId};
 use crate::orders::Orders;
@@ -64,6 +65,8 @@ pub(crate) struct Slot {
     pub(crate) peers: Peers,
     #[serde(default)]
     pub(crate) orders: Orders,
+    #[serde(default)]
+    pub(crate) gate: Gate,
     /// What trackers do to it.
     #[serde(default)]
     pub(crate) contributions: Vec<Contribution>,
@@ -110,6 +113,7 @@ impl Slot {
             followed: None,
             peers: Peers::default(),
             orders: Orders::default(),
+            gate: Gate::default(),
             contributions: Vec::new(),
             form: plan.checksum.send.unwrap_or(ChecksumForm::Rfc9568),
             ready: Vec::new(),
@@ -197,7 +201,8 @@ impl Slot {
             .map(|at| (at, Timer::KernelRetry));
         let leaving = self.leaving.map(|at| (at, Timer::Leaving));
         let order = self.orders.deadline().map(|at| (at, Timer::Order));
-        [machine, announcement, retry, leaving, order]
+        let gate = self.gate.closed_until().map(|at| (at, Timer::Order));
+        [machine, announcement, retry, leaving, order, gate]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
@@ -420,6 +425,11 @@ impl Slot {
         };
         self.since = now;
         self.followed = None;
+        match (from, to) {
+            (Role::Initialize, Role::Backup) => self.gate.close(now, self.plan.preempt_when),
+            (_, Role::Active | Role::Initialize) => _ = self.gate.open(),
+            (Role::Backup | Role::Active, Role::Backup) => {}
+        }
         if let Some(bond) = self.bond.as_mut().filter(|_| from == Role::Active) {
             bond.yielded = true;
         }
@@ -784,6 +794,7 @@ impl Slot {
             primary: self.primary,
             peers: self.peers.all(),
             orders: &self.orders,
+            gate: self.gate.closed_until(),
             contributions: &self.contributions,
             active_interval,
             skew_time: self.plan.dialect.skew_time(priority, active_interval),

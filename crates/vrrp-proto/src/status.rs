@@ -36,6 +36,8 @@ pub struct RouterStatus<'a> {
     pub peers: &'a [Peer],
     /// What operators asked of it.
     pub orders: &'a Orders,
+    /// Until when it does not preempt unless somebody says that it is ready.
+    pub gate: Option<Instant>,
     /// What trackers do to it, in the order of its configuration.
     pub contributions: &'a [Contribution],
     /// Source of our advertisements.

@@ -110,6 +110,18 @@ Examples:
         /// The virtual router
         name: String,
     },
+    /// A router that came back, and waits for that (`preempt-when`), may preempt
+    ///
+    /// For scripts: connections are synchronised, or the routes of the neighbours are there. To a router that does not
+    /// wait it means nothing. Exit code 1 while it takes no part.
+    #[command(after_help = "\
+Examples:
+  vrrpctl ready wan4
+  vrrpctl ready edge                   the group `edge`")]
+    Ready {
+        /// The virtual router or group
+        name: String,
+    },
     /// An Active tells its neighbours once more where the addresses are
     #[command(after_help = "\
 Examples:
@@ -217,6 +229,7 @@ fn request(verb: &Verb) -> Request {
         }
         Verb::Undrain { names, all: _ } => (names.clone(), OrderRequest::Undrain),
         Verb::Pin { name, time } => (vec![name.clone()], OrderRequest::Pin { for_ms: ms(*time) }),
+        Verb::Ready { name } => (vec![name.clone()], OrderRequest::Ready),
         Verb::Announce { name } => (vec![name.clone()], OrderRequest::Announce),
     };
     Request::Order { routers, order }

@@ -206,7 +206,17 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
     lines.extend(protection.map(|it| ("protection", it)));
     lines.extend([
         ("source", or(&router.source_address, "none yet")),
-        ("preempt", yes(router.preempt).to_owned()),
+        (
+            "preempt",
+            match (router.waits_for_ready_ms, router.preempt) {
+                (Some(ms), true) => format!(
+                    "not before `vrrpctl ready {}`, or in {}",
+                    router.name,
+                    span(ms.saturating_mul(1000))
+                ),
+                (_, preempt) => yes(preempt).to_owned(),
+            },
+        ),
         ("accept mode", yes(router.accept_mode).to_owned()),
     ]);
     lines.extend(

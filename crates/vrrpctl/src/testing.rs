@@ -66,6 +66,7 @@ fn router(name: &str, interface: &str, vrid: u8, state: &str, addresses: &[&str]
         skew_time: 218_750,
         active_down_interval: 3_218_750,
         group: None,
+        waits_for_ready_ms: None,
         preempt: true,
         accept_mode: true,
         checksum: None,

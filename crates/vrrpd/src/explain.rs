@@ -21,7 +21,8 @@ use crate::what_if::{BUSY, Moment, in_turn};
 const EVENTS: usize = 6;
 
 /// What the events that matter here are called: those about a role, and what leads to one.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
+    "ready",
     "role",
     "faults",
     "late",
@@ -174,6 +175,12 @@ fn why(status: &RouterStatus<'_>, now: Instant) -> String {
             let they = format!("{address} advertises {priority}, we have {own}");
             if priority >= own {
                 they
+            } else if let Some(until) = status.gate {
+                let left = span(until.saturating_since(now));
+                format!(
+                    "{they}, and it waits for `vrrpctl ready {}`, for another {left} at most",
+                    status.plan.name
+                )
             } else if let Some(order) = hindrance(status) {
                 format!("{they}, and it {order}")
             } else if !status.plan.preempt {
@@ -212,6 +219,13 @@ fn preemption(status: &RouterStatus<'_>, now: Instant) -> String {
     }
     if !plan.preempt {
         return "off".to_owned();
+    }
+    if let Some(until) = status.gate {
+        let left = span(until.saturating_since(now));
+        return format!(
+            "off until `vrrpctl ready {}`, for another {left} at most",
+            plan.name
+        );
     }
     if let Some(order) = hindrance(status) {
         return format!("off while it {order}");

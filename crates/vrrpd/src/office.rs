@@ -9,7 +9,7 @@ use tokio::sync::{Notify, broadcast};
 use vrrp_control::EventRecord;
 use vrrp_linux::News;
 use vrrp_linux::store::Store;
-use vrrp_proto::{Ended, Happening, Level};
+use vrrp_proto::{Ended, Happening, Level, Readiness};
 
 use crate::chronicle::Chronicle;
 
@@ -195,6 +195,7 @@ fn is_good_news(happening: &Happening) -> bool {
         Happening::Tracker { to, .. } => *to == Level::Up,
         Happening::Adjusted { base, priority, .. } => priority >= base,
         Happening::Left(successor) => successor.is_some(),
+        Happening::Ready(why) => *why == Readiness::Said,
         Happening::OrderEnded { why, .. } => *why != Ended::Unclaimed,
         Happening::Conflict { .. }
         | Happening::Claimed { .. }

@@ -280,6 +280,7 @@ impl Given {
             } => true,
             OrderRequest::SetPriority { for_ms: None, .. }
             | OrderRequest::Failover { .. }
+            | OrderRequest::Ready
             | OrderRequest::Announce => false,
         }
     }
@@ -293,6 +294,7 @@ impl Given {
             | OrderRequest::Drain { .. }
             | OrderRequest::Undrain
             | OrderRequest::Pin { .. }
+            | OrderRequest::Ready
             | OrderRequest::Announce => None,
         }
     }
@@ -332,6 +334,7 @@ impl Given {
             OrderRequest::Undrain => Order::Undrain,
             OrderRequest::Pin { for_ms } => Order::Pin(terms(Some(*for_ms), None)),
             OrderRequest::Announce => Order::Announce,
+            OrderRequest::Ready => Order::Ready,
         }
     }
 
@@ -374,6 +377,7 @@ impl Given {
                 format!("{by} pinned {router}{}", Self::time(Some(*for_ms), ""))
             }
             OrderRequest::Announce => format!("{by} had {router} announce its addresses"),
+            OrderRequest::Ready => format!("{by} said that {router} is ready"),
         }
     }
 
@@ -397,6 +401,9 @@ impl Given {
                 Self::time(Some(*for_ms), "")
             ),
             OrderRequest::Announce => format!("{router} announces its addresses"),
+            OrderRequest::Ready => {
+                format!("{router} is ready, and waits for nothing before it preempts")
+            }
         }
     }
 

@@ -133,6 +133,7 @@ pub(crate) fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant)
             lowest: membership.lowest.to_owned(),
             waits_for: membership.waits_for.map(str::to_owned),
         }),
+        waits_for_ready_ms: status.gate.map(|until| millis(until.saturating_since(now))),
         preempt: plan.preempt,
         accept_mode: plan.accept,
         checksum,

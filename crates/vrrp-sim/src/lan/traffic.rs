@@ -250,6 +250,7 @@ fn sighting(happening: &Happening) -> Cow<'static, str> {
         | Happening::Repaired(_)
         | Happening::Lacks(_)
         | Happening::KernelRefused(_)
+        | Happening::Ready(_)
         | Happening::Revised
         | Happening::Added
         | Happening::Left(None)
