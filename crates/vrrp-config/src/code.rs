@@ -45,6 +45,10 @@ codes! {
     ADDRESS_SHARED = "VR0033", "Two virtual routers have the same address.";
     DATA_PLANE = "VR0034", "A data plane is chosen for a virtual MAC address that is not used.";
     GROUP = "VR0035", "No group of users can have this name.";
+    UNKNOWN_TRACKER = "VR0040", "A tracker is referred to that does not exist.";
+    WEIGHT = "VR0041", "The weight of a tracker is out of range.";
+    COUNT = "VR0042", "A number is out of range.";
+    TRACKED = "VR0043", "What a tracker is to watch is not usable.";
     HOOK = "VR0050", "A hook is not usable.";
     PREEMPT_WHEN = "VR0055", "Preemption is to wait for something that does not exist, or is off.";
     GROUP_NAME = "VR0060", "The name of a group is not usable.";

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use vrrp_proto::{Dialect, Family, Plan, RouterPlan, Vrid};
+use vrrp_proto::{Dialect, Family, Plan, RouterPlan, TrackerPlan, Vrid};
 
 use crate::control::Control;
 use crate::hook::{HookPlan, hook_settings};
 use crate::keys;
 use crate::listing::{Setting, quoted, settings};
+use crate::track_listing::tracker_settings;
 
 /// What becomes of one table of the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Difference {
-    /// `virtual-router`, `hook` or `control`.
+    /// `virtual-router`, `tracker`, `hook` or `control`.
     pub table: &'static str,
-    /// The name of a virtual router or a hook; that of the new plan, if it is in both.
+    /// The name of a virtual router, that of the new plan if it is in both; or of a tracker or a hook.
     pub router: Option<String>,
     /// What becomes of it.
     pub change: Change,
@@ -86,7 +87,44 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Difference> {
             None => Some(alone(router, Change::Added)),
             Some(was) => changed(was, router),
         });
-    gone.chain(rest).collect()
+    gone.chain(rest).chain(trackers(old, new)).collect()
+}
+
+/// The same for trackers, which are known by their names.
+fn trackers(old: &Plan, new: &Plan) -> Vec<Difference> {
+    let find = |plan: &Plan, name: &str| {
+        let found = plan.trackers.iter().find(|tracker| tracker.name == name);
+        found.map(tracker_settings)
+    };
+    let gone = old.trackers.iter();
+    let gone = gone.filter(|tracker| find(new, &tracker.name).is_none());
+    let all = gone.chain(&new.trackers);
+    let of = |tracker: &TrackerPlan| {
+        let (was, is) = (find(old, &tracker.name), find(new, &tracker.name));
+        let change = match (&was, &is) {
+            (None, _) => Change::Added,
+            (_, None) => Change::Removed,
+            (Some(_), Some(_)) => Change::Changed,
+        };
+        let value = |settings: &Option<Vec<Setting>>, key: &str| {
+            let mut all = settings.iter().flatten();
+            let found = all.find(|it| it.key == key)?;
+            (change == Change::Changed || !found.is_default).then(|| found.value.clone())
+        };
+        let keys = keys::TRACKER.into_iter().map(|key| KeyDifference {
+            key,
+            old: value(&was, key),
+            new: value(&is, key),
+        });
+        let keys: Vec<_> = keys.filter(|key| key.old != key.new).collect();
+        (!keys.is_empty()).then(|| Difference {
+            table: keys::TRACKER_TABLE,
+            router: Some(tracker.name.clone()),
+            change,
+            keys,
+        })
+    };
+    all.filter_map(of).collect()
 }
 
 /// The same for who may use the control sockets.
@@ -281,6 +319,7 @@ mod tests {
     use crate::parse;
 
     const WAN: &str = "[virtual-router.wan4]\ninterface = \"eth0\"\nvrid = 10\naddresses = [\"192.0.2.254/24\"]\n";
+    const TRACKER: &str = "[tracker.uplink]\ntype = \"interface\"\ninterface = \"eth1\"\n";
     const LAN: &str =
         "[virtual-router.lan6]\ninterface = \"eth1\"\nvrid = 20\naddresses = [\"fe80::1/64\"]\n";
 
@@ -466,6 +505,7 @@ mod tests {
 
     #[test]
     fn no_field_of_a_plan_is_forgotten() {
+        let tracked = format!("{TRACKER}{WAN}");
         let v2 = format!("{WAN}protocol = \"vrrpv2\"\n");
         for (base, key) in [
             (WAN, "priority = 90"),
@@ -483,6 +523,7 @@ mod tests {
             (WAN, "routes = [{ to = \"default\", via = \"192.0.2.1\" }]"),
             (WAN, "rules = [{ priority = 7, table = 7 }]"),
             (WAN, "preempt-when = [\"ready\"]"),
+            (&tracked, "track = { uplink = -40 }"),
             (
                 &v2,
                 "authentication = { type = \"simple-text\", key = \"x\" }",
@@ -520,6 +561,28 @@ mod tests {
             group: _,
             following: _,
         } = &plan(WAN).routers[0];
+    }
+
+    #[test]
+    fn a_tracker_is_known_by_its_name() {
+        let with = |tracker: &str| format!("{WAN}{tracker}");
+        let (one, other) = (with(TRACKER), with(&TRACKER.replace("eth1", "eth2")));
+        let all = [
+            ("added uplink", difference(WAN, &one)),
+            ("removed uplink", difference(&one, WAN)),
+            (
+                "changed uplink: interface \"eth1\" -> \"eth2\"",
+                difference(&one, &other),
+            ),
+            (
+                "nothing changed",
+                difference(&one, &with(&format!("{TRACKER}fall = 1\n"))),
+            ),
+        ];
+        for (sentence, found) in all {
+            assert_eq!(summary(&found), sentence);
+            assert!(found.iter().all(|it| it.table == "tracker"));
+        }
     }
 
     #[test]

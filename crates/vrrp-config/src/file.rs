@@ -74,7 +74,7 @@ fn stranger(name: &str, span: Range<usize>, value: &DeValue<'_>) -> Finding {
     let help = match keys::meant(name, &keys::TOP) {
         Some(near) => format!("did you mean `{near}`?"),
         None => keys::advice(name).unwrap_or_else(|| {
-            format!("the file has virtual routers, `group`, `hook` and `control`; {HEADER}")
+            format!("the file has virtual routers, groups, trackers, hooks and `control`; {HEADER}")
         }),
     };
     Finding::error(code, span, format!("unknown {noun} `{shown}`"))

@@ -21,7 +21,13 @@ pub(crate) const GROUP: [&str; 1] = ["members"];
 pub(crate) const HOOK_TABLE: &str = "hook";
 
 /// The tables at the top of the file.
-pub(crate) const TOP: [&str; 4] = [VIRTUAL_ROUTER, GROUP_TABLE, CONTROL_TABLE, HOOK_TABLE];
+pub(crate) const TOP: [&str; 5] = [
+    VIRTUAL_ROUTER,
+    GROUP_TABLE,
+    CONTROL_TABLE,
+    HOOK_TABLE,
+    TRACKER_TABLE,
+];
 
 /// Keys of a hook, in the order of the documentation.
 pub(crate) const HOOK: [&str; 11] = [
@@ -38,11 +44,70 @@ pub(crate) const HOOK: [&str; 11] = [
     "coalesce",
 ];
 
+/// The table that has the trackers.
+pub(crate) const TRACKER_TABLE: &str = "tracker";
+
+/// Keys of every tracker, in the order of the documentation.
+pub(crate) const COMMON: [&str; 9] = [
+    "type",
+    "rise",
+    "fall",
+    "up-delay",
+    "down-delay",
+    "start-state",
+    "start-timeout",
+    "stale-after",
+    "stale-state",
+];
+
+/// Keys of trackers, each of some types or all, in the order of the documentation.
+pub(crate) const TRACKER: [&str; 36] = [
+    "type",
+    "interface",
+    "carrier",
+    "prefix",
+    "table",
+    "protocol",
+    "next-hop",
+    "address",
+    "name",
+    "command",
+    "count",
+    "path",
+    "weighted",
+    "user",
+    "source",
+    "loss",
+    "port",
+    "url",
+    "host",
+    "status",
+    "body",
+    "verify",
+    "server",
+    "record-type",
+    "expect",
+    "multiplier",
+    "interval",
+    "timeout",
+    "rise",
+    "fall",
+    "up-delay",
+    "down-delay",
+    "start-state",
+    "start-timeout",
+    "stale-after",
+    "stale-state",
+];
+
+/// Keys of a reference to a tracker.
+pub(crate) const TRACK: [&str; 2] = ["weight", "reverse"];
+
 /// Keys of `control`, in the order of the documentation.
 pub(crate) const CONTROL: [&str; 2] = ["group", "read-only-group"];
 
 /// Keys of a virtual router, in the order of the documentation.
-pub(crate) const ROUTER: [&str; 21] = [
+pub(crate) const ROUTER: [&str; 22] = [
     "interface",
     "vrid",
     "protocol",
@@ -61,6 +126,7 @@ pub(crate) const ROUTER: [&str; 21] = [
     "authentication",
     "unicast-peers",
     "announce-refresh",
+    "track",
     "unadvertised-addresses",
     "routes",
     "rules",
@@ -216,8 +282,14 @@ const FOREIGN: &[Foreign] = &[
     renamed("members", &["member", "instances-of", "router-names"], ": `members = [\"lan4\", \"wan4\"]`"),
     other(
         &[
-            "track-interface", "track-script", "track-file", "track-process", "track-bfd", "track", "weight",
-            "vrrp-script", "vrrp-track-process", "smtp-alert", "global-defs",
+            "track-interface", "track-script", "track-file", "track-process", "track-bfd", "track-route", "weight",
+            "vrrp-script", "vrrp-track-process", "vrrp-track-file", "trackers",
+        ],
+        "define what to watch with [tracker.NAME], and refer to it in the router: `track = { NAME = -40 }`",
+    ),
+    other(
+        &[
+            "smtp-alert", "global-defs",
             "static-routes", "static-ipaddress",
         ],
         "this version has nothing that corresponds to it",
@@ -360,13 +432,33 @@ mod tests {
 
     #[test]
     fn every_key_and_code_is_documented() {
+        const KERNEL: [&str; 7] = [
+            "interface",
+            "carrier",
+            "prefix",
+            "table",
+            "protocol",
+            "next-hop",
+            "address",
+        ];
         let manual = include_str!("../../../docs/man/vrrpd.toml.5");
         let reference = include_str!("../../../conf/vrrpd.toml");
         let inner = UNADVERTISED.into_iter().chain(ROUTE).chain(RULE);
         for key in inner {
             assert!(manual.contains(&format!("Ic {key}")), "{key}");
         }
-        for key in ROUTER.into_iter().chain(GROUP).chain(CONTROL).chain(HOOK) {
+        let kernel = |key: &&str| COMMON.contains(key) || KERNEL.contains(key);
+        for key in TRACKER {
+            assert!(manual.contains(&format!("\n.It Ic {key} No =")), "{key}");
+        }
+        let trackers = TRACKER.into_iter().filter(kernel);
+        for key in ROUTER
+            .into_iter()
+            .chain(GROUP)
+            .chain(CONTROL)
+            .chain(HOOK)
+            .chain(trackers)
+        {
             assert!(manual.contains(&format!("\n.It Ic {key} No =")), "{key}");
             let line = format!("{key} = ");
             let stands = |text: &str| {

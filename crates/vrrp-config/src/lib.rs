@@ -41,6 +41,10 @@ mod secret;
 mod section;
 mod syntax;
 mod timing;
+mod track;
+mod track_listing;
+mod tracked;
+mod tracker;
 mod trust;
 
 pub use control::Control;
@@ -54,6 +58,7 @@ pub use pair::compare;
 pub use place::Place;
 pub use render::render;
 pub use secret::hide as hide_secrets;
+pub use track_listing::tracker_settings;
 pub use trust::{Distrust, distrusted, trusted};
 
 use vrrp_proto::Plan;
@@ -65,6 +70,8 @@ pub struct Config {
     pub plan: Plan,
     /// Where each of them stands, in the same order.
     pub places: Vec<Place>,
+    /// Where each tracker stands, in the order of the plan.
+    pub tracker_places: Vec<Place>,
     /// Who may use the daemon's control sockets.
     pub control: Control,
     /// What is to hear of events, in the order of the file.
@@ -84,6 +91,8 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
     let mut findings = Vec::new();
     let mut routers = file::read(document.root.get_ref(), &mut findings);
     group::read(document.root.get_ref(), &mut routers, &mut findings);
+    let trackers = tracker::read(document.root.get_ref(), &mut findings);
+    track::check(&routers, &trackers, &mut findings);
     let control = control::read(document.root.get_ref(), &mut findings);
     let groups = document.root.get_ref().get(keys::GROUP_TABLE);
     let groups = groups.and_then(|groups| groups.get_ref().as_table());
@@ -101,19 +110,22 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
         .into_iter()
         .map(|router| Some((router.plan?, router.place)))
         .collect();
-    match plans {
-        Some(plans)
+    let trackers: Option<Vec<_>> = trackers
+        .into_iter()
+        .map(|tracker| Some((tracker.plan?, tracker.place)))
+        .collect();
+    match plans.zip(trackers) {
+        Some((plans, trackers))
             if findings
                 .iter()
                 .all(|finding| finding.severity == Severity::Warning) =>
         {
             let (routers, places) = plans.into_iter().unzip();
+            let (trackers, tracker_places) = trackers.into_iter().unzip();
             Ok(Config {
-                plan: Plan {
-                    routers,
-                    ..Plan::default()
-                },
+                plan: Plan { routers, trackers },
                 places,
+                tracker_places,
                 control,
                 hooks,
                 findings,

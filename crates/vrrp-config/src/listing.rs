@@ -9,11 +9,12 @@ use vrrp_proto::{ChecksumForm, DataPlane, Dialect, Family, Plan, RouterPlan};
 use crate::duration::show;
 use crate::gate;
 use crate::keys;
+use crate::track_listing::{references, tracker_settings};
 
 /// Stands for a secret. It has more than eight bytes, so a file that was made of a listing is refused and not run with it.
 pub const HIDDEN: &str = "<not shown>";
 
-/// A key of a router with its value in TOML.
+/// A key of a router or a tracker with its value in TOML.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Setting {
     /// The word.
@@ -86,6 +87,7 @@ pub fn settings(router: &RouterPlan) -> Vec<Setting> {
         both("checksum-strict", &|it| it.checksum.strict.to_string());
     }
     both("unicast-peers", &|it| list(&it.unicast_peers));
+    both("track", &|it| references(&it.track));
     let Following {
         addresses,
         routes,
@@ -118,20 +120,19 @@ pub fn settings(router: &RouterPlan) -> Vec<Setting> {
 #[must_use]
 pub fn listing(plan: &Plan, defaults: bool) -> String {
     let mut text = String::new();
-    for router in &plan.routers {
+    let routers = plan.routers.iter();
+    let routers = routers.map(|it| (keys::VIRTUAL_ROUTER, &it.name, settings(it)));
+    let trackers = plan.trackers.iter();
+    let trackers = trackers.map(|it| (keys::TRACKER_TABLE, &it.name, tracker_settings(it)));
+    for (table, name, settings) in routers.chain(trackers) {
         let gap = if text.is_empty() { "" } else { "\n" };
         // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "{gap}[{}.{}]",
-            keys::VIRTUAL_ROUTER,
-            bare(&router.name)
-        );
+        let _ = writeln!(text, "{gap}[{table}.{}]", bare(name));
         for Setting {
             key,
             value,
             is_default,
-        } in settings(router)
+        } in settings
         {
             match (is_default, defaults) {
                 (false, _) => _ = writeln!(text, "{key} = {value}"),
@@ -169,7 +170,7 @@ fn groups(plan: &Plan) -> Vec<(&str, Vec<&str>)> {
 }
 
 /// A key that may stand without quotes does.
-fn bare(name: &str) -> String {
+pub(crate) fn bare(name: &str) -> String {
     if name.contains('.') {
         quoted(name)
     } else {
@@ -177,11 +178,11 @@ fn bare(name: &str) -> String {
     }
 }
 
-fn span(duration: Duration) -> String {
+pub(crate) fn span(duration: Duration) -> String {
     quoted(&show(duration))
 }
 
-fn list<T: Display>(values: &[T]) -> String {
+pub(crate) fn list<T: Display>(values: &[T]) -> String {
     let values: Vec<String> = values
         .iter()
         .map(|value| quoted(&value.to_string()))

@@ -6,7 +6,14 @@ use crate::router::Router;
 use crate::section::Given;
 
 /// Words behind `vrrpctl show`: a router of that name is shown by `vrrpctl status NAME` only.
-pub const SHOWN: [&str; 5] = ["interfaces", "peers", "config", "stats", "groups"];
+pub const SHOWN: [&str; 6] = [
+    "interfaces",
+    "peers",
+    "config",
+    "stats",
+    "groups",
+    "trackers",
+];
 
 /// Reports a name that no virtual router may have, or should not have.
 pub(crate) fn check_router(name: &Given<String>, findings: &mut Vec<Finding>) {
@@ -52,7 +59,7 @@ pub(crate) fn check_group(name: &Given<String>, routers: &[Router], findings: &m
 }
 
 /// What would be right instead, if nothing can have this name.
-fn unusable(name: &str, example: &str) -> Option<String> {
+pub(crate) fn unusable(name: &str, example: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let help = if name.chars().count() > 32 {
         "a name has at most 32 characters"

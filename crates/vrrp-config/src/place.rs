@@ -1,12 +1,11 @@
-//! Where in the text a router and its keys stand.
+//! Where in the text a table with a name and its keys stand.
 
 use std::ops::Range;
 
 use crate::finding::line_column;
-use crate::keys;
 use crate::section::Section;
 
-/// Where a router stands.
+/// Where a router, or a tracker, stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Place {
     head: Range<usize>,
@@ -14,15 +13,15 @@ pub struct Place {
 }
 
 impl Place {
-    pub(crate) fn of(section: &Section<'_>) -> Self {
+    pub(crate) fn of(section: &Section<'_>, known: &[&'static str]) -> Self {
         let given = |key: &&'static str| Some((*key, section.value(key)?.span()));
         Self {
             head: section.head.clone(),
-            keys: keys::ROUTER.iter().filter_map(given).collect(),
+            keys: known.iter().filter_map(given).collect(),
         }
     }
 
-    /// The bytes of the router's name in its header.
+    /// The bytes of the name in its header.
     #[must_use]
     pub fn head(&self) -> Range<usize> {
         self.head.clone()

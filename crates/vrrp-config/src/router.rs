@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 use vrrp_proto::{
-    Dialect, Family, Following, Interval, Priority, RouterPlan, VirtualAddress, Vrid,
+    Dialect, Family, Following, Interval, Priority, RouterPlan, Track, VirtualAddress, Vrid,
 };
 
 use crate::finding::{Finding, excerpt};
@@ -13,6 +13,7 @@ use crate::place::Place;
 use crate::section::{Field, Given, Section};
 use crate::{
     addresses, authentication, checksum, code, following, gate, keys, name, peers, plane, timing,
+    track,
 };
 
 /// What is known of a router, even when some of it is refused: enough to compare it with the others.
@@ -24,6 +25,8 @@ pub(crate) struct Router {
     pub(crate) addresses: Vec<Given<VirtualAddress>>,
     /// Complete, unless an error says why not.
     pub(crate) plan: Option<RouterPlan>,
+    /// The trackers it refers to.
+    pub(crate) track: Vec<Given<Track>>,
     pub(crate) place: Place,
 }
 
@@ -94,6 +97,7 @@ pub(crate) fn read(
     let announce_refresh = timing::announce_refresh(&section, findings);
     let on = interface.as_ref().map(|given| given.value.as_str());
     let following = following::read(&section, on, family, &addresses, findings);
+    let references = track::read(&section, findings);
 
     if let Some(delay) = preempt_delay.given()
         && !delay.value.is_zero()
@@ -120,6 +124,7 @@ pub(crate) fn read(
             &preempt,
             &preempt_delay,
             &accept,
+            &references,
             findings,
         );
     }
@@ -151,12 +156,19 @@ pub(crate) fn read(
             authentication: authentication.or(None)?,
             unicast_peers,
             announce_refresh: announce_refresh?,
-            track: Vec::new(),
+            track: references
+                .or(Vec::new())?
+                .into_iter()
+                .map(|it| it.value)
+                .collect(),
             group: None,
             following: following.or(Following::default())?,
         })
     };
     let plan = plan();
+    let track = references
+        .into_given()
+        .map_or_else(Vec::new, |list| list.value);
     Router {
         name,
         interface,
@@ -164,7 +176,8 @@ pub(crate) fn read(
         dialect,
         addresses,
         plan,
-        place: Place::of(&section),
+        track,
+        place: Place::of(&section, &keys::ROUTER),
     }
 }
 
@@ -311,6 +324,7 @@ fn warn_owner(
     preempt: &Field<bool>,
     preempt_delay: &Field<Duration>,
     accept: &Field<bool>,
+    references: &Field<Vec<Given<Track>>>,
     findings: &mut Vec<Finding>,
 ) {
     let example = addresses.last().map_or_else(
@@ -352,6 +366,14 @@ fn warn_owner(
                 .filter(|accept| !accept.value)
                 .map(|given| &given.span),
             "an owner always accepts",
+        ),
+        (
+            "track",
+            references
+                .given()
+                .filter(|references| !references.value.is_empty())
+                .map(|given| &given.span),
+            "an owner is always Active, and says so",
         ),
     ];
     for (key, given, label) in ignored {

@@ -16,7 +16,7 @@ const REFRESH: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 const DEFAULT_REFRESH: Duration = Duration::from_secs(60);
 
 /// A duration of any length, with the text it was written as.
-fn duration<'t>(
+pub(crate) fn duration<'t>(
     section: &Section<'t>,
     key: &str,
     example: &str,

@@ -61,6 +61,33 @@ interface = "eth0"
 vrid = 9
 addresses = ["fe80::9/64", "2001:db8::9/64"]
 checksum = "auto"
+track = { uplink = -40, "b.g.p" = "fault", next = { weight = 10, reverse = true } }
+
+[tracker.uplink]
+type = "interface"
+interface = "eth1"
+carrier = false
+up-delay = "5s"
+stale-after = "60s"
+stale-state = "up"
+
+[tracker."b.g.p"]
+type = "route"
+prefix = "2001:db8::/32"
+table = 100
+protocol = "bgp"
+next-hop = "fe80::1"
+
+[tracker.next]
+type = "neighbour"
+address = "198.51.100.1"
+interface = "eth1"
+fall = 3
+
+[tracker.own]
+type = "address"
+address = "198.51.100.2"
+start-state = "down"
 "#;
 
 #[test]

@@ -145,9 +145,9 @@ pub struct FindingReport {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct TableDifference {
-    /// `virtual-router` or `control`.
+    /// `virtual-router`, `tracker`, `hook` or `control`.
     pub table: String,
-    /// The name of a virtual router.
+    /// The name of a virtual router, a tracker or a hook.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub router: Option<String>,
     /// `added`, `removed` or `changed`.

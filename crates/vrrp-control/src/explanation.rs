@@ -33,8 +33,11 @@ pub struct Explanation {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct PriorityPart {
-    /// The number.
+    /// The number; where something is added, what comes of it.
     pub value: u8,
+    /// What is added; absent for what is not a sum.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub adds: Option<i16>,
     /// What it is.
     pub text: String,
     /// File and line that say so; absent for a default, and for what no file says.

@@ -19,6 +19,8 @@ pub struct Supposition {
     pub all_peers_down: bool,
     /// Priorities of routers, by name: 1 to 254.
     pub priority: BTreeMap<String, u8>,
+    /// States of trackers, by name: `up` or `down`.
+    pub trackers: BTreeMap<String, String>,
     /// The text of a configuration file that is loaded.
     pub config: Option<String>,
     /// How far to look, in microseconds; until nothing more is to be expected, if this is not said.

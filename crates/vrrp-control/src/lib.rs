@@ -17,6 +17,7 @@ pub mod peer;
 pub mod request;
 pub mod running;
 pub mod status;
+pub mod tracker;
 pub mod upgrade;
 
 pub use configuration::{
@@ -41,6 +42,7 @@ pub use status::{
     Protection, Restart, RouterCounters, RouterReport, StatusReport, UnadvertisedAddress,
 };
 
+pub use tracker::{TrackerReport, TrackerUse, TrackersReport, Tracking};
 pub use upgrade::{UpgradeReport, UpgradeStage};
 
 /// File name of the control socket in the daemon's runtime directory.

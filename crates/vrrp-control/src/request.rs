@@ -11,6 +11,7 @@ use crate::interfaces::InterfacesReport;
 use crate::order::{OrderReport, OrderRequest};
 use crate::running::RunningConfig;
 use crate::status::StatusReport;
+use crate::tracker::TrackersReport;
 use crate::upgrade::UpgradeReport;
 
 /// What a client may ask. One request a connection.
@@ -24,6 +25,8 @@ pub enum Request {
     Events(EventsWanted),
     /// The interfaces on which virtual routers speak.
     Interfaces,
+    /// What routers need beside their own interfaces.
+    Trackers,
     /// The configuration that runs.
     RunningConfig {
         /// Also what nobody said, as comments.
@@ -65,6 +68,7 @@ impl Request {
             Self::Status
             | Self::Events(_)
             | Self::Interfaces
+            | Self::Trackers
             | Self::RunningConfig { .. }
             | Self::Explain { .. }
             | Self::WhatIf(_) => false,
@@ -96,6 +100,8 @@ pub enum Answer {
     End,
     /// To [`Request::Interfaces`].
     Interfaces(InterfacesReport),
+    /// To [`Request::Trackers`].
+    Trackers(TrackersReport),
     /// To [`Request::RunningConfig`].
     RunningConfig(RunningConfig),
     /// To [`Request::Explain`].

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::configuration::ConfigurationStatus;
 use crate::order::StandingOrder;
 use crate::peer::PeerReport;
+use crate::tracker::Tracking;
 use crate::upgrade::UpgradeReport;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::{GlobalStatistics, RouterStatistics};
@@ -193,6 +194,9 @@ pub struct RouterReport {
     /// What operators asked of it, the order that counts first.
     #[serde(default)]
     pub orders: Vec<StandingOrder>,
+    /// What trackers do to it, in the order of its configuration.
+    #[serde(default)]
+    pub tracking: Vec<Tracking>,
     /// Counters.
     pub statistics: RouterCounters,
 }

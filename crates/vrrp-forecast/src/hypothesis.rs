@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use vrrp_proto::{Plan, Priority};
+use vrrp_proto::{Level, Plan, Priority};
 
 /// Something that becomes true at the beginning of a forecast.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +15,8 @@ pub enum Hypothesis {
     PeerReleases(IpAddr),
     /// The router of this name is given this priority by an operator. What would be refused changes nothing.
     Priority(String, Priority),
+    /// The tracker of this name finds this from now on.
+    Tracker(String, Level),
     /// Everything that operators asked of the router of this name is ended.
     NoOrders(String),
     /// This is the configuration.

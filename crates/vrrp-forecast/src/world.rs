@@ -8,8 +8,8 @@ use vrrp_proto::orders::{self, Note};
 use vrrp_proto::receive::Envelope;
 use vrrp_proto::router::{Send, State, Step};
 use vrrp_proto::{
-    Datagram, Engine, Fault, Generation, Handover, Happening, Input, Instant, KernelReport, LinkId,
-    Order, Output, Plan, Priority, Role, RouterId, RouterStatus,
+    Datagram, Engine, Fault, Generation, Handover, Happening, Input, Instant, KernelReport, Level,
+    LinkId, Order, Output, Plan, Priority, Role, RouterId, RouterStatus, Sample,
 };
 
 use crate::forecast::{Holder, Kind, Prediction, Standing, Who};
@@ -75,7 +75,8 @@ struct Sent {
 
 impl World {
     pub(crate) fn new(handover: Handover, now: Instant) -> Self {
-        let engine = Engine::resume(handover);
+        let mut engine = Engine::resume(handover);
+        engine.expect_no_samples();
         let others: BTreeMap<RouterId, Vec<Other>> = engine
             .status()
             .map(|router| (router.id, other::known(&router, now)))
@@ -137,6 +138,7 @@ impl World {
                     let priority = *priority;
                     self.order(name, Order::SetPriority { priority, terms });
                 }
+                Hypothesis::Tracker(name, level) => self.track(name, *level),
                 Hypothesis::NoOrders(name) => {
                     self.order(name, Order::Undrain);
                     self.order(name, Order::ResetPriority);
@@ -188,7 +190,9 @@ impl World {
             let timers = hold.into_iter().chain(router.retry).chain(orders);
             timers.collect::<Vec<_>>()
         };
-        let all = self.engine.status().flat_map(of);
+        let trackers = self.engine.trackers().iter();
+        let trackers = trackers.filter_map(|it| it.pending().map(|(_, at)| at));
+        let all = self.engine.status().flat_map(of).chain(trackers);
         all.filter(|at| *at > self.now).collect()
     }
 
@@ -358,13 +362,46 @@ impl World {
         if let Some(generation) = self.wanted.get(&id).filter(|_| faults.iter().any(kernel)) {
             self.answers.push_back((id, *generation));
         }
-        if faults
-            .iter()
-            .any(|fault| !kernel(fault) && !matches!(fault, Fault::Deaf { .. }))
-        {
+        if faults.iter().any(|fault| {
+            !kernel(fault) && !matches!(fault, Fault::Deaf { .. } | Fault::Tracker { .. })
+        }) {
             let facts = mend::link(link.and_then(|link| self.engine.link(link)), &plan);
             self.tell_link(&plan.interface, &facts);
         }
+        for fault in &faults {
+            if let Fault::Tracker { tracker, level, .. } = fault {
+                let good = match level {
+                    Level::Up => Level::Down,
+                    Level::Down | Level::Unknown => Level::Up,
+                };
+                self.track(tracker, good);
+            }
+        }
+        self.exchange();
+    }
+
+    /// As often as it takes; a delay runs.
+    fn track(&mut self, name: &str, level: Level) {
+        let known = self.engine.trackers().iter();
+        let mut known = known.filter(|it| it.plan().name == name);
+        let Some(hysteresis) = known.next().map(|it| it.plan().hysteresis) else {
+            return;
+        };
+        let (sample, tracker) = (
+            Sample {
+                level,
+                offset: None,
+                detail: "supposed".into(),
+            },
+            name,
+        );
+        for _ in 0..hysteresis.rise.max(hysteresis.fall) {
+            let sample = &sample;
+            self.engine
+                .handle(self.now, Input::Sample { tracker, sample });
+            self.collect();
+        }
+        self.engine.expect_no_samples();
         self.exchange();
     }
 

@@ -28,8 +28,8 @@ use thiserror::Error;
 use vrrp_gate::Gate;
 use vrrp_proto::engine::Timer;
 use vrrp_proto::{
-    Announce, Datagram, Denial, Engine, Event, Family, Input, Instant, LinkFacts, LinkId, Output,
-    Plan, RouterId, Transmit, Wakeup,
+    Announce, Datagram, Denial, Engine, Event, Family, Happening, Input, Instant, LinkFacts,
+    LinkId, Output, Plan, RouterId, Sample, Tracker, Transmit, Wakeup,
 };
 
 use crate::clock;
@@ -38,6 +38,7 @@ use crate::fences::Fences;
 use crate::frame;
 use crate::held::Held;
 use crate::heritage::{Heritage, Legacy, Vault};
+use crate::kernel::watch::Watch;
 use crate::kernel::{Estate, Fencing, Guest, Kernel, Notice, OwnerId};
 use crate::lateness::{Lateness, LatenessReport};
 use crate::leases::{Leases, Means};
@@ -128,6 +129,7 @@ enum Mail {
     Opened(Box<Opened>),
     Inspect(Inspection),
     Reload(Arc<Plan>),
+    Samples(Vec<(String, Sample)>),
     Operate(Orders, SyncSender<Outcomes>),
     StepAside(Duration, Farewell),
     Shutdown,
@@ -186,6 +188,7 @@ impl std::fmt::Debug for Mail {
             Self::Opened(_) => "Opened",
             Self::Inspect(_) => "Inspect",
             Self::Reload(_) => "Reload",
+            Self::Samples(_) => "Samples",
             Self::Operate(..) => "Operate",
             Self::StepAside(..) => "StepAside",
             Self::Shutdown => "Shutdown",
@@ -269,6 +272,8 @@ impl Driver {
             Opener::start(move |opened| post.send(Mail::Opened(Box::new(opened))))
         }
         .map_err(StartError::Thread)?;
+        let post = mail.clone();
+        let watch = Watch::new(Arc::new(move |samples| post.send(Mail::Samples(samples))));
         let mut turn = Turn {
             engine: inherited.unwrap_or_else(|| Engine::new(plan, now)),
             kernel: Some(kernel),
@@ -278,6 +283,7 @@ impl Driver {
             held: Held::default(),
             ears: Ears::new(WAKE_SOCKETS, heirlooms),
             opener,
+            watch,
             legacy,
             deaf: false,
             retry_at: Instant::ZERO,
@@ -379,6 +385,11 @@ impl Handle {
         self.mail.send(Mail::Reload(plan));
     }
 
+    /// Tells what was found of trackers, by name. Samples of the kernel's own come by themselves.
+    pub fn samples(&self, samples: Vec<(String, Sample)>) {
+        self.mail.send(Mail::Samples(samples));
+    }
+
     /// Gives orders, all at one moment: when each began, or why it was refused, in their order. `None` when the engine has
     /// stopped.
     pub fn operate(
@@ -448,6 +459,7 @@ struct Turn {
     held: Held,
     ears: Ears,
     opener: Opener,
+    watch: Watch,
     /// What is left to a successor, if there will be one.
     legacy: Option<Legacy>,
     /// Whether something that a router needs to hear cannot be heard, and when to try again.
@@ -509,6 +521,7 @@ impl Turn {
                 self.drain();
             }
         }
+        self.watch_for_trackers();
         let mut events = [EpollEvent::empty(); 64];
         loop {
             self.breathe();
@@ -731,8 +744,10 @@ impl Turn {
                     self.note_change(None);
                     self.engine.handle(now, Input::Reload(&plan));
                     self.drain();
+                    self.watch_for_trackers();
                     self.heed(&self.links());
                 }
+                Mail::Samples(samples) => self.take_samples(now, &samples),
                 Mail::Operate(orders, answer) => {
                     let _ = answer.send(self.operate(orders));
                 }
@@ -755,6 +770,21 @@ impl Turn {
         self.send();
         let _ = self.wake.write(1);
         false
+    }
+
+    fn take_samples(&mut self, now: Instant, samples: &[(String, Sample)]) {
+        for (tracker, sample) in samples {
+            self.engine.handle(now, Input::Sample { tracker, sample });
+            self.drain();
+        }
+    }
+
+    /// What the kernel can tell of trackers is asked of it.
+    fn watch_for_trackers(&mut self) {
+        let trackers = self.engine.trackers().iter().map(Tracker::plan);
+        let kernel = trackers.filter(|plan| plan.kind.is_kernel());
+        let watched = kernel.map(|plan| (plan.name.clone(), plan.kind.clone()));
+        self.watch.want(watched.collect());
     }
 
     fn operate(&mut self, orders: Orders) -> Outcomes {
@@ -861,6 +891,10 @@ impl Turn {
                 }
                 Output::Event(event) => {
                     self.note_change(event.router);
+                    if matches!(event.happening, Happening::Adjusted { .. }) {
+                        // The tracker has measured something else.
+                        self.note_change(None);
+                    }
                     if !(self.news)(News {
                         at: SystemTime::now(),
                         event,

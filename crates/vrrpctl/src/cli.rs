@@ -31,6 +31,7 @@ Examples:
   vrrpctl                          all virtual routers, one line each
   vrrpctl show lan4                everything about one
   vrrpctl show peers               who else speaks, and how regularly
+  vrrpctl show trackers            what is watched beside, and how it stands
   vrrpctl explain lan4             why it is in its state, and what would change that
   vrrpctl what-if --link-down eth0 what would happen then; nothing changes
   vrrpctl reload --dry-run         what would change if the file were loaded again
@@ -282,9 +283,10 @@ Examples:
   vrrpctl what-if --link-down eth0
   vrrpctl what-if --peer-down
   vrrpctl what-if --priority lan4=50
+  vrrpctl what-if --tracker uplink=down
   vrrpctl what-if --config new.toml --for 1m")]
 #[command(group = ArgGroup::new("supposition").required(true).multiple(true)
-    .args(["link_down", "peer_down", "priority", "config"]))]
+    .args(["link_down", "peer_down", "priority", "tracker", "config"]))]
 #[group(skip)]
 pub(crate) struct WhatIf {
     /// This interface goes down
@@ -298,6 +300,10 @@ pub(crate) struct WhatIf {
     /// This virtual router has another priority, 1 to 254
     #[arg(long, value_name = "NAME=PRIORITY", value_parser = crate::what_if::parse_priority)]
     pub(crate) priority: Vec<(String, u8)>,
+
+    /// This tracker finds what it watches up, or down
+    #[arg(long, value_name = "NAME=STATE", value_parser = crate::what_if::parse_tracker)]
+    pub(crate) tracker: Vec<(String, String)>,
 
     /// This configuration file is loaded
     #[arg(long, value_name = "FILE")]
@@ -317,6 +323,8 @@ pub(crate) enum Shown {
     Peers,
     /// The sync groups: who moves together, and what holds them up
     Groups,
+    /// What routers need beside their own interfaces, and how it stands
+    Trackers,
     /// The configuration that runs, which need not be what the file says by now
     Config {
         /// Also what nobody said, as comments

@@ -90,7 +90,11 @@ fn render(explanation: &Explanation, look: &Look) -> String {
         let until = part.until.as_deref();
         let until = until.map(|until| format!("until {}", look.calendar.minute(until)));
         let place = part.place.clone().or(until).unwrap_or_default();
-        let line = format!("  {:>4}  {:<40}  {place}", part.value, part.text);
+        let number = match part.adds {
+            Some(adds) => format!("{adds:+}"),
+            None => part.value.to_string(),
+        };
+        let line = format!("  {number:>4}  {:<40}  {place}", part.text);
         page.line(&plain::text(line.trim_end()));
     }
     for peer in &router.peers {
@@ -206,6 +210,7 @@ mod tests {
         }];
         let part = |value, text: &str, place: Option<&str>| PriorityPart {
             value,
+            adds: None,
             text: text.into(),
             place: place.map(Into::into),
             until: None,
@@ -221,7 +226,15 @@ mod tests {
             priority: vec![
                 part(100, "configured priority", Some("vrrpd.toml:41")),
                 set,
-                part(90, "effective", None),
+                PriorityPart {
+                    adds: Some(-40),
+                    ..part(
+                        50,
+                        "uplink down: eth1 has no carrier",
+                        Some("vrrpd.toml:44"),
+                    )
+                },
+                part(50, "effective", None),
             ],
             preemption: "on, delay 30 s, not running".into(),
             events: vec![EventRecord {

@@ -47,6 +47,7 @@ mod status;
 mod table;
 mod top;
 mod trace;
+mod trackers;
 mod upgrade;
 mod verdict;
 mod watch;

@@ -58,7 +58,7 @@ mod tests {
     use vrrp_control::{
         ConfigurationAnswer, EventRecord, Explanation, ForecastReport, HookTrial, HooksReport,
         InterfacesReport, OrderReport, PeerReport, RouterReport, RunningConfig, StatusReport,
-        UpgradeReport,
+        TrackersReport, UpgradeReport,
     };
 
     use super::*;
@@ -308,13 +308,14 @@ mod tests {
             generator.subschema_for::<T>().to_value()
         }
         type Add = fn(&mut SchemaGenerator) -> Value;
-        let all: [(&str, Add); 20] = [
+        let all: [(&str, Add); 21] = [
             ("status", add::<StatusReport>),
             ("status-problems", add::<Problems>),
             ("show-router", add::<Router>),
             ("show-interfaces", add::<InterfacesReport>),
             ("show-peers", add::<Peers>),
             ("show-groups", add::<Groups>),
+            ("show-trackers", add::<TrackersReport>),
             ("show-config", add::<RunningConfig>),
             ("show-stats", add::<Stats>),
             ("event", add::<Event>),
@@ -366,7 +367,7 @@ mod tests {
     fn documents_are_told_from_their_parts() {
         let schema = serde_json::from_str(SCHEMA).unwrap();
         let names = documents(&schema);
-        assert_eq!(names.len(), 20, "{names:?}");
+        assert_eq!(names.len(), 21, "{names:?}");
         assert!(names.contains(&"status") && !names.contains(&"StatusReport"));
     }
 }

@@ -18,6 +18,7 @@ use crate::prose::wrap;
 use crate::running;
 use crate::stats;
 use crate::status::{self, of_router, state};
+use crate::trackers;
 
 /// Events shown.
 const EVENTS: u64 = 10;
@@ -33,6 +34,7 @@ pub(crate) fn dispatch(
         (Some(Shown::Interfaces), _) => interfaces::run(client, page),
         (Some(Shown::Peers), _) => peers::run(client, page),
         (Some(Shown::Groups), _) => groups::run(client, page),
+        (Some(Shown::Trackers), _) => trackers::run(client, page),
         (Some(Shown::Config { all }), _) => running::run(client, page, *all),
         (Some(Shown::Stats { all }), _) => stats::run(client, page, *all),
         (None, Some(name)) => run(client, page, name),
@@ -114,6 +116,11 @@ pub(crate) fn render(router: &RouterReport, history: &[EventRecord], look: &Look
         .map(|peer| wrap(look, "  ", &peers::sentence(peer)))
         .collect();
     section(&mut text, look, "Others that were heard", &others);
+    let tracked = router.tracking.iter();
+    let tracked: String = tracked
+        .map(|it| wrap(look, "  ", &trackers::sentence(it)))
+        .collect();
+    section(&mut text, look, "Trackers", &tracked);
     section(&mut text, look, "Timers", &facts(&timers(router)));
     for group in [Group::Election, Group::Traffic, Group::Refused] {
         section(

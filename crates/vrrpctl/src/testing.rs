@@ -73,6 +73,7 @@ fn router(name: &str, interface: &str, vrid: u8, state: &str, addresses: &[&str]
         peers: Vec::new(),
         kernel_in_step: true,
         orders: Vec::new(),
+        tracking: Vec::new(),
         statistics: RouterCounters {
             advertisement_sent: 1_036_800,
             master_transitions: 1,

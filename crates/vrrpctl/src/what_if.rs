@@ -66,6 +66,7 @@ fn supposition(supposed: &WhatIf) -> Result<Supposition, Failure> {
             .collect(),
         all_peers_down: supposed.peer_down.iter().any(|peer| all(&peer)),
         priority: supposed.priority.iter().cloned().collect(),
+        trackers: supposed.tracker.iter().cloned().collect(),
         config,
         horizon_us: supposed
             .horizon
@@ -83,6 +84,19 @@ pub(crate) fn parse_priority(text: &str) -> Result<(String, u8), String> {
     match priority.parse() {
         Ok(priority @ 1..=254) => Ok((name.to_owned(), priority)),
         _ => Err("a priority is 1 to 254".to_owned()),
+    }
+}
+
+/// `uplink=down`.
+///
+/// # Errors
+/// A sentence, if it is something else.
+pub(crate) fn parse_tracker(text: &str) -> Result<(String, String), String> {
+    match text.rsplit_once('=') {
+        Some((name, state @ ("up" | "down"))) if !name.is_empty() => {
+            Ok((name.to_owned(), state.to_owned()))
+        }
+        _ => Err("write for example uplink=down".to_owned()),
     }
 }
 

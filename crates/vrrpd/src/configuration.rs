@@ -34,6 +34,7 @@ use crate::hooks;
 use crate::ledger::{Applied, Ledger};
 use crate::life::SharedLife;
 use crate::office::{Office, timestamp};
+use crate::running;
 use crate::runtime_dir::RuntimeDir;
 use crate::services::STOPPED;
 use crate::standing::StandingOrders;
@@ -384,10 +385,8 @@ impl Configuration {
 
     /// What the engine runs.
     fn running(&self) -> Option<Plan> {
-        self.0.parts.engine.inspect(|engine, _| Plan {
-            routers: engine.status().map(|status| status.plan.clone()).collect(),
-            ..Plan::default()
-        })
+        let engine = &self.0.parts.engine;
+        engine.inspect(|engine, _| running::plan(engine))
     }
 
     fn apply(

@@ -23,6 +23,7 @@ use crate::past;
 use crate::places::{Place, Places};
 use crate::running;
 use crate::services::{STOPPED, Services};
+use crate::trackers;
 use crate::upgrade;
 use crate::what_if;
 
@@ -126,6 +127,7 @@ async fn answer(
             changes::answer(request, caller, services, answers).await
         }
         Request::Interfaces => interfaces::answer(services, answers).await,
+        Request::Trackers => trackers::answer(services, answers).await,
         Request::Explain { name } => explain::answer(services, answers, name).await,
         Request::WhatIf(supposition) => what_if::answer(services, answers, *supposition).await,
         Request::RunningConfig { defaults } => running::answer(services, answers, defaults).await,

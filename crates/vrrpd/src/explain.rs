@@ -8,7 +8,8 @@ use vrrp_control::{Answer, EventRecord, Explanation, PriorityPart, ProspectRepor
 use vrrp_forecast::{Condition, Holder, Prospect, prospects};
 use vrrp_proto::orders::{DRAINED, OrderKind, OrderView, PINNED};
 use vrrp_proto::router::State;
-use vrrp_proto::{Engine, Instant, Parting, Peer, Role, RouterPlan, RouterStatus};
+use vrrp_proto::tracker::adjusted;
+use vrrp_proto::{Engine, Instant, Parting, Peer, Priority, Role, RouterPlan, RouterStatus};
 
 use crate::answers::Answers;
 use crate::foresight::micros;
@@ -21,7 +22,7 @@ use crate::what_if::{BUSY, Moment, in_turn};
 const EVENTS: usize = 6;
 
 /// What the events that matter here are called: those about a role, and what leads to one.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "ready",
     "role",
     "faults",
@@ -32,6 +33,7 @@ const KINDS: [&str; 11] = [
     "revised",
     "added",
     "changed",
+    "adjusted",
     "order-ended",
 ];
 
@@ -264,6 +266,7 @@ fn arithmetic(plan: &RouterPlan, report: &RouterReport, config: &Path) -> Vec<Pr
     };
     let part = |value: u8, text: String| PriorityPart {
         value,
+        adds: None,
         text,
         place: None,
         until: None,
@@ -272,10 +275,44 @@ fn arithmetic(plan: &RouterPlan, report: &RouterReport, config: &Path) -> Vec<Pr
         place,
         ..part(plan.priority.get(), text.to_owned())
     }];
-    // The one that counts is the first of them, and stands last, next to the result.
-    for order in report.orders.iter().rev() {
+    // The one that counts is the first of them, and stands last, next to the result. Trackers add to what was set, but not to a
+    // drain or a pin.
+    let (set, exact): (Vec<_>, Vec<_>) = report
+        .orders
+        .iter()
+        .rev()
+        .partition(|order| order.priority.is_some());
+    let mut trackers = report.tracking.iter().filter(|it| it.adds != 0).peekable();
+    let mut base = plan.priority;
+    let line = trackers.peek().and_then(|_| track_line(plan, config));
+    for order in set
+        .into_iter()
+        .map(Some)
+        .chain([None])
+        .chain(exact.into_iter().map(Some))
+    {
+        let Some(order) = order else {
+            let mut sum = 0_i16;
+            for tracking in trackers.by_ref() {
+                sum = sum.saturating_add(tracking.adds);
+                let value = adjusted(base, sum).get();
+                let text = format!(
+                    "{} {}: {}",
+                    tracking.tracker, tracking.state, tracking.detail
+                );
+                parts.push(PriorityPart {
+                    adds: Some(tracking.adds),
+                    place: line.clone(),
+                    ..part(value, text)
+                });
+            }
+            continue;
+        };
         let (value, what) = match (order.kind.as_str(), order.priority) {
-            (_, Some(priority)) => (priority, "set"),
+            (_, Some(priority)) => {
+                base = Priority::new(priority);
+                (priority, "set")
+            }
             ("drain", None) => (DRAINED.get(), "drained"),
             ("pin", None) if report.state == Role::Active.name() => (PINNED.get(), "pinned"),
             _ => continue,
@@ -301,6 +338,16 @@ fn arithmetic(plan: &RouterPlan, report: &RouterReport, config: &Path) -> Vec<Pr
     }
     parts.push(part(report.priority.effective, "effective".to_owned()));
     parts
+}
+
+/// Where the file refers to the trackers of a router.
+fn track_line(plan: &RouterPlan, config: &Path) -> Option<String> {
+    let loaded = vrrp_config::load(config).ok()?;
+    let mut routers = loaded.config.plan.routers.iter().zip(&loaded.config.places);
+    let (_, place) = routers.find(|(it, _)| it.name == plan.name && it.track == plan.track)?;
+    let line = place.line("track", &loaded.text)?;
+    let name = config.file_name().unwrap_or(config.as_os_str());
+    Some(format!("{}:{line}", name.display()))
 }
 
 /// Where a running priority comes from.

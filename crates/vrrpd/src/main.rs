@@ -79,6 +79,7 @@ mod standing;
 mod state_dir;
 mod summary;
 mod thrift;
+mod trackers;
 mod trial;
 mod upgrade;
 mod wear;

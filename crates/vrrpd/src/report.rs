@@ -18,6 +18,7 @@ use vrrp_proto::{
 use crate::office::timestamp;
 use crate::peers;
 use crate::standing::wall;
+use crate::trackers::tracking;
 
 /// Wall-clock times of the last role changes: read off once, so that an answer does not depend on when it was asked.
 #[derive(Debug, Default)]
@@ -139,6 +140,7 @@ pub(crate) fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant)
         checksum,
         kernel_in_step: status.applied,
         orders: status.orders.standing().map(order).collect(),
+        tracking: tracking(status.contributions),
         statistics: status.statistics.into(),
     }
 }

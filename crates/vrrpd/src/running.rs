@@ -4,7 +4,7 @@ use std::io;
 
 use vrrp_config::{hook_listing, listing};
 use vrrp_control::{Answer, RunningConfig};
-use vrrp_proto::Plan;
+use vrrp_proto::{Engine, Plan};
 
 use crate::answers::Answers;
 use crate::services::{STOPPED, Services};
@@ -16,24 +16,29 @@ pub(crate) async fn answer(
     defaults: bool,
 ) -> io::Result<()> {
     let running = services.blocking(move |services| {
-        let routers = services
-            .engine
-            .inspect(|engine, _| engine.status().map(|router| router.plan.clone()).collect())?;
+        let plan = services.engine.inspect(|engine, _| plan(engine))?;
         Some(RunningConfig {
             version: vrrp_control::VERSION,
             file: services.config.display().to_string(),
             loaded: services.life.lock().loaded.clone(),
-            text: listing(
-                &Plan {
-                    routers,
-                    ..Plan::default()
-                },
-                defaults,
-            ) + &hook_listing(&services.configuration.hooks(), defaults),
+            text: listing(&plan, defaults)
+                + &hook_listing(&services.configuration.hooks(), defaults),
         })
     });
     match running.await.flatten() {
         Some(running) => answers.send(&Answer::RunningConfig(running)).await,
         None => answers.refuse(STOPPED).await,
+    }
+}
+
+/// What the engine runs.
+pub(crate) fn plan(engine: &Engine) -> Plan {
+    Plan {
+        routers: engine.status().map(|it| it.plan.clone()).collect(),
+        trackers: engine
+            .trackers()
+            .iter()
+            .map(|it| it.plan().clone())
+            .collect(),
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use vrrp_control::{Answer, ForecastReport, Supposition};
 use vrrp_forecast::Hypothesis;
-use vrrp_proto::{Engine, Handover, Instant, Priority};
+use vrrp_proto::{Engine, Handover, Instant, Level, Priority};
 
 use crate::answers::Answers;
 use crate::foresight;
@@ -121,6 +121,16 @@ fn check(engine: &Engine, asked: &Supposition) -> Result<Vec<Hypothesis>, String
         let what = format!("there is no virtual router {name:?}");
         exists(names, name, &what)?;
         hypotheses.push(Hypothesis::Priority(name.clone(), Priority::new(*priority)));
+    }
+    for (name, state) in &asked.trackers {
+        let level = match state.as_str() {
+            "up" => Level::Up,
+            "down" => Level::Down,
+            other => return Err(format!("a tracker is up or down, not {other:?}")),
+        };
+        let names = engine.trackers().iter().map(|it| it.plan().name.clone());
+        exists(names, name, &format!("there is no tracker {name:?}"))?;
+        hypotheses.push(Hypothesis::Tracker(name.clone(), level));
     }
     for interface in &asked.link_down {
         let names = engine.status().map(|router| router.plan.interface.clone());

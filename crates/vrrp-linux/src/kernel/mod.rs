@@ -34,6 +34,7 @@ mod standing;
 mod sysctl;
 mod system;
 mod table;
+pub(crate) mod watch;
 mod worker;
 
 use std::collections::BTreeMap;

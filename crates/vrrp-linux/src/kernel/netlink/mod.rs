@@ -10,6 +10,7 @@ mod decode;
 mod encode;
 mod nftables;
 mod paths;
+mod tidings;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -18,6 +19,8 @@ use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer};
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{Socket, SocketAddr};
 use nix::sys::socket::{setsockopt, sockopt};
+
+pub(super) use tidings::{Destination, Interest, Listener, Route, Tiding};
 
 pub(super) use nftables::{Hook, Term, Transaction, Transactions};
 pub(super) use paths::Paths;
