@@ -63,15 +63,8 @@ INLINE int is_open(u32 index)
 }
 
 // Who gives up goes on serving until the successor is heard, but the virtual MAC address is the successor's from its first frame
-// on: switches must not learn it from here any more. So a router that is muted speaks with the interface's own.
-INLINE int is_muted(u32 index)
-{
-	u64 *lease = map_lookup(&LEASES, &index);
-
-	return lease && *(volatile u64 *)lease & 1;
-}
-
-// Whether it is known.
+// on: switches should not learn it from here any more. So a router that is muted speaks with the interface's own, but when it says
+// whose an address is, which is rare: hosts and switches may believe no other than the one that is said. Whether that is known.
 INLINE int get_own_mac(u8 *mac)
 {
 	u32 place = 0;
@@ -206,7 +199,7 @@ SECTION("classifier") int egress(struct __sk_buff *skb)
 	case PASSES:
 		return NEXT_FILTER;
 	case MUTED:
-		if (get_own_mac(start.ethernet.source))
+		if (!is_about_an_address(skb, start.ethernet.type) && get_own_mac(start.ethernet.source))
 			skb_store_bytes(skb, 6, start.ethernet.source, 6, 0);
 		return NEXT_FILTER;
 	default:

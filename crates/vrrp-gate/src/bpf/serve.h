@@ -68,13 +68,6 @@ INLINE void set_virtual_mac(u8 *mac, u32 router)
 	mac[5] = router;
 }
 
-// The address that a frame of the kernel's leaves with in the name of this router. Answers pass the way out like any frame.
-INLINE void set_source_mac(u8 *mac, u32 router)
-{
-	if (!is_muted(router) || !get_own_mac(mac))
-		set_virtual_mac(mac, router);
-}
-
 #define COPY(to, from) __builtin_memcpy(to, from, sizeof(to))
 
 // ---- ARP (RFC 826) ----
@@ -184,7 +177,6 @@ INLINE void lead_to_macvlan(struct __sk_buff *skb)
 INLINE int speak_arp(struct __sk_buff *skb)
 {
 	struct arp_frame frame;
-	u8 source[6];
 	u8 mac[6];
 	u32 nobody = 0;
 
@@ -195,9 +187,8 @@ INLINE int speak_arp(struct __sk_buff *skb)
 		return NEXT_FILTER;
 	u32 router = *entry & ROUTER;
 	if (is_open(router)) {
-		set_source_mac(source, router);
 		set_virtual_mac(mac, router);
-		if (skb_store_bytes(skb, 6, source, sizeof(source), RECOMPUTE) < 0 ||
+		if (skb_store_bytes(skb, 6, mac, sizeof(mac), RECOMPUTE) < 0 ||
 		    skb_store_bytes(skb, SENDER_MAC, mac, sizeof(mac), RECOMPUTE) < 0)
 			return DROP;
 		return NEXT_FILTER;
@@ -367,7 +358,6 @@ INLINE int speak_solicitation(struct __sk_buff *skb, const struct packet *packet
 		u8 units;
 		u8 mac[6];
 	} __attribute__((aligned(4))) old, new;
-	u8 source[6];
 	u8 mac[6];
 
 	u32 *entry = map_lookup(&ADDRESSES, &packet->ip.source);
@@ -375,9 +365,8 @@ INLINE int speak_solicitation(struct __sk_buff *skb, const struct packet *packet
 		return NEXT_FILTER;
 	if (!is_open(*entry & ROUTER))
 		return *entry & OWNED ? NEXT_FILTER : DROP;
-	set_source_mac(source, *entry & ROUTER);
 	set_virtual_mac(mac, *entry & ROUTER);
-	if (skb_store_bytes(skb, 6, source, sizeof(source), 0) < 0)
+	if (skb_store_bytes(skb, 6, mac, sizeof(mac), 0) < 0)
 		return DROP;
 	if (skb_load_bytes(skb, OPTION, &old, sizeof(old)) < 0 || old.kind != SOURCE_MAC || old.units != 1)
 		return NEXT_FILTER;
@@ -388,6 +377,19 @@ INLINE int speak_solicitation(struct __sk_buff *skb, const struct packet *packet
 	    skb_store_bytes(skb, OPTION, &new, sizeof(new), 0) < 0)
 		return DROP;
 	return NEXT_FILTER;
+}
+
+// Whether it is ARP, or Neighbor Discovery.
+INLINE int is_about_an_address(const struct __sk_buff *skb, u16 type)
+{
+	u8 next;
+	u8 message;
+
+	if (type == ARP)
+		return 1;
+	return type == IPV6 && skb_load_bytes(skb, IP + 6, &next, sizeof(next)) == 0 && next == ICMPV6 &&
+	       skb_load_bytes(skb, MESSAGE, &message, sizeof(message)) == 0 && message >= SOLICITATION &&
+	       message <= REDIRECTION;
 }
 
 // ---- Packets ----
