@@ -3,10 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_core::{
-    DefaultNla, NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+    DefaultNla, Emitable, NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL, NetlinkHeader,
 };
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, CacheInfo,
 };
@@ -18,6 +16,7 @@ use rtnetlink::{AddressMessageBuilder, LinkMacVlan, LinkMessageBuilder, LinkUnsp
 use vrrp_proto::plan::VirtualAddress;
 use vrrp_proto::types::is_link_local;
 
+use super::message::Message;
 use super::{TableFamily, paths};
 use crate::kernel::observed::{Ipv4Key, flag};
 use crate::kernel::op::{Change, Op};
@@ -28,40 +27,40 @@ const IFLA_INET_CONF: u16 = 1;
 /// A message that has no number yet.
 #[derive(Debug)]
 pub(super) struct Request {
-    message: RouteNetlinkMessage,
+    message: Message,
     flags: u16,
 }
 
 impl Request {
-    pub(super) fn new(message: RouteNetlinkMessage, flags: u16) -> Self {
+    pub(super) fn new(message: Message, flags: u16) -> Self {
         Self { message, flags }
     }
 
     /// Appends the message to `bytes`.
     pub(super) fn write(&self, bytes: &mut Vec<u8>, flags: u16, sequence: u32) {
+        let (kind, body) = self.message.parts();
         let mut header = NetlinkHeader::default();
+        let room = header.buffer_len();
+        let length = room + body.buffer_len();
+        header.length = u32::try_from(length).unwrap_or(u32::MAX);
+        header.message_type = kind;
         header.flags = self.flags | flags;
         header.sequence_number = sequence;
-        let mut message =
-            NetlinkMessage::new(header, NetlinkPayload::InnerMessage(self.message.clone()));
-        message.finalize();
         let start = bytes.len();
-        bytes.resize((start + message.buffer_len()).next_multiple_of(4), 0);
-        message.serialize(&mut bytes[start..]);
+        bytes.resize((start + length).next_multiple_of(4), 0);
+        header.emit(&mut bytes[start..start + room]);
+        body.emit(&mut bytes[start + room..start + length]);
     }
 }
 
 pub(super) fn dump_links() -> Request {
     let mut message = LinkMessage::default();
     message.attributes = vec![LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])];
-    Request::new(RouteNetlinkMessage::GetLink(message), 0)
+    Request::new(Message::GetLink(message), 0)
 }
 
 pub(super) fn dump_addresses() -> Request {
-    Request::new(
-        RouteNetlinkMessage::GetAddress(AddressMessage::default()),
-        0,
-    )
+    Request::new(Message::GetAddress(AddressMessage::default()), 0)
 }
 
 /// Appends the requests for `ops`, each with the position of the op that it belongs to.
@@ -89,10 +88,7 @@ pub(super) fn requests(ops: &[&Op], requests: &mut Vec<(usize, Request)>) {
                     .mtu(*mtu)
                     .link_group(*group)
                     .build();
-                push(
-                    RouteNetlinkMessage::NewLink(link),
-                    NLM_F_CREATE | NLM_F_EXCL,
-                );
+                push(Message::NewLink(link), NLM_F_CREATE | NLM_F_EXCL);
                 // Neither an alias nor settings are taken at creation.
                 let mut families = vec![ipv4_settings(ipv4)];
                 if *ipv6 {
@@ -102,28 +98,28 @@ pub(super) fn requests(ops: &[&Op], requests: &mut Vec<(usize, Request)>) {
                     .alias(alias.as_str())
                     .append_extra_attribute(LinkAttribute::AfSpecUnspec(families))
                     .build();
-                push(RouteNetlinkMessage::SetLink(set), 0);
+                push(Message::SetLink(set), 0);
             }
             Op::Delete { link, group } => {
                 if deletions == 1 {
                     let message = LinkUnspec::new_with_index(*link).build();
-                    push(RouteNetlinkMessage::DelLink(message), 0);
+                    push(Message::DelLink(message), 0);
                     continue;
                 }
                 let message = LinkUnspec::new_with_index(*link).link_group(*group).build();
-                push(RouteNetlinkMessage::SetLink(message), 0);
+                push(Message::SetLink(message), 0);
                 deleted += 1;
                 if deleted == deletions {
-                    push(RouteNetlinkMessage::DelLink(of_group(*group)), 0);
+                    push(Message::DelLink(of_group(*group)), 0);
                 }
             }
             Op::DeleteGroup { group } => {
-                push(RouteNetlinkMessage::DelLink(of_group(*group)), 0);
+                push(Message::DelLink(of_group(*group)), 0);
             }
             Op::Set { link, change } => {
                 let message = LinkUnspec::new_with_index(*link);
                 let message = change_link(message, change).build();
-                push(RouteNetlinkMessage::SetLink(message), 0);
+                push(Message::SetLink(message), 0);
             }
             Op::Ipv4 { link, settings } => {
                 let message = LinkUnspec::new_with_index(*link)
@@ -131,7 +127,7 @@ pub(super) fn requests(ops: &[&Op], requests: &mut Vec<(usize, Request)>) {
                         settings,
                     )]))
                     .build();
-                push(RouteNetlinkMessage::SetLink(message), 0);
+                push(Message::SetLink(message), 0);
             }
             Op::Add {
                 link,
@@ -142,16 +138,10 @@ pub(super) fn requests(ops: &[&Op], requests: &mut Vec<(usize, Request)>) {
                 let mut message = new_address(*link, *address, *metric);
                 let label = label.clone().map(AddressAttribute::Label);
                 message.attributes.extend(label);
-                push(
-                    RouteNetlinkMessage::NewAddress(message),
-                    NLM_F_CREATE | NLM_F_EXCL,
-                );
+                push(Message::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL);
             }
             Op::Remove { link, address } => {
-                push(
-                    RouteNetlinkMessage::DelAddress(plain_address(*link, *address)),
-                    0,
-                );
+                push(Message::DelAddress(plain_address(*link, *address)), 0);
             }
             Op::AddRoute { route, protocol } => {
                 let (message, flags) = paths::add_route(route, *protocol);

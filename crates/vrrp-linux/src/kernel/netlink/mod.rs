@@ -8,6 +8,7 @@
 
 mod decode;
 mod encode;
+mod message;
 mod nftables;
 mod paths;
 mod tidings;

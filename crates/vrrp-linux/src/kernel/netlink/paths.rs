@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NetlinkBuffer};
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
     RouteType,
 };
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use vrrp_proto::following::{Fate, Prefix, Rule};
@@ -19,6 +19,7 @@ use vrrp_proto::types::Family;
 
 use super::decode::{attributes, ip_of, string_of, u32_of};
 use super::encode::Request;
+use super::message::Message;
 use super::{MONITOR_BUFFER, Requests, messages, open, receive};
 use crate::kernel::following::{KernelRoute, Picture};
 use crate::syscall;
@@ -111,11 +112,11 @@ impl Paths {
             let mut message = RouteMessage::default();
             message.header.address_family = family;
             message.header.protocol = RouteProtocol::Other(protocol);
-            let request = Request::new(RouteNetlinkMessage::GetRoute(message), 0);
+            let request = Request::new(Message::GetRoute(message), 0);
             let read = |message: &NetlinkBuffer<&[u8]>| route(message.payload(), protocol);
             routes.extend(self.requests.dump(&request, read)?);
         }
-        let request = Request::new(RouteNetlinkMessage::GetRule(RuleMessage::default()), 0);
+        let request = Request::new(Message::GetRule(RuleMessage::default()), 0);
         let read = |message: &NetlinkBuffer<&[u8]>| rule(message.payload(), protocol);
         let rules = self.requests.dump(&request, read)?.into_iter().collect();
         Ok(Picture { routes, rules })
@@ -247,7 +248,7 @@ fn rule(payload: &[u8], protocol: u8) -> Option<Rule> {
     (theirs == protocol).then_some(rule)
 }
 
-pub(super) fn add_route(route: &KernelRoute, protocol: u8) -> (RouteNetlinkMessage, u16) {
+pub(super) fn add_route(route: &KernelRoute, protocol: u8) -> (Message, u16) {
     // Of IPv6 routes to the same network, those that differ in their next hops alone would become one with several.
     let flags = NLM_F_CREATE | NLM_F_EXCL;
     let mut message = route_message(route, protocol);
@@ -257,14 +258,14 @@ pub(super) fn add_route(route: &KernelRoute, protocol: u8) -> (RouteNetlinkMessa
             RouteScope::Universe
         }
     };
-    (RouteNetlinkMessage::NewRoute(message), flags)
+    (Message::NewRoute(message), flags)
 }
 
 /// Names the protocol, so nothing of anybody else goes.
-pub(super) fn remove_route(route: &KernelRoute, protocol: u8) -> RouteNetlinkMessage {
+pub(super) fn remove_route(route: &KernelRoute, protocol: u8) -> Message {
     let mut message = route_message(route, protocol);
     message.header.scope = RouteScope::NoWhere;
-    RouteNetlinkMessage::DelRoute(message)
+    Message::DelRoute(message)
 }
 
 fn route_message(route: &KernelRoute, protocol: u8) -> RouteMessage {
@@ -300,17 +301,14 @@ fn route_message(route: &KernelRoute, protocol: u8) -> RouteMessage {
     message
 }
 
-pub(super) fn add_rule(rule: &Rule, protocol: u8) -> (RouteNetlinkMessage, u16) {
+pub(super) fn add_rule(rule: &Rule, protocol: u8) -> (Message, u16) {
     let message = rule_message(rule, protocol);
-    (
-        RouteNetlinkMessage::NewRule(message),
-        NLM_F_CREATE | NLM_F_EXCL,
-    )
+    (Message::NewRule(message), NLM_F_CREATE | NLM_F_EXCL)
 }
 
 /// Names the protocol, too.
-pub(super) fn remove_rule(rule: &Rule, protocol: u8) -> RouteNetlinkMessage {
-    RouteNetlinkMessage::DelRule(rule_message(rule, protocol))
+pub(super) fn remove_rule(rule: &Rule, protocol: u8) -> Message {
+    Message::DelRule(rule_message(rule, protocol))
 }
 
 fn rule_message(rule: &Rule, protocol: u8) -> RuleMessage {
@@ -365,7 +363,7 @@ mod tests {
     use vrrp_proto::following::MAIN_TABLE;
 
     /// What is written is read back: the kernel answers in the same form.
-    fn payload(message: RouteNetlinkMessage) -> Vec<u8> {
+    fn payload(message: Message) -> Vec<u8> {
         let mut bytes = Vec::new();
         Request::new(message, 0).write(&mut bytes, 0, 1);
         bytes.split_off(16)
