@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vrrp_proto::{Dialect, Family, Plan, RouterPlan, TrackerPlan, Vrid};
+use vrrp_proto::{Dialect, Family, Gather, Plan, RouterPlan, TrackerPlan, Vrid};
 
 use crate::control::Control;
 use crate::hook::{HookPlan, hook_settings};
@@ -67,7 +67,7 @@ fn identity(plan: &RouterPlan) -> Identity<'_> {
 
 fn by_identity(plan: &Plan) -> BTreeMap<Identity<'_>, &RouterPlan> {
     let routers = plan.routers.iter();
-    routers.map(|router| (identity(router), router)).collect()
+    routers.map(|router| (identity(router), router)).gather()
 }
 
 /// What is to be done to get from `old` to `new`: what is gone in the order of `old`, then the rest in the order of `new`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use vrrp_proto::{Dialect, Family, RouterPlan};
+use vrrp_proto::{Dialect, Family, Gather, RouterPlan};
 
 use crate::address::is_link_local_ip;
 use crate::finding::{Finding, excerpt, line_column};
@@ -132,7 +132,7 @@ fn share_address(one: &RouterPlan, other: &RouterPlan) -> bool {
 }
 
 fn ips(plan: &RouterPlan) -> BTreeSet<IpAddr> {
-    plan.addresses.iter().map(|address| address.ip).collect()
+    plan.addresses.iter().map(|address| address.ip).gather()
 }
 
 /// Two routers that are meant to be one virtual router.

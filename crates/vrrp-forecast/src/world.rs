@@ -8,8 +8,8 @@ use vrrp_proto::orders::{self, Note};
 use vrrp_proto::receive::Envelope;
 use vrrp_proto::router::{Send, State, Step};
 use vrrp_proto::{
-    Datagram, Engine, Fault, Generation, Handover, Happening, Input, Instant, KernelReport, Level,
-    LinkId, Order, Output, Plan, Priority, Role, RouterId, RouterStatus, Sample,
+    Datagram, Engine, Fault, Gather, Generation, Handover, Happening, Input, Instant, KernelReport,
+    Level, LinkId, Order, Output, Plan, Priority, Role, RouterId, RouterStatus, Sample,
 };
 
 use crate::forecast::{Holder, Kind, Prediction, Standing, Who};
@@ -80,11 +80,11 @@ impl World {
         let others: BTreeMap<RouterId, Vec<Other>> = engine
             .status()
             .map(|router| (router.id, other::known(&router, now)))
-            .collect();
+            .gather();
         let names = engine
             .status()
             .map(|router| (router.id, router.plan.name.clone()))
-            .collect();
+            .gather();
         let mut world = Self {
             begin: now,
             now,
@@ -445,12 +445,12 @@ impl World {
 
     fn find_links(&mut self) {
         let known: BTreeMap<&str, LinkId> =
-            self.engine.links().map(|(id, name)| (name, id)).collect();
+            self.engine.links().map(|(id, name)| (name, id)).gather();
         self.links = self
             .engine
             .status()
             .filter_map(|router| Some((router.id, *known.get(router.plan.interface.as_str())?)))
-            .collect();
+            .gather();
     }
 
     fn link_of(&self, interface: &str) -> Option<LinkId> {

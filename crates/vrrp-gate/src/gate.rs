@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
 
+use vrrp_proto::Gather;
 use vrrp_proto::types::{Family, Vrid};
 
 use crate::GateError;
@@ -77,7 +78,7 @@ impl Gate {
             .map(|(ifindex, parts)| Ok((ifindex, Program::adopt(parts)?)));
         Ok(Self {
             owner,
-            links: links.collect::<Result<_, GateError>>()?,
+            links: links.try_gather()?,
             tc: open()?,
             spare: None,
         })

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use aya::maps::{Array, HashMap, MapData, MapError};
+use vrrp_proto::Gather;
 use vrrp_proto::types::{Family, Vrid};
 
 use crate::GateError;
@@ -76,7 +77,7 @@ impl Tables {
     }
 
     fn look(&mut self) -> Result<(), MapError> {
-        self.entries = self.addresses.iter().collect::<Result<_, _>>()?;
+        self.entries = self.addresses.iter().try_gather()?;
         let is_led = |(_, value): &(&[u8; 16], &u32)| **value & LED != 0;
         let (led, served): (BTreeMap<_, _>, BTreeMap<_, _>) = self.entries.iter().partition(is_led);
         (self.led, self.served) = (led, served);
@@ -105,7 +106,7 @@ impl Tables {
             self.served.extend(addresses.map(|ip| (key(*ip), value)));
         }
         let routers = wanted.keys().map(|(family, vrid)| index(*family, *vrid));
-        self.routers_served = routers.collect();
+        self.routers_served = routers.gather();
         self.write()
     }
 
@@ -115,7 +116,7 @@ impl Tables {
             let router = u32::try_from(index(Family::Ipv4, *vrid)).unwrap_or(0);
             (key(IpAddr::V4(*ip)), LED | router)
         };
-        self.led = wanted.iter().map(entry).collect();
+        self.led = wanted.iter().map(entry).gather();
         self.write()
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use vrrp_gate::{Gate, Parts};
-use vrrp_proto::{Engine, Family, Handover, Input, Instant, Output, RouterId};
+use vrrp_proto::{Engine, Family, Gather, Handover, Input, Instant, Output, RouterId};
 
 use crate::clock;
 use crate::ears::{Ear, bury};
@@ -173,8 +173,14 @@ impl Heritage {
         let indices: BTreeSet<u32> = self
             .rest
             .keys()
-            .filter_map(|name| name.strip_prefix("gate ")?.split(' ').next()?.parse().ok())
-            .collect();
+            .filter_map(|name| {
+                name.strip_prefix("gate ")?
+                    .split(' ')
+                    .next()?
+                    .parse::<u32>()
+                    .ok()
+            })
+            .gather();
         let found = indices.into_iter().filter_map(|index| {
             let parts = Parts::collect(|part| self.rest.remove(&gate_name(index, part)))?;
             Some((index, parts))

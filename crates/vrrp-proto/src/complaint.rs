@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gather::Gather;
 use crate::receive::{Oddity, Reject};
 use crate::time::Instant;
 
@@ -43,7 +44,7 @@ struct Said {
 
 impl From<Vec<(Complaint, Said)>> for Complaints {
     fn from(pairs: Vec<(Complaint, Said)>) -> Self {
-        Self(pairs.into_iter().collect())
+        Self(pairs.into_iter().gather())
     }
 }
 

@@ -28,6 +28,7 @@ use core::time::Duration;
 use crate::complaint::{Complaint, Complaints};
 use crate::desired::{Desired, Generation, KernelReport, Upkeep};
 use crate::event::{Event, Happening, Reason};
+use crate::gather::Gather;
 use crate::group::{Group, TieBreak};
 use crate::link::{LinkFacts, LinkId};
 use crate::orders::Orders;
@@ -598,7 +599,7 @@ impl Engine {
                     .filter(|address| !is_virtual(*address) || owns(slot, *address));
                 (*id, primary)
             })
-            .collect()
+            .gather()
     }
 
     fn kernel_report(
@@ -669,7 +670,7 @@ impl Engine {
         // What makes a router the same one. Owned, because the slots are changed while it is in use.
         let key =
             |plan: &RouterPlan| (plan.interface.clone(), plan.family, plan.vrid, plan.dialect);
-        let wanted: BTreeSet<_> = plan.routers.iter().map(key).collect();
+        let wanted: BTreeSet<_> = plan.routers.iter().map(key).gather();
         // What a router that is gone must not keep: somebody else here is to have it.
         let spoken_for = Claims::of(plan);
         let (kept, gone): (_, BTreeMap<_, _>) = core::mem::take(&mut self.slots)
@@ -683,7 +684,7 @@ impl Engine {
             self.remove(now, id, slot, &spoken_for);
         }
         let here = self.slots.iter().filter(|(_, slot)| !slot.retiring);
-        let kept: BTreeMap<_, RouterId> = here.map(|(id, slot)| (key(&slot.plan), *id)).collect();
+        let kept: BTreeMap<_, RouterId> = here.map(|(id, slot)| (key(&slot.plan), *id)).gather();
         for new in &plan.routers {
             let id = kept.get(&key(new)).copied();
             if let Some((id, slot)) = id.and_then(|id| Some((id, self.slots.get_mut(&id)?))) {
@@ -864,10 +865,10 @@ impl<'a> Claims<'a> {
         Self {
             identifiers: routers()
                 .map(|plan| (plan.interface.as_str(), plan.family, plan.vrid))
-                .collect(),
+                .gather(),
             addresses: routers()
                 .flat_map(|plan| plan.standing().map(|address| address.ip))
-                .collect(),
+                .gather(),
         }
     }
 

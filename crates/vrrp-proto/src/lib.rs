@@ -16,6 +16,7 @@
 //! | [`handover`] | what one process leaves to its successor |
 //! | [`tracker`] | what a router needs beside its own interface |
 //! | [`peers`] | who else speaks for a router, and how regularly |
+//! | [`gather`] | maps and sets of what an iterator yields |
 //! | [`plan`], [`desired`], [`event`], [`fault`], [`statistics`], [`status`] | the values that go in and come out |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -32,6 +33,7 @@ pub mod event;
 pub mod fault;
 pub mod following;
 pub mod gate;
+pub mod gather;
 mod group;
 pub mod handover;
 pub mod interval;
@@ -59,6 +61,7 @@ pub use event::{Ended, Event, Happening, Readiness, Reason};
 pub use fault::Fault;
 pub use following::Following;
 pub use gate::PreemptWhen;
+pub use gather::Gather;
 pub use handover::{Change, Handover, Trace};
 pub use interval::Interval;
 pub use link::{LinkFacts, LinkId};

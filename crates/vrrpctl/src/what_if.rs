@@ -8,6 +8,8 @@ use vrrp_control::{
     Request, Supposition, encode,
 };
 
+use vrrp_proto::Gather;
+
 use crate::cli::WhatIf;
 use crate::client::{Client, Reply};
 use crate::failure::Failure;
@@ -65,8 +67,8 @@ fn supposition(supposed: &WhatIf) -> Result<Supposition, Failure> {
             .cloned()
             .collect(),
         all_peers_down: supposed.peer_down.iter().any(|peer| all(&peer)),
-        priority: supposed.priority.iter().cloned().collect(),
-        trackers: supposed.tracker.iter().cloned().collect(),
+        priority: supposed.priority.iter().cloned().gather(),
+        trackers: supposed.tracker.iter().cloned().gather(),
         config,
         horizon_us: supposed
             .horizon

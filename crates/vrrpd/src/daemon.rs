@@ -21,7 +21,7 @@ use vrrp_control::{Attempt, Daemon, GlobalCounters, Restart, StatusReport};
 use vrrp_linux::kernel::OwnerId;
 use vrrp_linux::store::{Store, read_text, text_file};
 use vrrp_linux::{Driver, Handle, Heritage, HeritageError, StartError};
-use vrrp_proto::{Happening, Plan};
+use vrrp_proto::{Gather, Happening, Plan};
 
 use crate::access;
 use crate::agent::{self, Agent};
@@ -674,7 +674,7 @@ fn status_source(
                 .into_iter()
                 .filter(|(_, stands)| stands.means.is_none())
                 .filter_map(|(interface, stands)| Some((interface, stands.why?)))
-                .collect(),
+                .gather(),
             lateness: report::lateness(&engine.lateness()),
         };
         Some(StatusReport {

@@ -27,6 +27,7 @@ use nix::unistd::Pid;
 use vrrp_control::{UpgradeReport, UpgradeStage};
 use vrrp_linux::kernel::OwnerId;
 use vrrp_linux::store::{Keep, Speaker, read_text, text_file};
+use vrrp_proto::Gather;
 
 use crate::cli::Arguments;
 use crate::daemon::{LOCK, RunError};
@@ -131,7 +132,7 @@ enum Departure {
 impl Keeper {
     fn begin(signals: Signals) -> io::Result<Self> {
         let kept = notify::kept();
-        let stored: BTreeSet<String> = kept.keys().cloned().collect();
+        let stored: BTreeSet<String> = kept.keys().cloned().gather();
         let restarts = remembered(kept.get(restarts::NAME)).unwrap_or_default();
         let upgrade = remembered(kept.get(upgrade::NAME));
         let (mut keep, end) = Keep::with(kept)?;
@@ -605,7 +606,7 @@ impl Keeper {
             return;
         }
         self.refuse("the daemon is being restarted".into());
-        let names: BTreeSet<String> = self.keep.kept().keys().cloned().collect();
+        let names: BTreeSet<String> = self.keep.kept().keys().cloned().gather();
         self.keep.take_changed();
         if let Err(error) = self.store(&names, STORING) {
             self.warn(

@@ -18,6 +18,7 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::{getpid, pipe};
 use vrrp_linux::store::{Descriptors, passed_on};
+use vrrp_proto::Gather;
 
 /// Variables that are for this process only.
 pub(crate) const VARIABLES: [&str; 4] = [
@@ -134,7 +135,7 @@ pub(crate) fn kept() -> Descriptors {
     let found = names
         .into_iter()
         .filter_map(|(number, name)| Some((name, passed_on(number).ok()?)));
-    found.collect()
+    found.gather()
 }
 
 /// The names of the descriptors that are meant for the process `me`.
@@ -153,9 +154,7 @@ fn named(
     if usize::try_from(count) != Ok(names.len()) {
         return BTreeMap::new();
     }
-    (FIRST..)
-        .zip(names.into_iter().map(str::to_owned))
-        .collect()
+    (FIRST..).zip(names.into_iter().map(str::to_owned)).gather()
 }
 
 #[cfg(test)]

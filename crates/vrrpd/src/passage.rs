@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use vrrp_control::UpgradeReport;
 use vrrp_linux::store::{Descriptors, Keep, pass_on, passed_on, read_text, text_file};
 
+use vrrp_proto::Gather;
+
 use crate::restarts::Restarts;
 
 /// Changes whenever an older keeper could not go on from what a newer one passes on, or the reverse.
@@ -62,7 +64,7 @@ fn depart(model: Pid, keep: &Keep, memory: Memory) -> io::Error {
             pid: getpid().as_raw(),
             memory,
             line: keep.worker().map(|line| pass_on(line, true)).transpose()?,
-            kept: kept.map(number).collect::<io::Result<_>>()?,
+            kept: kept.map(number).try_gather::<_, _, io::Error>()?,
         };
         let file = text_file(&serde_json::to_string(&passage)?)?;
         pass_on(file.as_fd(), true)?;
@@ -99,7 +101,7 @@ pub(crate) fn arrive() -> io::Result<Option<(Keep, Memory)>> {
     }
     let take = |(name, number)| Ok((name, passed_on(number)?));
     let kept = passage.kept.into_iter().map(take);
-    let kept = kept.collect::<io::Result<Descriptors>>()?;
+    let kept = kept.try_gather::<Descriptors, _, io::Error>()?;
     let line = passage.line.map(passed_on).transpose()?;
     Ok(Some((Keep::resume(kept, line), passage.memory)))
 }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use vrrp_control::{Answer, ForecastReport, Supposition};
 use vrrp_forecast::Hypothesis;
-use vrrp_proto::{Engine, Handover, Instant, Level, Priority};
+use vrrp_proto::{Engine, Gather, Handover, Instant, Level, Priority};
 
 use crate::answers::Answers;
 use crate::foresight;
@@ -156,7 +156,7 @@ fn check(engine: &Engine, asked: &Supposition) -> Result<Vec<Hypothesis>, String
 }
 
 fn exists(known: impl Iterator<Item = String>, wanted: &str, what: &str) -> Result<(), String> {
-    let known: BTreeSet<String> = known.collect();
+    let known: BTreeSet<String> = known.gather();
     if known.contains(wanted) {
         return Ok(());
     }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 
+use vrrp_proto::Gather;
 use vrrp_proto::link::LinkFacts;
 use vrrp_proto::plan::VirtualAddress;
 use vrrp_proto::types::{MacAddress, is_link_local};
@@ -387,7 +388,7 @@ impl Observed {
         rp_filter_all: i32,
     ) {
         self.rp_filter_all = rp_filter_all;
-        let there: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
+        let there: BTreeSet<u32> = links.iter().map(|link| link.index).gather();
         for link in links {
             self.apply(Event::Link(link));
         }

@@ -28,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use vrrp_proto::Gather;
 use vrrp_proto::desired::Desired;
 use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId};
@@ -171,7 +172,7 @@ pub(super) fn plan(
 
 /// How parents were before any daemon like this one changed them, as the marks of their macvlans say.
 fn originals(observed: &Observed) -> BTreeMap<u32, ParentConf> {
-    observed.links().filter_map(Link::originals).collect()
+    observed.links().filter_map(Link::originals).gather()
 }
 
 struct Planner<'a> {

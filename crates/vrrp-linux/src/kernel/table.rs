@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::EventFd;
 use tracing::warn;
+use vrrp_proto::Gather;
 use vrrp_proto::checksum::PROTOCOL;
 use vrrp_proto::types::{Family, MacAddress, Vrid};
 
@@ -315,7 +316,7 @@ impl Interface {
     /// What the table is to do for this, if anything.
     pub(super) fn of(duty: &Duty) -> Option<Self> {
         let lease = |(router, interval): (&Router, &Duration)| (*router, lease_time(*interval));
-        let routers: BTreeMap<Router, Duration> = duty.with_macvlan().iter().map(lease).collect();
+        let routers: BTreeMap<Router, Duration> = duty.with_macvlan().iter().map(lease).gather();
         (!routers.is_empty()).then(|| Self {
             name: duty.interface().to_owned(),
             routers,

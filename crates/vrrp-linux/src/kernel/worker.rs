@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::time::{ClockId, clock_gettime};
 use tracing::{debug, warn};
+use vrrp_proto::Gather;
 use vrrp_proto::desired::Desired;
 use vrrp_proto::link::LinkFacts;
 use vrrp_proto::types::RouterId;
@@ -119,7 +120,7 @@ impl<S: System> Worker<S> {
 
     /// Takes orders and does what they, the kernel's news and the clock ask for.
     pub(super) fn turn(&mut self, now: Instant, orders: BTreeMap<RouterId, Option<Desired>>) {
-        let mut published: BTreeSet<RouterId> = orders.keys().copied().collect();
+        let mut published: BTreeSet<RouterId> = orders.keys().copied().gather();
         let urgent = orders.values().flatten().any(|desired| desired.active);
         for (router, desired) in orders {
             self.order(now, router, desired);

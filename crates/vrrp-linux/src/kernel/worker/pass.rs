@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::warn;
+use vrrp_proto::Gather;
 use vrrp_proto::desired::{Desired, KernelReport, Upkeep};
 use vrrp_proto::types::{Family, MacAddress, RouterId, Vrid};
 
@@ -71,7 +72,7 @@ impl<S: System> Worker<S> {
             .iter()
             .filter(|(id, _)| scope.contains(id))
             .map(|(id, desired)| (*id, Arc::clone(desired)))
-            .collect();
+            .gather();
         self.prepare(&some);
         let mut outcome = self.settle(now, &some, Scope::Some);
         self.note_unserved(&some, &mut outcome);
@@ -137,7 +138,7 @@ impl<S: System> Worker<S> {
             let guards = self.system.guards(parent, (desired.family, desired.vrid));
             guards.then_some((parent, desired.mac?))
         });
-        guarded.collect()
+        guarded.gather()
     }
 
     /// Whether the macvlan that `desired` asks for is there, and ours.
@@ -189,7 +190,7 @@ impl<S: System> Worker<S> {
         self.routers
             .iter()
             .map(|(id, standing)| (*id, Arc::clone(&standing.desired)))
-            .collect()
+            .gather()
     }
 
     fn settle(
@@ -219,9 +220,9 @@ impl<S: System> Worker<S> {
                 &self.touched,
                 &self.guarded,
             );
-            outcome.incomplete = plan.steps.iter().filter_map(|step| step.router).collect();
+            outcome.incomplete = plan.steps.iter().filter_map(|step| step.router).gather();
             outcome.incomplete.extend(plan.waiting.iter().copied());
-            outcome.waiting = plan.waiting.into_iter().collect();
+            outcome.waiting = plan.waiting.into_iter().gather();
             let steps: Vec<Step> = plan
                 .steps
                 .into_iter()
@@ -292,7 +293,7 @@ impl<S: System> Worker<S> {
             .filter(|(_, standing)| later(standing.free_at()))
             .map(|(id, _)| Some(*id))
             .chain(later(self.grace_until.max(self.patience.until)).then_some(None))
-            .collect()
+            .gather()
     }
 
     /// Steps for a router that had everything in place mean that somebody else undid it, unless its surroundings changed.
@@ -432,7 +433,7 @@ impl<S: System> Worker<S> {
             .values()
             .filter(|standing| standing.until.is_none())
             .map(|standing| standing.desired.interface.as_str())
-            .collect();
+            .gather();
         self.facts.retain(|name, _| names.contains(name.as_str()));
         for name in names {
             let facts = self.observed.facts(name);

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use vrrp_proto::Gather;
+
 use super::super::facts::{Facts, Router, mac_text};
 use super::super::finding::{Finding, Kind};
 use super::count;
@@ -14,7 +16,7 @@ pub(crate) fn claims(facts: &Facts, router: Router<'_>) -> Vec<Finding> {
     let interface = &router.after.interface;
     let virtuals: Vec<IpAddr> = router.addresses().map(|(ip, _)| ip).collect();
     // The virtual one, and those of Actives that use their own.
-    let mut rightful: BTreeSet<[u8; 6]> = router.mac().into_iter().collect();
+    let mut rightful: BTreeSet<[u8; 6]> = router.mac().into_iter().gather();
     let speakers = heard(facts, router).filter(|advert| !is_foreign(router, advert));
     rightful.extend(speakers.filter_map(|advert| advert.mac));
     // On another interface in the same LAN, it is still this host.

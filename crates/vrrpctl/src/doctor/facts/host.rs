@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use vrrp_proto::Gather;
 
 use crate::ports::Port;
 
@@ -67,12 +68,12 @@ pub(crate) fn look(ports: &[Port], daemon: Option<u32>) -> Host {
             .iter()
             .map(index)
             .filter_map(|index| Some((index, managed(index)?)))
-            .collect(),
+            .gather(),
         networkd: ports
             .iter()
             .map(index)
             .filter_map(|index| Some((index, networkd(index)?)))
-            .collect(),
+            .gather(),
         rules: Some(rules()),
     }
 }
@@ -92,7 +93,7 @@ fn settings(ports: &[Port]) -> BTreeMap<String, i64> {
         let text = fs::read_to_string(Path::new("/proc/sys").join(&name)).ok()?;
         Some((name, text.trim().parse().ok()?))
     };
-    names.into_iter().filter_map(read).collect()
+    names.into_iter().filter_map(read).gather()
 }
 
 fn programs() -> Vec<(u32, String)> {
