@@ -17,22 +17,22 @@ pub enum GateError {
     },
     /// The kernel knows no such programs, or not all that the gate needs: Linux 5.8 does.
     #[error("this kernel cannot run the gate")]
-    Unsupported(#[source] Box<aya::EbpfError>),
+    Unsupported(#[source] io::Error),
     /// The kernel does not take the program.
     #[error("the gate cannot be loaded")]
-    Load(#[source] Box<aya::EbpfError>),
+    Load(#[source] io::Error),
     /// What another process left of its gate cannot be used.
     #[error("the gate that was left cannot be taken over")]
-    Adoption(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Adoption(#[source] io::Error),
     /// The leases cannot be mapped into memory.
     #[error("the leases of the gate cannot be mapped")]
     Mapping(#[source] io::Error),
     /// The counters cannot be read.
     #[error("the counters of the gate cannot be read")]
-    Counters(#[source] Box<aya::maps::MapError>),
+    Counters(#[source] io::Error),
     /// What the gate answers for cannot be told to it: too many addresses, or no memory.
     #[error("the addresses cannot be told to the gate")]
-    Serving(#[source] Box<aya::maps::MapError>),
+    Serving(#[source] io::Error),
     /// The name of the owner cannot be written into the names of filters.
     #[error("{0:?} cannot be the owner of a gate: 1 to 200 printable ASCII characters, no slash")]
     Owner(String),

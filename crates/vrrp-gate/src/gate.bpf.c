@@ -23,25 +23,14 @@ enum { IN = 0, OUT = 2 };
 
 // Deadlines in ns of CLOCK_BOOTTIME, written through a mapping by the process that holds the leases. 0: not guarded. Odd: the
 // router is muted. No identifier is 0, and entry 0 has the interface's own MAC address, or 0.
-struct {
-	NUMBER(type, ARRAY);
-	NUMBER(max_entries, ENTRIES);
-	NUMBER(map_flags, MMAPABLE);
-	TYPE(key, u32);
-	TYPE(value, u64);
-} LEASES SECTION(".maps");
+MAP(LEASES) = { ARRAY, sizeof(u32), sizeof(u64), ENTRIES, MMAPABLE };
 
 // Frames of guarded addresses: passed in, dropped in, passed out, dropped out.
 struct counters {
 	u64 frames[4];
 };
 
-struct {
-	NUMBER(type, PERCPU_ARRAY);
-	NUMBER(max_entries, ENTRIES);
-	TYPE(key, u32);
-	TYPE(value, struct counters);
-} COUNTERS SECTION(".maps");
+MAP(COUNTERS) = { PERCPU_ARRAY, sizeof(u32), sizeof(struct counters), ENTRIES, 0 };
 
 struct ethernet {
 	u8 destination[6];

@@ -2,15 +2,15 @@
 
 use std::fmt;
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aya::maps::{MapData, PerCpuArray};
 use vrrp_proto::types::{Family, MacAddress, Vrid};
 
 use crate::GateError;
 use crate::mapping::Mapping;
+use crate::table::Tally;
 
 /// Nobody guards this address.
 const UNGUARDED: u64 = 0;
@@ -35,7 +35,7 @@ struct Shared {
     mapping: Mapping,
     /// How far our CLOCK_BOOTTIME is ahead of the one that the program reads.
     ahead: i64,
-    counters: PerCpuArray<MapData, [u64; 4]>,
+    counters: Tally<4>,
 }
 
 /// Frames of one virtual MAC address that met the gate while it was guarded.
@@ -52,11 +52,9 @@ pub struct Counters {
 }
 
 impl Leases {
-    pub(crate) fn new(
-        leases: &MapData,
-        counters: PerCpuArray<MapData, [u64; 4]>,
-    ) -> Result<Self, GateError> {
-        let mapping = Mapping::new(leases.fd().as_fd()).map_err(GateError::Mapping)?;
+    /// `leases` is an array that this process may map.
+    pub(crate) fn new(leases: BorrowedFd<'_>, counters: Tally<4>) -> Result<Self, GateError> {
+        let mapping = Mapping::new(leases).map_err(GateError::Mapping)?;
         Ok(Self(Arc::new(Shared {
             mapping,
             ahead: clock_offset(),
@@ -157,19 +155,14 @@ impl Leases {
     /// If the kernel does not answer.
     pub fn counters(&self, family: Family, vrid: Vrid) -> Result<Counters, GateError> {
         let index = u32::try_from(index(family, vrid)).unwrap_or(0);
-        let processors = self
-            .0
-            .counters
-            .get(&index, 0)
-            .map_err(|error| GateError::Counters(Box::new(error)))?;
-        let mut sum = Counters::default();
-        for [passed_in, dropped_in, passed_out, dropped_out] in processors.iter() {
-            sum.passed_in += passed_in;
-            sum.dropped_in += dropped_in;
-            sum.passed_out += passed_out;
-            sum.dropped_out += dropped_out;
-        }
-        Ok(sum)
+        let sum = self.0.counters.sum(index);
+        let [passed_in, dropped_in, passed_out, dropped_out] = sum.map_err(GateError::Counters)?;
+        Ok(Counters {
+            passed_in,
+            dropped_in,
+            passed_out,
+            dropped_out,
+        })
     }
 
     fn entry(&self, family: Family, vrid: Vrid) -> &AtomicU64 {

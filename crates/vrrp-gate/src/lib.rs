@@ -91,15 +91,16 @@
 //! # }
 //! ```
 
+mod bpf;
 mod error;
 mod gate;
 mod leases;
 mod mapping;
-mod memory;
 mod netlink;
 mod parts;
 mod program;
 mod serving;
+mod table;
 mod tc;
 
 pub use error::GateError;

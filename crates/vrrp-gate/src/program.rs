@@ -2,27 +2,46 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, OnceLock, PoisonError};
-
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
-use aya::programs::{ProgramError, SchedClassifier};
-use aya::{Ebpf, EbpfError, EbpfLoader};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::GateError;
+use crate::bpf::{self, Definition};
 use crate::leases::Leases;
-use crate::memory;
 use crate::parts::{Parts, program_id};
 use crate::serving::Tables;
+use crate::table::{Table, Tally, check};
 use crate::tc::Direction;
 
+/// What the build made of the program: its code for both directions, and the maps that it uses.
+struct Object {
+    ingress: Code,
+    egress: Code,
+    leases: Definition,
+    counters: Definition,
+    addresses: Definition,
+    served: Definition,
+    license: &'static [u8],
+}
+
+/// Code that does not know yet which maps it is to use.
+struct Code {
+    instructions: &'static [u8],
+    /// Which instructions take the address of which map.
+    references: &'static [(usize, Which)],
+}
+
+#[derive(Clone, Copy)]
+enum Which {
+    Leases,
+    Counters,
+    Addresses,
+    Served,
+}
+
 #[cfg(gate_program)]
-const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(
-    env!("OUT_DIR"),
-    "/gate.bpf.o"
-)));
+const OBJECT: Option<Object> = Some(include!(concat!(env!("OUT_DIR"), "/gate.rs")));
 #[cfg(not(gate_program))]
-const OBJECT: Option<&[u8]> = None;
+const OBJECT: Option<Object> = None;
 
 /// The programs of one link, with leases, counters and addresses of their own.
 #[derive(Debug)]
@@ -45,54 +64,43 @@ impl Program {
     /// Loads it; nothing is attached yet.
     pub(crate) fn load() -> Result<Self, GateError> {
         let object = OBJECT.ok_or(GateError::NotBuilt)?;
-        Self::from_object(object).map_err(explain)?
-    }
-
-    fn from_object(object: &[u8]) -> Result<Result<Self, GateError>, EbpfError> {
-        let mut loader = loader().lock().unwrap_or_else(PoisonError::into_inner);
-        let mut loaded = loader.load(object)?;
-        drop(loader);
-        let ingress = Loaded::new(&mut loaded, "ingress")?;
-        let egress = Loaded::new(&mut loaded, "egress")?;
-        let mut take = |name: &str| {
-            let absent = || MapError::InvalidName { name: name.into() };
-            loaded.take_map(name).ok_or_else(absent)
-        };
+        let make = |map| bpf::create(map).map_err(|error| explain(error, String::new()));
         let maps = Maps {
-            leases: take("LEASES")?,
-            counters: take("COUNTERS")?,
-            addresses: take("ADDRESSES")?,
-            routers: take("SERVED")?,
+            leases: make(&object.leases)?,
+            counters: make(&object.counters)?,
+            addresses: make(&object.addresses)?,
+            served: make(&object.served)?,
         };
+        let ingress = Loaded::new("ingress", &object.ingress, &maps, object.license)?;
+        let egress = Loaded::new("egress", &object.egress, &maps, object.license)?;
         // Without them a successor loads its own.
         let parts = maps.parts(&ingress, &egress);
-        let (leases, counters, tables) = maps.typed()?;
-        Ok(Leases::new(&leases, counters).map(|leases| Self {
+        let (leases, tables) = maps.typed(&object, GateError::Load)?;
+        Ok(Self {
             ingress,
             egress,
             leases,
             tables,
             parts,
-        }))
+        })
     }
 
     /// Goes on with what another process loaded.
     pub(crate) fn adopt(parts: Parts) -> Result<Self, GateError> {
-        let [ingress, egress, leases, counters, addresses, routers] = parts.into_inner();
-        let unusable = |error: MapError| GateError::Adoption(error.into());
-        let array = |fd| Ok(Map::Array(MapData::from_fd(fd)?));
+        let object = OBJECT.ok_or(GateError::NotBuilt)?;
+        let [ingress, egress, leases, counters, addresses, served] = parts.into_inner();
         let maps = Maps {
-            leases: array(leases).map_err(unusable)?,
-            counters: Map::PerCpuArray(MapData::from_fd(counters).map_err(unusable)?),
-            addresses: Map::HashMap(MapData::from_fd(addresses).map_err(unusable)?),
-            routers: array(routers).map_err(unusable)?,
+            leases,
+            counters,
+            addresses,
+            served,
         };
-        let (leases, counters, mut tables) = maps.typed().map_err(unusable)?;
+        let (leases, mut tables) = maps.typed(&object, GateError::Adoption)?;
         tables.read()?;
         Ok(Self {
             ingress: Loaded::adopt(ingress)?,
             egress: Loaded::adopt(egress)?,
-            leases: Leases::new(&leases, counters)?,
+            leases,
             tables,
             // Whoever had them for us has them still.
             parts: None,
@@ -122,104 +130,104 @@ impl Program {
     }
 }
 
-/// The maps of one object, as yet without the types of what is in them.
+/// The maps of one program, as yet without the types of what is in them.
 struct Maps {
-    leases: Map,
-    counters: Map,
-    addresses: Map,
-    routers: Map,
+    leases: OwnedFd,
+    counters: OwnedFd,
+    addresses: OwnedFd,
+    served: OwnedFd,
 }
-
-/// Leases, counters and what is served.
-type Typed = (MapData, PerCpuArray<MapData, [u64; 4]>, Tables);
 
 impl Maps {
     fn parts(&self, ingress: &Loaded, egress: &Loaded) -> Option<Parts> {
-        let map = |map: &Map| {
-            let (Map::Array(data) | Map::PerCpuArray(data) | Map::HashMap(data)) = map else {
-                return None;
-            };
-            data.fd().as_fd().try_clone_to_owned().ok()
-        };
         Some(Parts::new([
             ingress.fd.try_clone().ok()?,
             egress.fd.try_clone().ok()?,
-            map(&self.leases)?,
-            map(&self.counters)?,
-            map(&self.addresses)?,
-            map(&self.routers)?,
+            self.leases.try_clone().ok()?,
+            self.counters.try_clone().ok()?,
+            self.addresses.try_clone().ok()?,
+            self.served.try_clone().ok()?,
         ]))
     }
 
-    fn typed(self) -> Result<Typed, MapError> {
-        let Map::Array(leases) = self.leases else {
-            return Err(MapError::InvalidMapType { map_type: 0 });
-        };
-        let addresses: HashMap<MapData, [u8; 16], u32> = self.addresses.try_into()?;
-        let routers: Array<MapData, u32> = self.routers.try_into()?;
-        let tables = Tables::new(addresses, routers);
-        Ok((leases, self.counters.try_into()?, tables))
+    /// `unfit` says what it means that one of them is not what it should be.
+    fn typed(
+        self,
+        object: &Object,
+        unfit: fn(io::Error) -> GateError,
+    ) -> Result<(Leases, Tables), GateError> {
+        check(&self.leases, &object.leases).map_err(unfit)?;
+        let counters = Tally::new(self.counters, &object.counters).map_err(unfit)?;
+        let addresses = Table::new(self.addresses, &object.addresses).map_err(unfit)?;
+        let served = Table::new(self.served, &object.served).map_err(unfit)?;
+        let tables = Tables::new(addresses, served, object.served.entries);
+        Ok((Leases::new(self.leases.as_fd(), counters)?, tables))
+    }
+
+    fn fd(&self, which: Which) -> &OwnedFd {
+        match which {
+            Which::Leases => &self.leases,
+            Which::Counters => &self.counters,
+            Which::Addresses => &self.addresses,
+            Which::Served => &self.served,
+        }
     }
 }
 
-/// What makes programs of objects. Making one of these reads all types of the kernel, which takes longer and more memory
-/// than everything else and is not needed here: it is done once, and forgotten.
-fn loader() -> &'static Mutex<EbpfLoader<'static>> {
-    static LOADER: OnceLock<Mutex<EbpfLoader<'static>>> = OnceLock::new();
-    LOADER.get_or_init(|| {
-        let mut loader = EbpfLoader::new();
-        loader.btf(None);
-        memory::give_back();
-        Mutex::new(loader)
-    })
+impl Code {
+    /// The code that uses these maps. What takes an address is two instructions long (BPF_LD_IMM64); the kernel puts it there
+    /// where the source says that the number is a descriptor's.
+    fn with(&self, maps: &Maps) -> Vec<u8> {
+        /// BPF_PSEUDO_MAP_FD.
+        const DESCRIPTOR: u8 = 1;
+        let mut code = self.instructions.to_vec();
+        for (at, which) in self.references {
+            let number = maps.fd(*which).as_raw_fd().to_ne_bytes();
+            // Two registers of half a byte: the source is the one that the machine has second.
+            code[at + 1] |= if cfg!(target_endian = "big") {
+                DESCRIPTOR
+            } else {
+                DESCRIPTOR << 4
+            };
+            code[at + 4..at + 8].copy_from_slice(&number);
+        }
+        code
+    }
 }
 
 impl Loaded {
-    fn new(object: &mut Ebpf, name: &str) -> Result<Self, EbpfError> {
-        let absent = || ProgramError::InvalidName { name: name.into() };
-        let program: &mut SchedClassifier =
-            object.program_mut(name).ok_or_else(absent)?.try_into()?;
-        program.load()?;
-        Ok(Self {
-            id: program.info()?.id(),
-            fd: program
-                .fd()?
-                .as_fd()
-                .try_clone_to_owned()
-                .map_err(ProgramError::IOError)?,
-        })
+    fn new(name: &str, code: &Code, maps: &Maps, license: &[u8]) -> Result<Self, GateError> {
+        let loaded = bpf::load(name, &code.with(maps), license);
+        let fd = loaded.map_err(|(error, why)| explain(error, why))?;
+        let id = program_id(&fd).map_err(GateError::Load)?;
+        Ok(Self { fd, id })
     }
 
     fn adopt(fd: OwnedFd) -> Result<Self, GateError> {
-        let id = program_id(&fd).map_err(|error| GateError::Adoption(error.into()))?;
+        let id = program_id(&fd).map_err(GateError::Adoption)?;
         Ok(Self { fd, id })
     }
 }
 
-/// What the refusal of the kernel means.
-fn explain(error: EbpfError) -> GateError {
-    match os_error(&error).and_then(io::Error::raw_os_error) {
+/// What the refusal of the kernel means. `why` is what its verifier says, if it was that.
+fn explain(error: io::Error, why: String) -> GateError {
+    match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) if !missing().is_empty() => {
             GateError::Permission { missing: missing() }
         }
         Some(libc::EPERM) => GateError::Permission {
             missing: "the kernel, a container or the limit of locked memory forbids it".into(),
         },
-        Some(libc::ENOSYS | libc::EINVAL) => GateError::Unsupported(Box::new(error)),
-        _ => GateError::Load(Box::new(error)),
+        Some(libc::ENOSYS | libc::EINVAL) => GateError::Unsupported(said(error, why)),
+        _ => GateError::Load(said(error, why)),
     }
 }
 
-/// The answer of the kernel in the chain of what it caused.
-fn os_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref::<io::Error>() {
-            return Some(found);
-        }
-        cause = error.source();
+fn said(error: io::Error, why: String) -> io::Error {
+    if why.is_empty() {
+        return error;
     }
-    None
+    io::Error::new(error.kind(), format!("{error}: {why}"))
 }
 
 /// The capabilities that this thread would need, and has not.

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
-use aya::maps::{Array, HashMap, MapData, MapError};
 use vrrp_proto::Gather;
 use vrrp_proto::types::{Family, Vrid};
 
 use crate::GateError;
 use crate::leases::index;
+use crate::table::Table;
 
 /// Packets to the address are for this host.
 const ACCEPTED: u32 = 1 << 16;
@@ -43,8 +44,10 @@ pub type Leading = BTreeMap<Ipv4Addr, Vrid>;
 
 /// The tables of the program.
 pub(crate) struct Tables {
-    addresses: HashMap<MapData, [u8; 16], u32>,
-    routers: Array<MapData, u32>,
+    addresses: Table<16, 4>,
+    routers: Table<4, 4>,
+    /// Entries of the latter.
+    length: u32,
     /// What they hold.
     entries: BTreeMap<[u8; 16], u32>,
     marks: BTreeMap<usize, u32>,
@@ -55,13 +58,11 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    pub(crate) const fn new(
-        addresses: HashMap<MapData, [u8; 16], u32>,
-        routers: Array<MapData, u32>,
-    ) -> Self {
+    pub(crate) const fn new(addresses: Table<16, 4>, routers: Table<4, 4>, length: u32) -> Self {
         Self {
             addresses,
             routers,
+            length,
             entries: BTreeMap::new(),
             marks: BTreeMap::new(),
             served: BTreeMap::new(),
@@ -72,19 +73,25 @@ impl Tables {
 
     /// Learns what they hold, as another process left it.
     pub(crate) fn read(&mut self) -> Result<(), GateError> {
-        self.look()
-            .map_err(|error| GateError::Adoption(error.into()))
+        self.look().map_err(GateError::Adoption)
     }
 
-    fn look(&mut self) -> Result<(), MapError> {
-        self.entries = self.addresses.iter().try_gather()?;
+    fn look(&mut self) -> io::Result<()> {
+        let keys = self.addresses.keys().collect::<io::Result<Vec<_>>>()?;
+        self.entries.clear();
+        for key in keys {
+            if let Some(value) = self.addresses.get(&key)? {
+                self.entries.insert(key, u32::from_ne_bytes(value));
+            }
+        }
         let is_led = |(_, value): &(&[u8; 16], &u32)| **value & LED != 0;
         let (led, served): (BTreeMap<_, _>, BTreeMap<_, _>) = self.entries.iter().partition(is_led);
         (self.led, self.served) = (led, served);
         self.marks.clear();
         self.routers_served.clear();
-        for router in 0..self.routers.len() {
-            let marks = self.routers.get(&router, 0)?;
+        for router in 0..self.length {
+            let marks = self.routers.get(&router.to_ne_bytes())?;
+            let marks = marks.map_or(0, u32::from_ne_bytes);
             let index = usize::try_from(router).unwrap_or(usize::MAX);
             if marks != 0 {
                 self.marks.insert(index, marks);
@@ -121,16 +128,15 @@ impl Tables {
     }
 
     fn write(&mut self) -> Result<(), GateError> {
-        self.settle()
-            .map_err(|error| GateError::Serving(Box::new(error)))
+        self.settle().map_err(GateError::Serving)
     }
 
-    fn settle(&mut self) -> Result<(), MapError> {
+    fn settle(&mut self) -> io::Result<()> {
         let mut entries = self.led.clone();
         entries.extend(&self.served);
         for (key, value) in &entries {
             if self.entries.get(key) != Some(value) {
-                self.addresses.insert(key, value, 0)?;
+                self.addresses.set(key, &value.to_ne_bytes())?;
                 self.entries.insert(*key, *value);
             }
         }
@@ -144,7 +150,7 @@ impl Tables {
     }
 
     /// Which routers have no macvlan, and what there is of a family.
-    fn mark(&mut self) -> Result<(), MapError> {
+    fn mark(&mut self) -> io::Result<()> {
         let mut marks: BTreeMap<usize, u32> = BTreeMap::new();
         for router in &self.routers_served {
             // The second is where the identifier would be 0.
@@ -165,8 +171,9 @@ impl Tables {
             .chain(gone.map(|router| (*router, 0)))
             .collect();
         for (router, mark) in changes {
+            let router = u32::try_from(router).unwrap_or(0);
             self.routers
-                .set(u32::try_from(router).unwrap_or(0), mark, 0)?;
+                .set(&router.to_ne_bytes(), &mark.to_ne_bytes())?;
         }
         self.marks = marks;
         Ok(())

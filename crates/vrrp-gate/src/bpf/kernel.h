@@ -65,6 +65,13 @@ enum {
 	RECOMPUTE = 1, // BPF_F_RECOMPUTE_CSUM
 };
 
-// Maps are described by the types of members that are never read.
-#define NUMBER(name, value) int (*name)[value]
-#define TYPE(name, type) type *name
+// A map, as the build reads it from the object.
+struct map {
+	u32 kind;
+	u32 key; // bytes
+	u32 value; // bytes
+	u32 entries;
+	u32 flags;
+};
+
+#define MAP(name) struct map name SECTION("maps")

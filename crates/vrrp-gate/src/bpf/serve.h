@@ -6,13 +6,7 @@ struct address {
 };
 
 // What is served: an address, IPv4 as ::ffff:a.b.c.d, and the router of which it is, with what holds for it.
-struct {
-	NUMBER(type, HASH);
-	NUMBER(max_entries, 16384);
-	NUMBER(map_flags, NO_PREALLOC);
-	TYPE(key, struct address);
-	TYPE(value, u32);
-} ADDRESSES SECTION(".maps");
+MAP(ADDRESSES) = { HASH, sizeof(struct address), sizeof(u32), 16384, NO_PREALLOC };
 
 enum {
 	ROUTER = 0xffff, // its index
@@ -22,12 +16,7 @@ enum {
 };
 
 // Whether a router has no macvlan. No identifier is 0: that entry of a family says what there is at all.
-struct {
-	NUMBER(type, ARRAY);
-	NUMBER(max_entries, ENTRIES);
-	TYPE(key, u32);
-	TYPE(value, u32);
-} SERVED SECTION(".maps");
+MAP(SERVED) = { ARRAY, sizeof(u32), sizeof(u32), ENTRIES, 0 };
 
 enum { ANY_IPV4 = 0, ANY_IPV6 = 256 };
 enum { IS_SERVED = 1, IS_LED = 2 };
