@@ -8,11 +8,13 @@ use std::process::{Command, Stdio};
 
 /// What makes a program smaller, and does not belong into the profile or into flags for all: linkers differ, and flags of
 /// whoever builds it replace such flags.
-const WISHES: [&str; 2] = [
+const WISHES: [&str; 3] = [
     // Where pointers are that the loader must move, in a bit each instead of 24 bytes; glibc 2.36 and later.
     "-Wl,-z,pack-relative-relocs",
-    // Functions of the same instructions once; rust-lld and gold. Only code: where data stands may mean something.
+    // Functions of the same instructions once; rust-lld and gold.
     "-Wl,--icf=all",
+    // Then also constants of the same bytes: above all tables of what to clean up; rust-lld.
+    "-Wl,--ignore-data-address-equality",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
