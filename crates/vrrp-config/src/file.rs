@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use vrrp_proto::gather::sort_by_rank;
 use vrrp_proto::{Family, Vrid};
 
 use crate::address::{family_name, is_link_local_ip};
@@ -45,7 +46,7 @@ pub(crate) fn read(root: &DeTable<'_>, findings: &mut Vec<Finding>) -> Vec<Route
         }
     };
     // The tree is sorted by name.
-    routers.sort_by_key(|router| router.name.span.start);
+    sort_by_rank(&mut routers, |router| router.name.span.start as u64);
     same_vrid(&routers, findings);
     same_address(&routers, findings);
     routers

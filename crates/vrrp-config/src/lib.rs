@@ -62,6 +62,7 @@ pub use track_listing::tracker_settings;
 pub use trust::{Distrust, distrusted, trusted};
 
 use vrrp_proto::Plan;
+use vrrp_proto::gather::sort_by_rank;
 
 /// A configuration that can be run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -105,7 +106,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
     let hooks = hook::read(document.root.get_ref(), &names, &mut findings);
     findings.retain(|finding| document.stands(text, finding));
     findings.append(&mut document.findings);
-    findings.sort_by_key(|finding| finding.span.start);
+    sort_by_rank(&mut findings, |finding| finding.span.start as u64);
     let plans: Option<Vec<_>> = routers
         .into_iter()
         .map(|router| Some((router.plan?, router.place)))

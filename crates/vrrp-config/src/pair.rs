@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use vrrp_proto::gather::sort_by_rank;
 use vrrp_proto::{Dialect, Family, Gather, RouterPlan};
 
 use crate::address::is_link_local_ip;
@@ -47,7 +48,7 @@ pub fn compare(ours: &Loaded, theirs: &Loaded) -> Vec<Finding> {
             );
         }
     }
-    findings.sort_by_key(|finding| finding.span.start);
+    sort_by_rank(&mut findings, |finding| finding.span.start as u64);
     findings
 }
 

@@ -9,6 +9,7 @@ use crate::code;
 use crate::finding::{Finding, excerpt, floor};
 use crate::secret;
 use crate::section::bool_word;
+use vrrp_proto::gather::sort_by_rank;
 
 /// What was understood of a text.
 pub(crate) struct Document<'t> {
@@ -86,7 +87,7 @@ pub(crate) fn read<'t>(text: &str, repaired: &'t Repaired) -> Document<'t> {
         return document;
     }
     let shown = &secret::hide(text);
-    errors.sort_by_key(|error| start(error, text));
+    sort_by_rank(&mut errors, |error| start(error, text) as u64);
     // Behind a bracket that is never closed everything is read as its content, so the bracket alone is reported;
     // unless it is a quote on its line that swallowed the closing bracket.
     let open = errors

@@ -1,4 +1,6 @@
-//! Maps and sets of what an iterator yields.
+//! Maps, sets and order in little code: what the standard library does for large amounts is built once for each type.
+
+use alloc::vec::Vec;
 
 /// [`Iterator::collect`] for `BTreeMap` and `BTreeSet`, in little code.
 ///
@@ -30,6 +32,24 @@ pub trait Gather: Iterator + Sized {
 
 impl<I: Iterator> Gather for I {}
 
+/// Sorts by a number; what has the same one stays in its order. As `sort_by_key`, which is built once for each type, in
+/// 4 to 10 KB.
+pub fn sort_by_rank<T>(items: &mut Vec<T>, rank: impl FnMut(&T) -> u64) {
+    let order = order(items.iter().map(rank).collect());
+    let mut found: Vec<Option<T>> = items.drain(..).map(Some).collect();
+    let sorted = order
+        .into_iter()
+        .filter_map(|index| found.get_mut(index)?.take());
+    items.extend(sorted);
+}
+
+/// The places of these numbers in their order.
+fn order(ranks: Vec<u64>) -> Vec<usize> {
+    let mut places: Vec<(u64, usize)> = ranks.into_iter().zip(0..).collect();
+    places.sort_unstable();
+    places.into_iter().map(|(_, place)| place).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::collections::{BTreeMap, BTreeSet};
@@ -43,6 +63,15 @@ mod tests {
         assert_eq!(gathered, pairs.into_iter().collect());
         let gathered: BTreeSet<char> = "takeover".chars().gather();
         assert_eq!(gathered, "takeover".chars().collect());
+    }
+
+    #[test]
+    fn what_has_the_same_rank_stays_in_its_order() {
+        let mut words: Vec<&str> = "the Active is the one that is heard".split(' ').collect();
+        let mut expected = words.clone();
+        expected.sort_by_key(|word| word.len());
+        sort_by_rank(&mut words, |word| word.len() as u64);
+        assert_eq!(words, expected);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use pnet_datalink::NetworkInterface;
+use vrrp_proto::gather::sort_by_rank;
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ impl Port {
 /// All of them, by number.
 pub(crate) fn all() -> Vec<Port> {
     let mut ports: Vec<Port> = pnet_datalink::interfaces().into_iter().map(port).collect();
-    ports.sort_by_key(|port| port.index);
+    sort_by_rank(&mut ports, |port| port.index.into());
     ports
 }
 

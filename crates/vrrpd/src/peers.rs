@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use vrrp_control::PeerReport;
+use vrrp_proto::gather::sort_by_rank;
 use vrrp_proto::{Instant, Parting, Peer};
 
 /// All of a router, the one heard last at the end.
 pub(crate) fn reports(peers: &[Peer], now: Instant) -> Vec<PeerReport> {
     let mut peers: Vec<&Peer> = peers.iter().collect();
-    peers.sort_by_key(|peer| peer.last);
+    sort_by_rank(&mut peers, |peer| peer.last.as_nanos());
     peers.into_iter().map(|peer| report(peer, now)).collect()
 }
 

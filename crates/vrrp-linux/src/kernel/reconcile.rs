@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use vrrp_proto::Gather;
 use vrrp_proto::desired::Desired;
+use vrrp_proto::gather::sort_by_rank;
 use vrrp_proto::plan::{DataPlane, VirtualAddress};
 use vrrp_proto::types::{Family, MacAddress, RouterId};
 
@@ -166,7 +167,7 @@ pub(super) fn plan(
         Scope::Everything => planner.clean(),
         Scope::Some => planner.release(),
     }
-    planner.plan.steps.sort_by_key(|step| step.stage);
+    sort_by_rank(&mut planner.plan.steps, |step| step.stage as u64);
     planner.plan
 }
 

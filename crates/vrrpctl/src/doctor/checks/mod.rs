@@ -8,6 +8,8 @@ mod interface;
 mod others;
 mod refused;
 
+use vrrp_proto::gather::sort_by_rank;
+
 use super::facts::{Facts, Router};
 use super::finding::Finding;
 
@@ -47,7 +49,9 @@ pub(crate) fn all(facts: &Facts) -> Vec<Finding> {
             findings.extend(found.into_iter().map(|finding| finding.of(router.name())));
         }
     }
-    findings.sort_by_key(|finding| (finding.kind.severity(), finding.kind));
+    sort_by_rank(&mut findings, |finding| {
+        (finding.kind.severity() as u64) << 32 | finding.kind as u64
+    });
     findings.dedup();
     findings
 }
