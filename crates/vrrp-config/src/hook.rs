@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use toml::de::DeTable;
+use vrrp_proto::gather::sort_by_rank;
 
 use crate::code;
 use crate::finding::{Finding, excerpt};
@@ -131,7 +132,7 @@ pub(crate) fn read(root: &DeTable<'_>, known: &[&str], findings: &mut Vec<Findin
         hooks.extend(one(name.get_ref(), &section, known, findings));
     }
     // The tree is sorted by name.
-    hooks.sort_by_key(|hook| hook.head.start);
+    sort_by_rank(&mut hooks, |hook| hook.head.start as u64);
     hooks
 }
 

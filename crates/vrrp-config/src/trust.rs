@@ -10,6 +10,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use vrrp_proto::Gather;
+
 use crate::code;
 use crate::finding::Finding;
 use crate::hook::{Hook, HookDeed};
@@ -95,7 +97,7 @@ pub fn trusted(program: &Path, user: u32) -> Result<PathBuf, Distrust> {
         .canonicalize()
         .map_err(|error| Distrust::Unseen(program.to_owned(), error))?;
     // Where links lead away from, too: who may write there can let them lead elsewhere.
-    let components: BTreeSet<&Path> = program.ancestors().chain(real.ancestors()).collect();
+    let components: BTreeSet<&Path> = program.ancestors().chain(real.ancestors()).gather();
     for component in components {
         let unseen = |error| Distrust::Unseen(component.to_owned(), error);
         let found = component.metadata().map_err(unseen)?;
