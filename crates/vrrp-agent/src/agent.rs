@@ -13,6 +13,7 @@ use vrrp_control::agent::{FromAgent, HookRun, HookSpec, ToAgent};
 use crate::desk::{Desk, Job};
 use crate::journal::Journal;
 use crate::link::{self, Link};
+use crate::probe::Probes;
 use crate::run::{now, run};
 
 /// Hooks that run at the same time, for different routers. More of them wait.
@@ -29,6 +30,7 @@ const LAST: Duration = Duration::from_millis(500);
 
 struct Agent {
     desk: Desk,
+    probes: Probes,
     journal: Journal,
     link: Link,
     places: Arc<Semaphore>,
@@ -51,6 +53,7 @@ pub(crate) async fn work(journal: &Path) -> io::Result<()> {
     let (ends, mut ended) = mpsc::channel(ENDS);
     let mut agent = Agent {
         desk: Desk::new(past),
+        probes: Probes::new(link.clone()),
         journal,
         link,
         places: Arc::new(Semaphore::new(AT_ONCE)),
@@ -76,6 +79,7 @@ pub(crate) async fn work(journal: &Path) -> io::Result<()> {
                 Some(message) => agent.obey(message),
                 None => {
                     hears = false;
+                    agent.probes.configure(Vec::new());
                     if agent.end.is_none() {
                         // Nobody forwards any more, or is about to.
                         agent.desk.stop(&now(), "died", "the daemon is gone");
@@ -110,12 +114,14 @@ impl Agent {
                     accepted,
                     hooks: self.desk.counts(),
                 });
+                self.probes.begin_again();
             }
             ToAgent::Hooks {
                 hooks,
                 routers,
                 groups,
             } => self.desk.configure(hooks, routers, groups),
+            ToAgent::Probes { trackers } => self.probes.configure(trackers),
             ToAgent::Event(event) => self.desk.accept(event),
             ToAgent::Standing { id, time, all } => self.desk.compare(id, &time, &all),
             ToAgent::Try {
@@ -128,10 +134,12 @@ impl Agent {
                 }
             }
             ToAgent::Finish { within_ms } => {
+                self.probes.configure(Vec::new());
                 self.desk.stop(&now(), "shutdown", "the daemon stops");
                 self.end = Some(Instant::now() + Duration::from_millis(within_ms));
             }
             ToAgent::Retire => {
+                self.probes.configure(Vec::new());
                 self.desk.retire();
                 self.end = Some(Instant::now() + ALONE);
             }

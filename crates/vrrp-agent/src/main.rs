@@ -1,10 +1,11 @@
-//! `vrrp-agent`: runs hooks for vrrpd, which starts it. What forks, waits for others or reads what strangers say has no place in
+//! `vrrp-agent`: runs hooks and probes for vrrpd, which starts it. What forks, waits for others or reads what strangers say has no place in
 //! a process that has real-time priority, locked memory and the capabilities to change the network.
 //!
 //! ```text
 //!   vrrpd <== lines of JSON ==> link ---> desk: a queue for each router ---> run, fifo, webhook
 //!                                           |                                  |
-//!                                           +------ journal <--- what has run -+
+//!                            ^              +------ journal <--- what has run -+
+//!                            +--- samples --- probe: each at its own pace
 //! ```
 //!
 //! | module | noun |
@@ -16,6 +17,7 @@
 //! | `run` | a run of a hook: who runs it, what it may, how it ends |
 //! | `output` | what hooks write, as far as it is shown |
 //! | `fifo`, `webhook` | hooks that are no programs |
+//! | `probe` | what trackers watch that the kernel does not tell of |
 #![forbid(unsafe_code)]
 
 mod agent;
@@ -24,6 +26,7 @@ mod fifo;
 mod journal;
 mod link;
 mod output;
+mod probe;
 mod run;
 mod webhook;
 
@@ -35,9 +38,10 @@ use nix::sys::prctl::set_name;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, umask};
+use tokio::task::LocalSet;
 
 const USAGE: &str = "\
-vrrp-agent runs the hooks of vrrpd, which starts it with a socket as its standard input.
+vrrp-agent runs the hooks and probes of vrrpd, which starts it with a socket as its standard input.
 
 Usage: vrrp-agent --journal FILE
        vrrp-agent --version
@@ -70,7 +74,8 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let outcome = runtime.and_then(|runtime| {
-        let outcome = runtime.block_on(agent::work(&journal));
+        // All of it on this thread: there is no other.
+        let outcome = runtime.block_on(LocalSet::new().run_until(agent::work(&journal)));
         // Whoever still waits for a disk or a name is not waited for.
         runtime.shutdown_background();
         outcome

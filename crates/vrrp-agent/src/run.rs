@@ -1,5 +1,6 @@
 //! A run of a hook: who runs it, what it may do, and how it ends.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -17,6 +18,7 @@ use vrrp_control::agent::{HookAction, HookEvent, HookRun, HookSpec, Invocation};
 use vrrp_linux::child::{Identity, confine};
 
 use crate::output::Lines;
+use crate::probe::span;
 use crate::{fifo, webhook};
 
 /// Lines of one run that are shown.
@@ -73,26 +75,23 @@ pub(crate) async fn run(
     let (time, begun) = (now(), Instant::now());
     let limit = begun + Duration::from_millis(hook.timeout_ms);
     let invocation = Invocation::of(hook, event);
-    let late = format!("gave up after {}", span(hook.timeout_ms));
+    let late = format!(
+        "gave up after {}",
+        span(Duration::from_millis(hook.timeout_ms))
+    );
     let ended = match &hook.action {
         HookAction::Exec {
             user, capabilities, ..
         } => {
-            let spawned = spawn(&invocation, user.as_deref(), capabilities).await;
-            match spawned {
-                Ok(child) => {
-                    follow(
-                        child,
-                        &invocation.input,
-                        hook.timeout_ms,
-                        limit,
-                        &mut hurry,
-                        say,
-                    )
-                    .await
-                }
-                Err(why) => Ended::bad(why),
-            }
+            let order = Order {
+                command: &invocation.command,
+                user: user.as_deref(),
+                capabilities,
+                environment: &invocation.environment,
+                input: &invocation.input,
+                timeout: Duration::from_millis(hook.timeout_ms),
+            };
+            execute(&order, &mut hurry, say).await
         }
         HookAction::Fifo { path } => {
             let writing = fifo::write(Path::new(path), invocation.input.as_bytes());
@@ -167,15 +166,38 @@ fn admit(program: &str, user: Option<&str>) -> Result<Option<Identity>, String> 
     }
 }
 
-async fn spawn(
-    invocation: &Invocation,
-    user: Option<&str>,
-    capabilities: &[String],
-) -> Result<tokio::process::Child, String> {
-    let Some((program, arguments)) = invocation.command.split_first() else {
+/// A program to be run.
+#[derive(Debug)]
+pub(crate) struct Order<'a> {
+    pub(crate) command: &'a [String],
+    /// As somebody else.
+    pub(crate) user: Option<&'a str>,
+    pub(crate) capabilities: &'a [String],
+    /// Beside what everybody has.
+    pub(crate) environment: &'a BTreeMap<String, String>,
+    /// What it reads.
+    pub(crate) input: &'a str,
+    pub(crate) timeout: Duration,
+}
+
+/// Runs a program, and says each line that it writes. When this is dropped, it is killed with all that it has started.
+pub(crate) async fn execute(
+    order: &Order<'_>,
+    hurry: &mut watch::Receiver<bool>,
+    say: impl FnMut(String),
+) -> Ended {
+    let limit = Instant::now() + order.timeout;
+    match spawn(order).await {
+        Ok(child) => follow(child, order, limit, hurry, say).await,
+        Err(why) => Ended::bad(why),
+    }
+}
+
+async fn spawn(order: &Order<'_>) -> Result<tokio::process::Child, String> {
+    let Some((program, arguments)) = order.command.split_first() else {
         return Err("not run: there is no command".into());
     };
-    let (path, name) = (program.clone(), user.map(str::to_owned));
+    let (path, name) = (program.clone(), order.user.map(str::to_owned));
     let identity = tokio::task::spawn_blocking(move || admit(&path, name.as_deref()))
         .await
         .unwrap_or_else(|error| Err(error.to_string()))?;
@@ -188,7 +210,7 @@ async fn spawn(
         .args(arguments)
         .env_clear()
         .env("PATH", PATH)
-        .envs(&invocation.environment)
+        .envs(order.environment)
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -200,7 +222,7 @@ async fn spawn(
             .env("LOGNAME", &account.name);
     }
     command.arg0(program);
-    confine(&mut command, identity, capabilities);
+    confine(&mut command, identity, order.capabilities);
     let mut command = Command::from(command);
     command.kill_on_drop(true);
     command
@@ -208,11 +230,19 @@ async fn spawn(
         .map_err(|error| format!("cannot run {program}: {error}"))
 }
 
+/// A process group that is killed unless it was waited for.
+struct Guard(Option<Pid>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.map(|group| killpg(group, Signal::SIGKILL));
+    }
+}
+
 /// Waits for it to end, and sees to it that it does.
 async fn follow(
     mut child: tokio::process::Child,
-    input: &str,
-    timeout_ms: u64,
+    order: &Order<'_>,
     limit: Instant,
     hurry: &mut watch::Receiver<bool>,
     mut say: impl FnMut(String),
@@ -222,8 +252,9 @@ async fn follow(
         .and_then(|id| i32::try_from(id).ok())
         .map(Pid::from_raw);
     let signal = |signal| group.map(|group| killpg(group, signal));
+    let mut guard = Guard(group);
     if let Some(mut stdin) = child.stdin.take() {
-        let input = input.to_owned();
+        let input = order.input.to_owned();
         // Whoever does not read it does without.
         tokio::spawn(async move { stdin.write_all(input.as_bytes()).await });
     }
@@ -258,6 +289,8 @@ async fn follow(
                     // Nothing of it stays behind.
                     let _ = signal(Signal::SIGKILL);
                 }
+                // What it leaves behind on purpose may stay.
+                guard.0 = None;
                 ended = Some(status);
                 due = Instant::now() + REST;
             }
@@ -271,7 +304,7 @@ async fn follow(
                     // Somebody whom it started has its pipe.
                     break;
                 } else if asked.is_none() {
-                    asked = Some(format!("killed after {}", span(timeout_ms)));
+                    asked = Some(format!("killed after {}", span(order.timeout)));
                     let _ = signal(Signal::SIGTERM);
                     due = Instant::now() + GRACE;
                 } else {
@@ -305,14 +338,6 @@ fn describe(status: ExitStatus) -> String {
             |signal| format!("killed by {signal}"),
         ),
         (None, None) => status.to_string(),
-    }
-}
-
-fn span(ms: u64) -> String {
-    if ms.is_multiple_of(1000) {
-        format!("{} s", ms / 1000)
-    } else {
-        format!("{ms} ms")
     }
 }
 

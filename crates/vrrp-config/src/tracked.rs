@@ -48,9 +48,7 @@ pub(crate) const TYPES: [Type; 12] = [
 ];
 
 /// Types that are watched by a program that this version does not have.
-const PROBED: [&str; 8] = [
-    "process", "file", "script", "ping", "tcp", "http", "dns", "bfd",
-];
+const PROBED: [&str; 1] = ["bfd"];
 
 /// The words that a key may have as its value.
 const LEVELS: [(&str, Level); 3] = [
@@ -105,7 +103,7 @@ pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Option<TrackerKind> {
                 ),
             )
             .label("not yet")
-            .help("it watches \"interface\", \"route\", \"address\" and \"neighbour\""),
+            .help("a \"ping\" with a short `interval` notices less quickly, and needs nothing at the other end"),
         );
     }
     match kind.word {

@@ -2,10 +2,11 @@
 //! connected sockets.
 //!
 //! ```text
-//!   daemon: "greet", "hooks"                     who asks, and what is to be run from now on; the whole of it
+//!   daemon: "greet", "hooks", "probes"           who asks, and what is to be run from now on; the whole of it
 //!   agent:  "hello"                              which events it has already
 //!   daemon: "event" for each, "standing"         what it missed, and how things stand; then each event as it happens
 //!   agent:  "said", "ran"                        what a hook wrote, and how it ended
+//!           "sample"                             what a probe has found
 //!   daemon: "finish"                             the end: what is due is still delivered
 //! ```
 //!
@@ -13,6 +14,7 @@
 //! empty line, and lines that are not whole are nothing.
 
 use serde::{Deserialize, Serialize};
+use vrrp_proto::{Sample, TrackerPlan};
 
 /// How a router or a group stands, in the words of hooks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -241,6 +243,11 @@ pub enum ToAgent {
         #[serde(default)]
         groups: std::collections::BTreeMap<String, Vec<String>>,
     },
+    /// The trackers that are to be probed from now on.
+    Probes {
+        /// All of them. Those that were there before go on.
+        trackers: Vec<TrackerPlan>,
+    },
     /// Something happened.
     Event(HookEvent),
     /// How things stand; whoever is not named is gone.
@@ -299,6 +306,13 @@ pub enum FromAgent {
         name: String,
         /// The line, or what is shown of it.
         line: String,
+    },
+    /// A probe has found something.
+    Sample {
+        /// The name of the tracker.
+        tracker: String,
+        /// What.
+        sample: Sample,
     },
     /// A hook has run.
     Ran(HookRun),

@@ -20,10 +20,16 @@ const LICENCES: [&str; 11] = [
 ];
 
 /// Packages that are there in two incompatible versions, and why that is borne.
-const DUPLICATES: [(&str, &str); 1] = [(
-    "syn",
-    "a compile-time dependency of derive macros, of which some have moved to 3 and some have not",
-)];
+const DUPLICATES: [(&str, &str); 2] = [
+    (
+        "getrandom",
+        "ring, which does the arithmetic of TLS for the agent, is at 0.2; the tests are at 0.4",
+    ),
+    (
+        "syn",
+        "a compile-time dependency of derive macros, of which some have moved to 3 and some have not",
+    ),
+];
 
 /// Which of our crates each may use. Arrows point from the daemon to the protocol and never back.
 const ARROWS: [(&str, &[&str]); 13] = [
@@ -34,7 +40,10 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("vrrp-gate", &["vrrp-proto"]),
     ("vrrp-linux", &["vrrp-proto", "vrrp-gate"]),
     // Who may run a program, and what that may then do, is decided where the daemon and vrrpctl decide it.
-    ("vrrp-agent", &["vrrp-config", "vrrp-control", "vrrp-linux"]),
+    (
+        "vrrp-agent",
+        &["vrrp-config", "vrrp-control", "vrrp-linux", "vrrp-proto"],
+    ),
     (
         "vrrpd",
         &[

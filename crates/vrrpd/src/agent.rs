@@ -1,4 +1,4 @@
-//! The process that runs hooks for this one: it is started when there are any, and again when it dies; and it outlives this
+//! The process that runs hooks and probes for this one: it is started when there are any, and again when it dies; and it outlives this
 //! process. Its socket is in the store, so that a successor goes on with it.
 //!
 //! What a hook hears of is found out in two ways. Events are told as they happen, each with its number, and after a change of
@@ -27,7 +27,7 @@ use vrrp_control::agent::{
 };
 use vrrp_control::{EventRecord, HookReport, HookTrial, HooksReport, decode, encode};
 use vrrp_linux::store::Store;
-use vrrp_proto::Plan;
+use vrrp_proto::{Plan, TrackerPlan};
 
 use crate::hooks;
 use crate::mail::Mail;
@@ -93,6 +93,8 @@ struct Desk {
     routers: BTreeMap<String, RouterFacts>,
     /// The members of groups.
     groups: BTreeMap<String, Vec<String>>,
+    /// Those that the kernel does not tell of.
+    probes: Vec<TrackerPlan>,
     /// The priority that counted last, by the name of the router.
     priorities: BTreeMap<String, u8>,
     /// Whether it is known which hooks there are.
@@ -146,10 +148,17 @@ impl Desk {
             routers: self.routers.clone(),
             groups: self.groups.clone(),
         });
+        self.say(ToAgent::Probes {
+            trackers: self.probes.clone(),
+        });
     }
 
-    fn is_wanted(&self) -> bool {
-        !self.hooks.is_empty() && !self.finishing
+    const fn has_nothing_to_do(&self) -> bool {
+        self.hooks.is_empty() && self.probes.is_empty()
+    }
+
+    const fn is_wanted(&self) -> bool {
+        !self.has_nothing_to_do() && !self.finishing
     }
 }
 
@@ -180,11 +189,13 @@ impl Agent {
         }
         desk.configured = true;
         desk.hooks = hooks.iter().map(hooks::spec).collect();
+        let probes = plan.trackers.iter().filter(|it| !it.kind.is_kernel());
+        desk.probes = probes.cloned().collect();
         desk.routers = hooks::facts(plan);
         desk.groups = hooks::groups(plan);
         desk.priorities = hooks::priorities(plan);
         if desk.stage == Stage::Up {
-            if desk.hooks.is_empty() {
+            if desk.has_nothing_to_do() {
                 desk.stage = Stage::Retiring;
                 desk.say(ToAgent::Retire);
             } else {
@@ -480,6 +491,9 @@ impl Agent {
             FromAgent::Said { hook, name, line } => {
                 tracing::info!(hook, router = name, "{line}");
             }
+            FromAgent::Sample { tracker, sample } => {
+                self.0.parts.engine.samples(vec![(tracker, sample)]);
+            }
             FromAgent::Ran(run) => self.has_run(run),
             FromAgent::Tried {
                 number,
@@ -507,7 +521,7 @@ impl Agent {
         desk.pid = Some(pid);
         let counts = hooks.into_iter().map(|count| (count.hook.clone(), count));
         desk.counts = counts.collect();
-        if (replaced || desk.configured && desk.hooks.is_empty()) && !desk.finishing {
+        if (replaced || desk.configured && desk.has_nothing_to_do()) && !desk.finishing {
             desk.stage = Stage::Retiring;
             desk.say(ToAgent::Retire);
             return;
@@ -632,7 +646,7 @@ pub(crate) fn find(said: Option<&Path>) -> io::Result<PathBuf> {
     found.ok_or_else(|| {
         let paths: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
         let text = format!(
-            "{PROGRAM}, which runs hooks, is not there: {} does not exist; install it, or say where it is with --agent",
+            "{PROGRAM}, which runs hooks and probes, is not there: {} does not exist; install it, or say where it is with --agent",
             paths.join(" nor ")
         );
         io::Error::new(io::ErrorKind::NotFound, text)

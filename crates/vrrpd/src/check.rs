@@ -24,10 +24,11 @@ pub(crate) fn run(file: &Path, program: Option<&Path>) -> ExitCode {
                     vrrp_config::render(&findings, &file, &text, color)
                 );
             }
-            if !config.hooks.is_empty()
+            let probed = config.plan.trackers.iter().any(|it| !it.kind.is_kernel());
+            if (probed || !config.hooks.is_empty())
                 && let Err(error) = agent::find(program)
             {
-                let _ = writeln!(err, "{file}: hooks will not run: {error}");
+                let _ = writeln!(err, "{file}: hooks and probes will not run: {error}");
             }
             let count = config.plan.routers.len();
             let _ = writeln!(
