@@ -55,11 +55,8 @@ fn a_lost_uplink_hands_over_within_an_advertisement_and_the_skew_time() {
     lan.switch.ip("link set wan1 down");
     lower.wait_state("lan4", "active", ms(3000));
     let release = ports[0].adverts(begin).into_iter();
-    let release = release.map(|it| (it.at, it.heard.priority()));
-    let (released, _) = release
-        .filter(|(_, it)| *it == 0)
-        .next()
-        .expect("a release");
+    let mut release = release.map(|it| (it.at, it.heard.priority()));
+    let (released, _) = release.find(|(_, it)| *it == 0).expect("a release");
     let taken = ports[1].adverts(begin)[0].at;
     println!(
         "the release left after {:.1} ms, the other one advertised after {:.1} ms",
