@@ -7,6 +7,7 @@
 //! | module | noun |
 //! |---|---|
 //! | [`packet`], [`checksum`] | bytes on the wire |
+//! | [`carp`] | what only CARP has: its bytes, its digest, what its routers bid |
 //! | [`receive`] | the receive checks in their order, and what they refuse ([`Reject`]) |
 //! | [`router`], [`dialect`] | the election of one virtual router, and what the protocol versions do differently |
 //! | [`engine`] | all routers of one daemon: datagrams, link changes and timeouts in; packets, desired kernel state and events out |
@@ -24,6 +25,7 @@
 extern crate alloc;
 
 pub mod announce;
+pub mod carp;
 pub mod checksum;
 mod complaint;
 pub mod desired;

@@ -1,0 +1,18 @@
+//! CARP, the protocol of the BSD firewalls: bytes, digest, and what its election does otherwise.
+//!
+//! | module | noun |
+//! |---|---|
+//! | [`packet`] | the 36 bytes of an advertisement |
+//! | [`digest`] | the passphrase, what the digest covers, and the digest |
+//! | [`bid`] | what decides between two routers: base, skew and demotion |
+//!
+//! There is no RFC. What is said here was read in, or measured at, the implementations of OpenBSD, FreeBSD, NetBSD and
+//! UCarp, which differ: where that matters, it is said which does what.
+
+pub mod bid;
+pub mod digest;
+pub mod packet;
+
+pub use bid::Bid;
+pub use digest::{Covered, LinkLocal, Passphrase, PassphraseError};
+pub use packet::Advertisement;
