@@ -62,6 +62,29 @@ pub(crate) fn run_time(pids: &[i32]) -> Duration {
     by_thread(pids).values().sum()
 }
 
+/// The time that children of these processes had a processor, which have ended and been waited for, with theirs.
+pub(crate) fn children(pids: &[i32]) -> Duration {
+    let hundredths = pids.iter().filter_map(|pid| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the name, which may have blanks: state is the third field, cutime the sixteenth.
+        let (_, fields) = text.rsplit_once(") ")?;
+        let mut fields = fields.split(' ').skip(13);
+        let mut next = || fields.next()?.parse::<u64>().ok();
+        Some(next()? + next()?)
+    });
+    Duration::from_millis(hundredths.sum::<u64>() * 10)
+}
+
+/// Processes that were started on this machine, ever.
+pub(crate) fn births() -> u64 {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("processes "));
+    line.and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0)
+}
+
 /// Proportional set size of all these processes, in MiB: shared pages are divided among those who share them.
 pub(crate) fn pss_mib(pids: &[i32]) -> f64 {
     let kib = pids.iter().filter_map(|pid| {

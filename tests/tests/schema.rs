@@ -17,6 +17,10 @@ struct Pair {
     _lan: Lan,
 }
 
+/// One that is probed, and one that the kernel tells of.
+const TRACKERS: &str = "[tracker.flag]\ntype = \"file\"\npath = \"/etc/passwd\"\n\
+                        [tracker.link]\ntype = \"interface\"\ninterface = \"eth0\"\n";
+
 /// The first is Active; it also has a router without interface, and one that speaks VRRPv2 with a password.
 fn pair() -> Pair {
     let lan = Lan::new(2);
@@ -34,7 +38,7 @@ fn pair() -> Pair {
             "{ type = \"simple-text\", key = \"secret\" }",
         );
     let daemons = [
-        Daemon::start(&lan.routers[0], &file(&[router(200), guest])),
+        Daemon::start(&lan.routers[0], &(file(&[router(200), guest]) + TRACKERS)),
         Daemon::start(&lan.routers[1], &file(&[router(100)])),
     ];
     daemons[0].wait_state("lan4", "active", ms(6000));
@@ -74,6 +78,8 @@ fn documents_are_as_the_schema_says() {
         (second, "show-peers", &["show", "peers"], 0),
         (first, "show-groups", &["show", "groups"], 0),
         (first, "show-config", &["show", "config", "--all"], 0),
+        (first, "tracker-run", &["tracker", "run", "flag"], 0),
+        (first, "show-trackers", &["show", "trackers"], 0),
         (first, "show-stats", &["show", "stats"], 0),
         (first, "show-stats", &["show", "stats", "--all"], 0),
         (first, "event", &["events"], 0),

@@ -16,6 +16,7 @@ mod size;
 mod start;
 mod stop;
 mod takeover;
+mod trackers;
 mod worker_killed;
 
 use crate::duel::Duel;
@@ -57,6 +58,7 @@ pub fn rows() -> Vec<Row> {
         lateness::ROW,
         rtnl::ROW,
         flood::ROW,
+        trackers::ROW,
         memory::ROW,
         start::ROW,
         codec::ROW,

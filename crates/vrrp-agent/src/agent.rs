@@ -133,6 +133,11 @@ impl Agent {
                     self.try_out(number, hook, event);
                 }
             }
+            ToAgent::Look { number } => {
+                let probes = self.probes.report();
+                self.link.say(FromAgent::Looked { number, probes });
+            }
+            ToAgent::Probe { number, tracker } => self.probes.ask(number, &tracker),
             ToAgent::Finish { within_ms } => {
                 self.probes.configure(Vec::new());
                 self.desk.stop(&now(), "shutdown", "the daemon stops");

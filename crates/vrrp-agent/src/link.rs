@@ -22,9 +22,9 @@ const IN: usize = 64;
 pub(crate) struct Link(mpsc::Sender<FromAgent>);
 
 impl Link {
-    /// Says something, if somebody listens.
-    pub(crate) fn say(&self, message: FromAgent) {
-        let _ = self.0.try_send(message);
+    /// Says something, if somebody listens; whether it is on its way.
+    pub(crate) fn say(&self, message: FromAgent) -> bool {
+        self.0.try_send(message).is_ok()
     }
 }
 

@@ -14,12 +14,14 @@
 //! | `desk` | what is to be delivered to whom, in which order; pure |
 //! | `journal` | what was delivered, on the disk |
 //! | `agent` | the loop around them |
+//! | `account` | whom a program is run as |
 //! | `run` | a run of a hook: who runs it, what it may, how it ends |
 //! | `output` | what hooks write, as far as it is shown |
 //! | `fifo`, `webhook` | hooks that are no programs |
 //! | `probe` | what trackers watch that the kernel does not tell of |
 #![forbid(unsafe_code)]
 
+mod account;
 mod agent;
 mod desk;
 mod fifo;

@@ -1,22 +1,22 @@
 //! A run of a hook: who runs it, what it may do, and how it ends.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, Uid, User, geteuid, getgrouplist};
+use nix::unistd::{Pid, geteuid};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use vrrp_config::trusted;
 use vrrp_control::agent::{HookAction, HookEvent, HookRun, HookSpec, Invocation};
-use vrrp_linux::child::{Identity, confine};
+use vrrp_linux::child::confine;
 
+use crate::account::Account;
 use crate::output::Lines;
 use crate::probe::span;
 use crate::{fifo, webhook};
@@ -37,6 +37,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) good: bool,
+    /// It could not even begin.
+    pub(crate) unable: bool,
     pub(crate) outcome: String,
     pub(crate) lines_lost: u64,
 }
@@ -45,6 +47,7 @@ impl Ended {
     pub(crate) fn good() -> Self {
         Self {
             good: true,
+            unable: false,
             outcome: "done".into(),
             lines_lost: 0,
         }
@@ -53,6 +56,7 @@ impl Ended {
     pub(crate) fn bad(outcome: impl Into<String>) -> Self {
         Self {
             good: false,
+            unable: false,
             outcome: outcome.into(),
             lines_lost: 0,
         }
@@ -61,7 +65,12 @@ impl Ended {
 
 /// RFC 3339 in UTC with microseconds.
 pub(crate) fn now() -> String {
-    jiff::Timestamp::try_from(SystemTime::now())
+    timestamp(SystemTime::now())
+}
+
+/// RFC 3339 in UTC with microseconds.
+pub(crate) fn timestamp(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at)
         .map_or_else(|_| String::new(), |timestamp| format!("{timestamp:.6}"))
 }
 
@@ -133,35 +142,15 @@ async fn unless(
     }
 }
 
-/// The user of this name, with their groups.
-fn identity(name: &str) -> Result<Option<Identity>, String> {
-    let failed = |error: nix::errno::Errno| format!("cannot look up user {name}: {error}");
-    let user = User::from_name(name)
-        .map_err(failed)?
-        .ok_or_else(|| format!("there is no user {name}"))?;
-    if user.uid == geteuid() {
-        return Ok(None);
-    }
-    let known = CString::new(name).map_err(|error| error.to_string())?;
-    let groups = getgrouplist(&known, user.gid).map_err(failed)?;
-    Ok(Some(Identity {
-        user: user.uid.as_raw(),
-        group: user.gid.as_raw(),
-        groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),
-    }))
-}
-
-/// Why it may not be run, or the user it runs as. May wait for a disk, or for whoever knows the users.
-fn admit(program: &str, user: Option<&str>) -> Result<Option<Identity>, String> {
-    let identity = match user {
-        Some(user) => identity(user)?,
-        None => None,
-    };
-    let whose = identity
+/// Why it may not be run, or whom it is run as. May wait for a disk, or for whoever knows the users.
+fn admit(program: &str, user: Option<&str>) -> Result<Account, String> {
+    let account = Account::of(user)?;
+    let whose = account
+        .identity
         .as_ref()
         .map_or_else(|| geteuid().as_raw(), |identity| identity.user);
     match trusted(Path::new(program), whose) {
-        Ok(_) => Ok(identity),
+        Ok(_) => Ok(account),
         Err(why) => Err(format!("not run: {why}")),
     }
 }
@@ -189,7 +178,10 @@ pub(crate) async fn execute(
     let limit = Instant::now() + order.timeout;
     match spawn(order).await {
         Ok(child) => follow(child, order, limit, hurry, say).await,
-        Err(why) => Ended::bad(why),
+        Err(why) => Ended {
+            unable: true,
+            ..Ended::bad(why)
+        },
     }
 }
 
@@ -198,13 +190,9 @@ async fn spawn(order: &Order<'_>) -> Result<tokio::process::Child, String> {
         return Err("not run: there is no command".into());
     };
     let (path, name) = (program.clone(), order.user.map(str::to_owned));
-    let identity = tokio::task::spawn_blocking(move || admit(&path, name.as_deref()))
+    let account = tokio::task::spawn_blocking(move || admit(&path, name.as_deref()))
         .await
         .unwrap_or_else(|error| Err(error.to_string()))?;
-    let account = identity
-        .as_ref()
-        .map_or_else(geteuid, |it| Uid::from_raw(it.user));
-    let account = User::from_uid(account).ok().flatten();
     let mut command = std::process::Command::new(program);
     command
         .args(arguments)
@@ -215,14 +203,12 @@ async fn spawn(order: &Order<'_>) -> Result<tokio::process::Child, String> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if let Some(account) = account {
-        command
-            .env("HOME", &account.dir)
-            .env("USER", &account.name)
-            .env("LOGNAME", &account.name);
+    if order.input.is_empty() {
+        command.stdin(Stdio::null());
     }
+    command.envs(account.environment);
     command.arg0(program);
-    confine(&mut command, identity, order.capabilities);
+    confine(&mut command, account.identity, order.capabilities);
     let mut command = Command::from(command);
     command.kill_on_drop(true);
     command
@@ -325,6 +311,7 @@ async fn follow(
     };
     Ended {
         good: good && asked.is_none(),
+        unable: false,
         outcome: asked.unwrap_or(how),
         lines_lost,
     }

@@ -16,6 +16,8 @@
 use serde::{Deserialize, Serialize};
 use vrrp_proto::{Sample, TrackerPlan};
 
+use crate::tracker::{ProbeReport, ProbeRun};
+
 /// How a router or a group stands, in the words of hooks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -268,6 +270,18 @@ pub enum ToAgent {
         /// What it is to be told.
         event: HookEvent,
     },
+    /// Somebody wants to know how the probes are doing.
+    Look {
+        /// Which question.
+        number: u64,
+    },
+    /// An operator wants to see a probe made, at once.
+    Probe {
+        /// Which question.
+        number: u64,
+        /// The name of the tracker.
+        tracker: String,
+    },
     /// The daemon stops: everybody's last state is `stop`. What is due is delivered, for a limited time, and that is the end.
     Finish {
         /// How long it may take, in milliseconds.
@@ -324,6 +338,21 @@ pub enum FromAgent {
         run: HookRun,
         /// What it wrote.
         output: Vec<String>,
+    },
+    /// How the probes are doing.
+    Looked {
+        /// To which question.
+        number: u64,
+        /// All of them.
+        probes: Vec<ProbeReport>,
+    },
+    /// A probe was made because somebody asked for it.
+    Probed {
+        /// To which question.
+        number: u64,
+        /// How it went; absent if there is no such probe, or too many ask for it.
+        #[serde(default)]
+        run: Option<ProbeRun>,
     },
     /// Something that an operator should know.
     Warn {

@@ -42,7 +42,10 @@ pub use status::{
     Protection, Restart, RouterCounters, RouterReport, StatusReport, UnadvertisedAddress,
 };
 
-pub use tracker::{TrackerReport, TrackerUse, TrackersReport, Tracking};
+pub use tracker::{
+    ProbeReport, ProbeRun, ProbeTrial, TrackerReport, TrackerRequest, TrackerUse, TrackersReport,
+    Tracking,
+};
 pub use upgrade::{UpgradeReport, UpgradeStage};
 
 /// File name of the control socket in the daemon's runtime directory.

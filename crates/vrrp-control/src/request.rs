@@ -11,7 +11,7 @@ use crate::interfaces::InterfacesReport;
 use crate::order::{OrderReport, OrderRequest};
 use crate::running::RunningConfig;
 use crate::status::StatusReport;
-use crate::tracker::TrackersReport;
+use crate::tracker::{ProbeTrial, TrackerRequest, TrackersReport};
 use crate::upgrade::UpgradeReport;
 
 /// What a client may ask. One request a connection.
@@ -27,6 +27,8 @@ pub enum Request {
     Interfaces,
     /// What routers need beside their own interfaces.
     Trackers,
+    /// One of them.
+    Tracker(TrackerRequest),
     /// The configuration that runs.
     RunningConfig {
         /// Also what nobody said, as comments.
@@ -72,7 +74,7 @@ impl Request {
             | Self::RunningConfig { .. }
             | Self::Explain { .. }
             | Self::WhatIf(_) => false,
-            Self::Order { .. } => true,
+            Self::Order { .. } | Self::Tracker(TrackerRequest::Run { .. }) => true,
             Self::Configuration(request) => request.changes(),
             Self::Hook(request) => matches!(request, HookRequest::Run { dry_run: false, .. }),
             Self::Upgrade { .. } => true,
@@ -102,6 +104,8 @@ pub enum Answer {
     Interfaces(InterfacesReport),
     /// To [`Request::Trackers`].
     Trackers(TrackersReport),
+    /// To [`TrackerRequest::Run`].
+    ProbeTrial(Box<ProbeTrial>),
     /// To [`Request::RunningConfig`].
     RunningConfig(RunningConfig),
     /// To [`Request::Explain`].

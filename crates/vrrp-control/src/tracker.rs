@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct TrackersReport {
     /// Version of this document.
     pub version: u32,
+    /// Why nobody probes at present, although there is something to probe; absent if nothing is wrong.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<String>,
     /// In the order of the configuration.
     pub trackers: Vec<TrackerReport>,
 }
@@ -49,8 +52,84 @@ pub struct TrackerReport {
     /// and after how long, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pending_us: Option<u64>,
+    /// How its probe is doing; absent for what the kernel tells of, and while nobody probes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub probe: Option<ProbeReport>,
     /// The routers that refer to it.
     pub routers: Vec<TrackerUse>,
+}
+
+/// How a probe is doing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct ProbeReport {
+    /// The name of the tracker.
+    pub tracker: String,
+    /// How often it was made, since the agent began with it.
+    pub runs: u64,
+    /// How often it was not good.
+    pub failures: u64,
+    /// The last one that has a result.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last: Option<ProbeRun>,
+    /// Since when one goes on that has no result yet, in microseconds before this was said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub running_us: Option<u64>,
+    /// When it is made next, in microseconds from when this was said. A file is also looked at when it changes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next_us: Option<u64>,
+}
+
+/// One probe, as it went.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct ProbeRun {
+    /// When it began, as RFC 3339 in UTC with microseconds.
+    pub time: String,
+    /// How long it took until there was a result, in microseconds.
+    pub took_us: u64,
+    /// Whether it found what it should.
+    pub good: bool,
+    /// Whether it could not be made at all, for a reason that lies on this host: a script that is not run, a user or a name that
+    /// is not known.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub unable: bool,
+    /// What it found, in up to 200 characters.
+    pub said: String,
+    /// What was measured, where something is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub offset: Option<i16>,
+}
+
+/// What somebody wants of a tracker.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case",
+    deny_unknown_fields
+)]
+pub enum TrackerRequest {
+    /// Makes its probe at once. What it finds counts as whatever it finds; of one that goes on, the end is waited for.
+    Run {
+        /// Which.
+        name: String,
+    },
+}
+
+/// A probe that was made because somebody asked for it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct ProbeTrial {
+    /// Version of this document.
+    pub version: u32,
+    /// How it went.
+    pub run: ProbeRun,
+    /// The tracker after that.
+    pub tracker: TrackerReport,
 }
 
 /// A router that refers to a tracker.

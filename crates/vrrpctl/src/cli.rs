@@ -250,6 +250,12 @@ Examples:
         #[command(subcommand)]
         wanted: crate::hook::Wanted,
     },
+    /// What routers need beside their own interfaces: how one is probed, now
+    #[command(subcommand_required = true, disable_help_subcommand = true)]
+    Tracker {
+        #[command(subcommand)]
+        wanted: crate::tracker::Wanted,
+    },
     /// Put another program in the daemon's place, without a failover: it goes on where the running one is
     ///
     /// The new program first reads what it would go on from, and the configuration, while the old one runs on. One that is

@@ -47,6 +47,7 @@ mod status;
 mod table;
 mod top;
 mod trace;
+mod tracker;
 mod trackers;
 mod upgrade;
 mod verdict;
@@ -157,6 +158,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Confirm => reload::confirm(&client, &mut page),
         Command::Config { wanted } => configurations::run(&client, &mut page, wanted),
         Command::Hook { wanted } => hook::run(&client, &mut page, wanted),
+        Command::Tracker { wanted } => tracker::run(&client, &mut page, wanted),
         Command::Upgrade { program, wait } => {
             upgrade::run(&client, &mut page, program.as_deref(), *wait)
         }

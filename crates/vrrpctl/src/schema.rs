@@ -57,8 +57,8 @@ mod tests {
     use serde::Serialize;
     use vrrp_control::{
         ConfigurationAnswer, EventRecord, Explanation, ForecastReport, HookTrial, HooksReport,
-        InterfacesReport, OrderReport, PeerReport, RouterReport, RunningConfig, StatusReport,
-        TrackersReport, UpgradeReport,
+        InterfacesReport, OrderReport, PeerReport, ProbeTrial, RouterReport, RunningConfig,
+        StatusReport, TrackersReport, UpgradeReport,
     };
 
     use super::*;
@@ -308,7 +308,7 @@ mod tests {
             generator.subschema_for::<T>().to_value()
         }
         type Add = fn(&mut SchemaGenerator) -> Value;
-        let all: [(&str, Add); 21] = [
+        let all: [(&str, Add); 22] = [
             ("status", add::<StatusReport>),
             ("status-problems", add::<Problems>),
             ("show-router", add::<Router>),
@@ -328,6 +328,7 @@ mod tests {
             ("packet", add::<Packet>),
             ("doctor", add::<Doctor>),
             ("upgrade", add::<UpgradeReport>),
+            ("tracker-run", add::<ProbeTrial>),
             ("hooks", add::<HooksReport>),
             ("hook-run", add::<HookTrial>),
         ];
@@ -367,7 +368,7 @@ mod tests {
     fn documents_are_told_from_their_parts() {
         let schema = serde_json::from_str(SCHEMA).unwrap();
         let names = documents(&schema);
-        assert_eq!(names.len(), 21, "{names:?}");
+        assert_eq!(names.len(), 22, "{names:?}");
         assert!(names.contains(&"status") && !names.contains(&"StatusReport"));
     }
 }

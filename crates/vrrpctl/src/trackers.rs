@@ -1,13 +1,18 @@
 //! What routers need beside their own interfaces, and how it stands.
 
-use vrrp_control::{Answer, Request, TrackerReport, TrackerUse, TrackersReport, Tracking};
+use serde_json::Value;
+use vrrp_control::{
+    Answer, ProbeReport, Request, TrackerReport, TrackerUse, TrackersReport, Tracking,
+};
 
 use crate::client::{Client, Reply};
 use crate::failure::Failure;
 use crate::moment::span;
 use crate::page::{Look, Page, Tone};
 use crate::plain;
+use crate::prose::wrap;
 use crate::table::{self, Cell, Column};
+use crate::tracker;
 
 const COLUMNS: [Column; 5] = [
     column("NAME", Some(8)),
@@ -27,14 +32,25 @@ const fn column(title: &'static str, least: Option<usize>) -> Column {
 
 /// `vrrpctl show trackers`.
 pub(crate) fn run(client: &Client, page: &mut Page) -> Result<(), Failure> {
-    let Reply {
-        answer: Answer::Trackers(report),
-        value,
-    } = client.ask_one(&Request::Trackers)?
-    else {
-        return Err(client.astray());
-    };
+    let (report, value) = fetch(client)?;
     page.answer(value, |look| render(&report, look))
+}
+
+/// All of them.
+pub(crate) fn fetch(client: &Client) -> Result<(TrackersReport, Value), Failure> {
+    match client.ask_one(&Request::Trackers)? {
+        Reply {
+            answer: Answer::Trackers(report),
+            value,
+        } => Ok((report, value)),
+        _ => Err(client.astray()),
+    }
+}
+
+/// Their names.
+pub(crate) fn names(client: &Client) -> Result<Vec<String>, Failure> {
+    let (report, _) = fetch(client)?;
+    Ok(report.trackers.into_iter().map(|it| it.name).collect())
 }
 
 /// The page: a table, and below it what each does to whom.
@@ -52,11 +68,15 @@ fn render(report: &TrackersReport, look: &Look) -> String {
     }
     let rows: Vec<_> = report.trackers.iter().map(|it| row(it, look)).collect();
     let mut text = table::render(look, &COLUMNS, &rows);
+    if let Some(problem) = &report.problem {
+        let mark = look.paint(Tone::Bad, "!");
+        text.push_str(&format!("\n{mark} {}\n", plain::text(problem)));
+    }
     for tracker in &report.trackers {
         let name = look.paint(Tone::Heading, &plain::text(&tracker.name));
         text.push_str(&format!("\n{name}\n"));
-        for line in details(tracker) {
-            text.push_str(&format!("  {}\n", plain::text(&line)));
+        for line in details(tracker, look) {
+            text.push_str(&wrap(look, "  ", &line));
         }
     }
     text
@@ -99,25 +119,63 @@ fn row(tracker: &TrackerReport, look: &Look) -> (Cell, Vec<Cell>) {
     (mark, cells)
 }
 
-fn details(tracker: &TrackerReport) -> Vec<String> {
-    // The table may have no room for it.
-    let mut lines = vec![tracker.detail.clone()];
+/// What speaks against its state.
+pub(crate) fn doubts(tracker: &TrackerReport) -> Vec<String> {
+    let mut lines = Vec::new();
     if let (Some(count), Some(objection)) = (tracker.against, &tracker.objection) {
-        lines.push(format!("contradicted {count} times in a row: {objection}"));
+        let times = match count {
+            1 => "once".to_owned(),
+            many => format!("{many} times in a row"),
+        };
+        lines.push(format!("contradicted {times}: {objection}"));
     }
     if let (Some(pending), Some(left)) = (&tracker.pending, tracker.pending_us) {
         lines.push(format!("{pending} in {}, if that stays so", span(left)));
     }
+    lines
+}
+
+fn details(tracker: &TrackerReport, look: &Look) -> Vec<String> {
+    // The table may have no room for it.
+    let mut lines = vec![tracker.detail.clone()];
+    lines.extend(doubts(tracker));
     lines.extend(tracker.offset.map(|offset| format!("measured: {offset}")));
-    lines.extend(
-        tracker
-            .heard_us
-            .map(|ago| format!("last result {} ago", span(ago))),
-    );
+    match &tracker.probe {
+        Some(probe) => lines.extend(probing(probe, look)),
+        None => lines.extend(
+            tracker
+                .heard_us
+                .map(|ago| format!("last result {} ago", span(ago))),
+        ),
+    }
     lines.extend(tracker.routers.iter().map(effect));
     if tracker.routers.is_empty() {
         lines.push("no virtual router refers to it".to_owned());
     }
+    lines
+}
+
+/// How its probe is doing.
+fn probing(probe: &ProbeReport, look: &Look) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(last) = &probe.last {
+        let (word, _) = tracker::verdict(last);
+        let said = format!("{word} in {}: {}", span(last.took_us), last.said);
+        lines.push(format!(
+            "probed at {}: {said}",
+            look.calendar.clock(&last.time)
+        ));
+    }
+    let next = probe.next_us.map(|left| format!("next in {}", span(left)));
+    let now = probe.running_us;
+    let now = now.map(|ago| format!("one goes on since {}", span(ago)));
+    let count = match (probe.runs, probe.failures) {
+        (0, _) => "not probed yet".to_owned(),
+        (runs, 0) => format!("{runs} in all, all good"),
+        (runs, failures) => format!("{runs} in all, {failures} not good"),
+    };
+    let parts: Vec<String> = [Some(count), now, next].into_iter().flatten().collect();
+    lines.push(parts.join("; "));
     lines
 }
 
@@ -151,6 +209,7 @@ pub(crate) fn sentence(tracking: &Tracking) -> String {
 mod tests {
     use super::*;
     use crate::testing::look;
+    use vrrp_control::ProbeRun;
 
     fn report() -> TrackersReport {
         let up = TrackerReport {
@@ -165,6 +224,7 @@ mod tests {
             objection: Some("eth1 has no carrier".into()),
             pending: Some("down".into()),
             pending_us: Some(150_000),
+            probe: None,
             routers: vec![TrackerUse {
                 router: "lan4".into(),
                 adds: 0,
@@ -194,6 +254,27 @@ mod tests {
             ],
             ..up.clone()
         };
+        let web = TrackerReport {
+            name: "web".into(),
+            kind: "http".into(),
+            detail: "http://192.0.2.80/health: the status is 503".into(),
+            probe: Some(ProbeReport {
+                tracker: "web".into(),
+                runs: 812,
+                failures: 4,
+                last: Some(ProbeRun {
+                    time: "2026-11-20T13:02:10.904000Z".into(),
+                    took_us: 3_250,
+                    good: false,
+                    unable: false,
+                    said: "http://192.0.2.80/health: the status is 503".into(),
+                    offset: None,
+                }),
+                running_us: Some(12_000),
+                next_us: Some(988_000),
+            }),
+            ..down.clone()
+        };
         let unused = TrackerReport {
             name: "next".into(),
             kind: "neighbour".into(),
@@ -205,7 +286,8 @@ mod tests {
         };
         TrackersReport {
             version: 1,
-            trackers: vec![up, down, unused],
+            problem: Some("the process that probes is not there: it is being started".into()),
+            trackers: vec![up, down, web, unused],
         }
     }
 
@@ -226,6 +308,7 @@ mod tests {
     fn none() {
         let none = TrackersReport {
             version: 1,
+            problem: None,
             trackers: Vec::new(),
         };
         assert_eq!(render(&none, &look(None)), "no trackers are configured\n");

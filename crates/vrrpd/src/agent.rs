@@ -25,7 +25,9 @@ use vrrp_control::agent::{
     FromAgent, HookCount, HookEvent, HookRun, HookSpec, Invocation, RouterFacts, Stand,
     SubjectKind, ToAgent,
 };
-use vrrp_control::{EventRecord, HookReport, HookTrial, HooksReport, decode, encode};
+use vrrp_control::{
+    EventRecord, HookReport, HookTrial, HooksReport, ProbeReport, ProbeRun, decode, encode,
+};
 use vrrp_linux::store::Store;
 use vrrp_proto::{Plan, TrackerPlan};
 
@@ -44,6 +46,9 @@ const PROGRAM: &str = "vrrp-agent";
 
 /// What is to be told and not written yet. An agent that does not read for so long is replaced, and told again.
 const OUTGOING: usize = 4096;
+
+/// So long an agent may take to say how its probes are doing.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// So long an agent may not read at all.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -109,6 +114,9 @@ struct Desk {
     problem: Option<String>,
     counts: BTreeMap<String, HookCount>,
     tries: BTreeMap<u64, oneshot::Sender<(HookRun, Vec<String>)>>,
+    looks: BTreeMap<u64, oneshot::Sender<Vec<ProbeReport>>>,
+    asks: BTreeMap<u64, oneshot::Sender<Option<ProbeRun>>>,
+    /// The number of the last question, of all three kinds.
     tried: u64,
     /// The daemon stops.
     finishing: bool,
@@ -151,6 +159,16 @@ impl Desk {
         self.say(ToAgent::Probes {
             trackers: self.probes.clone(),
         });
+    }
+
+    /// That of a question which is asked now; why none can be asked.
+    fn number(&mut self) -> Result<u64, String> {
+        if self.stage != Stage::Up {
+            let why = self.problem.as_deref().unwrap_or("it is being started");
+            return Err(format!("the process that probes is not there: {why}"));
+        }
+        self.tried += 1;
+        Ok(self.tried)
     }
 
     const fn has_nothing_to_do(&self) -> bool {
@@ -396,6 +414,54 @@ impl Agent {
         }
     }
 
+    /// How the probes are doing; a sentence instead, if nobody knows.
+    pub(crate) async fn probes(&self) -> Result<Vec<ProbeReport>, String> {
+        let (number, answer) = {
+            let mut desk = self.desk();
+            if desk.probes.is_empty() {
+                return Ok(Vec::new());
+            }
+            let number = desk.number()?;
+            let (sender, answer) = oneshot::channel();
+            desk.looks.insert(number, sender);
+            desk.say(ToAgent::Look { number });
+            (number, answer)
+        };
+        self.0.wake.notify_one();
+        let answer = timeout(MOMENT, answer).await;
+        self.desk().looks.remove(&number);
+        let silent = "the process that probes does not answer";
+        answer.ok().and_then(Result::ok).ok_or(silent.to_owned())
+    }
+
+    /// Makes the probe of a tracker at once, and says how it went. The engine has been told of it by then.
+    pub(crate) async fn probe(&self, tracker: &str) -> Result<ProbeRun, String> {
+        let (number, answer, limit) = {
+            let mut desk = self.desk();
+            let Some(plan) = desk.probes.iter().find(|it| it.name == tracker) else {
+                return Err(format!(
+                    "{tracker} is not probed: the kernel tells of it at once; see `vrrpctl show trackers`"
+                ));
+            };
+            let limit = plan.kind.pace().map_or(MOMENT, |pace| pace.timeout) + PATIENCE;
+            let number = desk.number()?;
+            let (sender, answer) = oneshot::channel();
+            desk.asks.insert(number, sender);
+            let tracker = tracker.to_owned();
+            desk.say(ToAgent::Probe { number, tracker });
+            (number, answer, limit)
+        };
+        self.0.wake.notify_one();
+        let answer = timeout(limit, answer).await;
+        self.desk().asks.remove(&number);
+        match answer {
+            Ok(Ok(Some(run))) => Ok(run),
+            Ok(Ok(None)) => Err(format!("too many wait for {tracker} already")),
+            Ok(Err(_)) => Err("the process that probes has died meanwhile".into()),
+            Err(_) => Err("the process that probes does not answer".into()),
+        }
+    }
+
     async fn wanted(&self) {
         loop {
             if self.desk().is_wanted() {
@@ -506,6 +572,16 @@ impl Agent {
                     let _ = waiting.send((run, output));
                 }
             }
+            FromAgent::Looked { number, probes } => {
+                if let Some(waiting) = self.desk().looks.remove(&number) {
+                    let _ = waiting.send(probes);
+                }
+            }
+            FromAgent::Probed { number, run } => {
+                if let Some(waiting) = self.desk().asks.remove(&number) {
+                    let _ = waiting.send(run);
+                }
+            }
             FromAgent::Warn { text } => self.warn(text),
         }
     }
@@ -593,9 +669,12 @@ impl Agent {
         desk.stage = Stage::Absent;
         desk.pid = None;
         desk.tries.clear();
+        desk.looks.clear();
+        desk.asks.clear();
         let why = match error {
-            Some(error) => format!("the process that runs hooks: {error}"),
-            None => "the process that runs hooks has ended; another one is started".to_owned(),
+            Some(error) => format!("the process that runs hooks and probes: {error}"),
+            None => "the process that runs hooks and probes has ended; another one is started"
+                .to_owned(),
         };
         let said = desk.problem.as_ref() == Some(&why);
         if !retired {

@@ -128,6 +128,7 @@ async fn answer(
         }
         Request::Interfaces => interfaces::answer(services, answers).await,
         Request::Trackers => trackers::answer(services, answers).await,
+        Request::Tracker(request) => trackers::request(services, caller, request, answers).await,
         Request::Explain { name } => explain::answer(services, answers, name).await,
         Request::WhatIf(supposition) => what_if::answer(services, answers, *supposition).await,
         Request::RunningConfig { defaults } => running::answer(services, answers, defaults).await,

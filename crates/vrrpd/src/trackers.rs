@@ -3,24 +3,81 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use vrrp_control::{Answer, TrackerReport, TrackerUse, TrackersReport, Tracking};
+use vrrp_control::{
+    Answer, ProbeTrial, TrackerReport, TrackerRequest, TrackerUse, TrackersReport, Tracking,
+};
 use vrrp_proto::{Contribution, Effect, Engine, Instant, Tracker};
 
 use crate::answers::Answers;
+use crate::caller::Caller;
 use crate::office::timestamp;
 use crate::services::{STOPPED, Services};
 
 /// Says how they stand.
 pub(crate) async fn answer(services: &Services, answers: &mut Answers) -> io::Result<()> {
-    let trackers = services.blocking(|services| services.engine.inspect(trackers));
-    match trackers.await.flatten() {
-        Some(trackers) => {
-            let version = vrrp_control::VERSION;
-            let report = TrackersReport { version, trackers };
-            answers.send(&Answer::Trackers(report)).await
+    let (probes, problem) = match services.agent.probes().await {
+        Ok(probes) => (probes, None),
+        Err(why) => (Vec::new(), Some(why)),
+    };
+    let Some(mut trackers) = look(services).await else {
+        return answers.refuse(STOPPED).await;
+    };
+    for probe in probes {
+        let tracker = trackers.iter_mut().find(|it| it.name == probe.tracker);
+        if let Some(tracker) = tracker {
+            tracker.probe = Some(probe);
         }
-        None => answers.refuse(STOPPED).await,
     }
+    let report = TrackersReport {
+        version: vrrp_control::VERSION,
+        problem,
+        trackers,
+    };
+    answers.send(&Answer::Trackers(report)).await
+}
+
+/// Makes a probe because somebody asks for it.
+pub(crate) async fn request(
+    services: &Services,
+    caller: &Caller,
+    request: TrackerRequest,
+    answers: &mut Answers,
+) -> io::Result<()> {
+    let TrackerRequest::Run { name } = request;
+    let Some(trackers) = look(services).await else {
+        return answers.refuse(STOPPED).await;
+    };
+    if !trackers.iter().any(|it| it.name == name) {
+        let known: Vec<String> = trackers.into_iter().map(|it| it.name).collect();
+        let known = match &known[..] {
+            [] => "the configuration that runs has none".to_owned(),
+            known => format!("there is {}", known.join(", ")),
+        };
+        return answers
+            .refuse(format!("there is no tracker {name}; {known}"))
+            .await;
+    }
+    let whose = caller.name().await;
+    services.note_change(caller, None, format!("{whose} ran the probe of {name}"));
+    let run = match services.agent.probe(&name).await {
+        Ok(run) => run,
+        Err(why) => return answers.refuse(why).await,
+    };
+    let after = look(services).await.unwrap_or_default();
+    let Some(tracker) = after.into_iter().find(|it| it.name == name) else {
+        return answers.refuse(STOPPED).await;
+    };
+    let trial = ProbeTrial {
+        version: vrrp_control::VERSION,
+        run,
+        tracker,
+    };
+    answers.send(&Answer::ProbeTrial(Box::new(trial))).await
+}
+
+async fn look(services: &Services) -> Option<Vec<TrackerReport>> {
+    let trackers = services.blocking(|services| services.engine.inspect(trackers));
+    trackers.await.flatten()
 }
 
 fn trackers(engine: &mut Engine, now: Instant) -> Vec<TrackerReport> {
@@ -57,6 +114,7 @@ fn report(engine: &Engine, tracker: &Tracker, now: Instant, wall: SystemTime) ->
         pending_us: tracker
             .pending()
             .map(|(_, at)| micros(at.saturating_since(now))),
+        probe: None,
         routers: uses.collect(),
     }
 }

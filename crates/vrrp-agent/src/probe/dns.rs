@@ -28,7 +28,7 @@ pub(crate) async fn look(
         .map_err(failed)?;
     let plain = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
     match expect {
-        None if records.is_empty() => Err(failed(format!("{name} has no such record"))),
+        None if records.is_empty() => Err(failed(format!("{name} has no such record")).into()),
         None => Ok(failed(format!("{name} is {}", records.join(", ")))),
         Some(expected) if records.iter().any(|it| plain(it) == plain(expected)) => {
             Ok(failed(format!("{name} is {expected}")))
@@ -40,7 +40,8 @@ pub(crate) async fn look(
             } else {
                 records.join(", ")
             }
-        ))),
+        ))
+        .into()),
     }
 }
 

@@ -1,16 +1,27 @@
 //! Whether a file is there, or which number is in it. The kernel tells of changes where it can, and the clock does otherwise.
 
+use std::ffi::OsString;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+use tokio::time::{sleep, timeout};
 use vrrp_proto::{Level, Sample};
 
-use super::{Voice, ticks};
+use super::{Once, Turns, Voice, span};
+
+/// Between two looks.
+const QUIET: Duration = Duration::from_millis(10);
+
+/// Whoever keeps the file has answered by then.
+const LATE: Duration = Duration::from_secs(1);
 
 /// A number has no more bytes than this, with what stands around it.
 const LENGTH: u64 = 64;
@@ -24,8 +35,9 @@ pub(crate) async fn watch(
     voice: &Voice,
 ) {
     let path = Path::new(path);
-    let mut ticks = ticks(name, interval);
+    let mut turns = Turns::new(name, interval, voice);
     let mut changes = None;
+    let mut reading = Once::default();
     loop {
         // Again, if the folder was not there.
         changes = changes.or_else(|| follow(path));
@@ -36,20 +48,36 @@ pub(crate) async fn watch(
             }
         };
         tokio::select! {
-            _ = ticks.tick() => {}
+            () = turns.next() => {}
             goes_on = changed => {
+                voice.begin();
                 if !goes_on {
                     changes = None;
                 }
             }
         }
-        voice.say(look(path, weighted));
+        let known = path.to_owned();
+        // Another host may have to be asked for it.
+        let looking = timeout(LATE, reading.run(move || look(&known, weighted))).await;
+        voice.say(match looking {
+            Ok(Ok(sample)) => sample,
+            Ok(Err(error)) => down(format!("{}: {error}", path.display())),
+            Err(_) => down(format!(
+                "{}: no answer within {}",
+                path.display(),
+                span(LATE)
+            )),
+        });
+        // However often it is written.
+        sleep(QUIET).await;
     }
 }
 
 /// Tells of changes in the folder of a file, which may be replaced as a whole.
 struct Changes {
     inotify: Inotify,
+    /// The file's own name: it is not alone there.
+    file: OsString,
     /// It is no stream, and waiting is all that is done with it as such.
     ready: UnixStream,
 }
@@ -65,7 +93,12 @@ fn follow(path: &Path) -> Option<Changes> {
     inotify.add_watch(path.parent()?, flags).ok()?;
     let fd = inotify.as_fd().try_clone_to_owned().ok()?;
     let ready = UnixStream::from_std(fd.into()).ok()?;
-    Some(Changes { inotify, ready })
+    let file = path.file_name()?.to_owned();
+    Some(Changes {
+        inotify,
+        file,
+        ready,
+    })
 }
 
 impl Changes {
@@ -79,7 +112,14 @@ impl Changes {
             match self.ready.try_io(Interest::READABLE, read) {
                 Ok(events) => {
                     let gone = AddWatchFlags::IN_IGNORED;
-                    return !events.iter().any(|event| event.mask.contains(gone));
+                    if events.iter().any(|event| event.mask.contains(gone)) {
+                        return false;
+                    }
+                    // Without a name, it is about all of them: too many to tell.
+                    let ours = |name: &OsString| *name == self.file;
+                    if events.iter().any(|it| it.name.as_ref().is_none_or(ours)) {
+                        return true;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return false,
@@ -88,13 +128,16 @@ impl Changes {
     }
 }
 
-fn look(path: &Path, weighted: bool) -> Sample {
-    let shown = path.display();
-    let down = |detail: String| Sample {
+const fn down(detail: String) -> Sample {
+    Sample {
         level: Level::Down,
         offset: None,
         detail,
-    };
+    }
+}
+
+fn look(path: &Path, weighted: bool) -> Sample {
+    let shown = path.display();
     if !weighted {
         return match path.metadata() {
             Ok(_) => Sample {
@@ -106,8 +149,12 @@ fn look(path: &Path, weighted: bool) -> Sample {
         };
     }
     let mut text = String::new();
-    let read =
-        std::fs::File::open(path).and_then(|file| file.take(LENGTH).read_to_string(&mut text));
+    // A FIFO without a writer is not waited for.
+    let read = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)
+        .and_then(|file| file.take(LENGTH).read_to_string(&mut text));
     if let Err(error) = read {
         return down(format!("{shown}: {error}"));
     }

@@ -1,13 +1,13 @@
 //! Whether a GET request is answered as it should be: HTTP/1.1, one request a connection, with or without TLS.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 
-use super::{Found, tls};
+use super::{Bad, Found, Once, tls};
 
 /// Of the head of an answer, no more is read, in bytes,
 const HEAD: usize = 16 * 1024;
@@ -25,6 +25,9 @@ pub(crate) struct Wanted {
     pub(crate) verify: bool,
 }
 
+/// What a name leads to.
+pub(crate) type Names = io::Result<Vec<SocketAddr>>;
+
 /// A URL in its parts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Url<'a> {
@@ -38,10 +41,11 @@ struct Url<'a> {
 }
 
 /// Asks once.
-pub(crate) async fn look(wanted: &Wanted) -> Found {
-    match exchange(wanted).await {
+pub(crate) async fn look(wanted: &Wanted, names: &mut Once<Names>) -> Found {
+    let to = resolve(wanted, names).await?;
+    match exchange(wanted, &to).await {
         Ok((status, body)) => judge(wanted, status, &body),
-        Err(error) => Err(format!("{}: {error}", wanted.url)),
+        Err(error) => Err(format!("{}: {error}", wanted.url).into()),
     }
 }
 
@@ -52,11 +56,11 @@ fn judge(wanted: &Wanted, status: u16, body: &[u8]) -> Found {
         .iter()
         .any(|(from, to)| (*from..=*to).contains(&status))
     {
-        return Err(format!("{url}: the status is {status}"));
+        return Err(format!("{url}: the status is {status}").into());
     }
     match &wanted.body {
         Some(text) if !contains(body, text.as_bytes()) => {
-            Err(format!("{url}: the body does not say {text:?}"))
+            Err(format!("{url}: the body does not say {text:?}").into())
         }
         Some(_) | None => Ok(format!("{url}: the status is {status}")),
     }
@@ -98,10 +102,28 @@ fn parts(url: &str) -> Option<Url<'_>> {
     })
 }
 
-async fn exchange(wanted: &Wanted) -> io::Result<(u16, Vec<u8>)> {
+/// Where to ask. A name that leads nowhere is a matter of this host.
+async fn resolve(wanted: &Wanted, names: &mut Once<Names>) -> Result<Vec<SocketAddr>, Bad> {
+    let Some(url) = parts(&wanted.url) else {
+        return Err(Bad::unable(format!("{}: it is no URL of HTTP", wanted.url)));
+    };
+    if let Ok(address) = url.name.parse() {
+        return Ok(vec![SocketAddr::new(address, url.port)]);
+    }
+    let (name, port) = (url.name.to_owned(), url.port);
+    let look = move || Ok((name.as_str(), port).to_socket_addrs()?.collect());
+    match names.run(look).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) | Err(error) => {
+            let why = format!("{}: cannot resolve {}: {error}", wanted.url, url.name);
+            Err(Bad::unable(why))
+        }
+    }
+}
+
+async fn exchange(wanted: &Wanted, to: &[SocketAddr]) -> io::Result<(u16, Vec<u8>)> {
     let url = parts(&wanted.url).ok_or_else(|| io::Error::other("it is no URL of HTTP"))?;
-    let to: Vec<SocketAddr> = lookup_host((url.name, url.port)).await?.collect();
-    let stream = TcpStream::connect(&to[..]).await?;
+    let stream = TcpStream::connect(to).await?;
     let host = wanted.host.as_deref().unwrap_or(url.authority);
     let slash = if url.path.starts_with('/') { "" } else { "/" };
     let request = format!(
@@ -245,11 +267,12 @@ mod tests {
         assert!(judge(&wanted, 404, b"ok").is_ok());
         assert_eq!(
             judge(&wanted, 500, b"ok"),
-            Err("http://x: the status is 500".into())
+            Err("http://x: the status is 500".to_owned().into())
         );
         assert!(
             judge(&wanted, 200, b"o k")
                 .unwrap_err()
+                .why
                 .contains("does not say")
         );
     }

@@ -5,32 +5,51 @@ mod dns;
 mod file;
 mod http;
 mod icmp;
+mod once;
 mod ping;
 mod process;
 mod script;
 mod tcp;
 mod tls;
+mod turns;
+mod voice;
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::timeout;
+use vrrp_control::ProbeReport;
 use vrrp_control::agent::FromAgent;
-use vrrp_proto::{Level, Sample, TrackerKind, TrackerPlan};
+use vrrp_proto::{TrackerKind, TrackerPlan};
 
 use crate::link::Link;
+pub(crate) use once::Once;
+use turns::Turns;
+use voice::Voice;
 
-/// Probes begin within this, however rare they are.
-const SPREAD: Duration = Duration::from_secs(1);
+/// What is known of a tracker when it is looked at: that it is up, or why not.
+pub(crate) type Found = Result<String, Bad>;
 
-/// What is as it was is said this often, for those who ask when there was a result last.
-const REPEAT: Duration = Duration::from_secs(10);
+/// Why a tracker is not up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Bad {
+    pub(crate) why: String,
+    /// It could not be looked at all, for a reason that lies on this host.
+    pub(crate) unable: bool,
+}
 
-/// What is known of a tracker when it is looked at.
-pub(crate) type Found = Result<String, String>;
+impl From<String> for Bad {
+    fn from(why: String) -> Self {
+        Self { why, unable: false }
+    }
+}
+
+impl Bad {
+    pub(crate) const fn unable(why: String) -> Self {
+        Self { why, unable: true }
+    }
+}
 
 /// The probes that run.
 #[derive(Debug)]
@@ -49,87 +68,6 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-/// Says what was found, as often as it matters: an engine that has counted to its limit need not hear the same again.
-#[derive(Clone, Debug)]
-pub(crate) struct Voice {
-    tracker: Arc<str>,
-    link: Link,
-    memory: Arc<Mutex<Memory>>,
-    /// Samples in a row that matter.
-    matter: u32,
-    /// Whether each is wanted, because a result is good for a while only.
-    all: bool,
-}
-
-#[derive(Debug, Default)]
-struct Memory {
-    last: Option<Sample>,
-    /// How often that was said,
-    said: u32,
-    /// and when for the last time.
-    at: Option<Instant>,
-}
-
-impl Voice {
-    fn new(plan: &TrackerPlan, link: Link) -> Self {
-        let hysteresis = &plan.hysteresis;
-        Self {
-            tracker: plan.name.as_str().into(),
-            link,
-            memory: Arc::default(),
-            matter: hysteresis.rise.max(hysteresis.fall).max(1),
-            all: hysteresis.stale_after.is_some(),
-        }
-    }
-
-    /// This was found.
-    pub(crate) fn say(&self, sample: Sample) {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another reason is news, too.
-        let same = memory.last.as_ref() == Some(&sample);
-        memory.said = if same {
-            memory.said.saturating_add(1)
-        } else {
-            1
-        };
-        let old = memory.at.is_none_or(|at| at.elapsed() > REPEAT);
-        if self.all || old || memory.said <= self.matter {
-            memory.at = Some(Instant::now());
-            self.link.say(FromAgent::Sample {
-                tracker: self.tracker.to_string(),
-                sample: sample.clone(),
-            });
-        }
-        memory.last = Some(sample);
-    }
-
-    /// Up or down, and why.
-    pub(crate) fn found(&self, found: Found) {
-        let (level, detail) = match found {
-            Ok(detail) => (Level::Up, detail),
-            Err(detail) => (Level::Down, detail),
-        };
-        self.say(Sample {
-            level,
-            offset: None,
-            detail,
-        });
-    }
-
-    /// Another process may not have heard what was said.
-    fn begin_again(&self) {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.said = 0;
-        if let Some(sample) = memory.last.clone() {
-            memory.said = 1;
-            self.link.say(FromAgent::Sample {
-                tracker: self.tracker.to_string(),
-                sample,
-            });
-        }
     }
 }
 
@@ -159,6 +97,22 @@ impl Probes {
     pub(crate) fn begin_again(&self) {
         self.running.values().for_each(|it| it.voice.begin_again());
     }
+
+    /// How they are doing.
+    pub(crate) fn report(&self) -> Vec<ProbeReport> {
+        let all = self.running.values();
+        all.map(|it| it.voice.report()).collect()
+    }
+
+    /// Somebody wants to see one made.
+    pub(crate) fn ask(&self, number: u64, tracker: &str) {
+        match self.running.get(tracker) {
+            Some(running) => running.voice.ask(number),
+            None => {
+                self.link.say(FromAgent::Probed { number, run: None });
+            }
+        }
+    }
 }
 
 async fn probe(plan: TrackerPlan, voice: Voice) {
@@ -174,7 +128,8 @@ async fn probe(plan: TrackerPlan, voice: Voice) {
             count,
             interval,
         } => {
-            let look = async || process::look(&pattern, count).await;
+            let mut table = Once::default();
+            let look = async || process::look(&pattern, count, &mut table).await;
             each(&name, interval, interval, &voice, look).await;
         }
         TrackerKind::File {
@@ -187,16 +142,8 @@ async fn probe(plan: TrackerPlan, voice: Voice) {
             user,
             pace,
         } => {
-            let look = async || script::run(&name, &command, user.as_deref(), pace.timeout).await;
-            // It ends what it has started by itself, which takes a moment more.
-            each(
-                &name,
-                pace.interval,
-                pace.timeout + script::MORE,
-                &voice,
-                look,
-            )
-            .await;
+            let order = script::order(&name, &command, user.as_deref(), pace.timeout);
+            script::watch(&name, &order, pace.interval, &voice).await;
         }
         TrackerKind::Ping {
             address,
@@ -238,7 +185,8 @@ async fn probe(plan: TrackerPlan, voice: Voice) {
                 body,
                 verify,
             };
-            let look = async || http::look(&wanted).await;
+            let mut names = Once::default();
+            let look = async || http::look(&wanted, &mut names).await;
             each(&name, pace.interval, pace.timeout, &voice, look).await;
         }
         TrackerKind::Dns {
@@ -254,7 +202,7 @@ async fn probe(plan: TrackerPlan, voice: Voice) {
             each(&name, pace.interval, pace.timeout, &voice, look).await;
         }
         TrackerKind::Bfd { .. } => {
-            voice.found(Err("this version has no BFD".into()));
+            voice.found(Err("this version has no BFD".to_owned().into()));
         }
     }
 }
@@ -268,24 +216,12 @@ async fn each(
     voice: &Voice,
     mut look: impl AsyncFnMut() -> Found,
 ) {
-    let mut ticks = ticks(name, interval);
+    let mut turns = Turns::new(name, interval, voice);
     loop {
-        ticks.tick().await;
-        let late = || Err(format!("no answer within {}", span(limit)));
+        turns.next().await;
+        let late = || Err(format!("no answer within {}", span(limit)).into());
         voice.found(timeout(limit, look()).await.unwrap_or_else(|_| late()));
     }
-}
-
-/// When to look: each tracker has a place of its own within the interval.
-pub(crate) fn ticks(name: &str, interval: Duration) -> tokio::time::Interval {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    let window = interval.min(SPREAD).as_micros().max(1);
-    let micros = u128::from(hasher.finish()) % window;
-    let offset = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
-    let mut ticks = interval_at(Instant::now() + offset, interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    ticks
 }
 
 /// As an operator would say it.

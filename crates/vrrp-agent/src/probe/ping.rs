@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use vrrp_proto::tracker::Pace;
 
 use super::icmp::{self, PAYLOAD, Target};
-use super::{Found, Voice, span, ticks};
+use super::{Found, Turns, Voice, span};
 
 /// How many requests a loss is measured over.
 const WINDOW: usize = 20;
@@ -21,11 +21,11 @@ pub(crate) async fn watch(
     loss: Option<u8>,
     voice: &Voice,
 ) {
-    let mut ticks = ticks(name, pace.interval);
+    let mut turns = Turns::new(name, pace.interval, voice);
     let mut asker: Option<Asker> = None;
     let mut answered: VecDeque<bool> = VecDeque::new();
     loop {
-        ticks.tick().await;
+        turns.next().await;
         let found = ask(&mut asker, target, pace).await;
         if found.is_err() {
             // The address or the interface that it was bound to may be another one by now.
@@ -47,9 +47,8 @@ pub(crate) async fn watch(
             target.address
         );
         voice.found(if percent > usize::from(limit) {
-            Err(found
-                .err()
-                .map_or(said.clone(), |why| format!("{said}: {why}")))
+            let why = found.err().map(|bad| format!("{said}: {}", bad.why));
+            Err(why.unwrap_or(said).into())
         } else {
             Ok(said)
         });
@@ -65,11 +64,8 @@ async fn ask(asker: &mut Option<Asker>, target: &Target, pace: Pace) -> Found {
     };
     match timeout(pace.timeout, asker.ask()).await {
         Ok(Ok(())) => Ok(format!("{address} answers")),
-        Ok(Err(error)) => Err(failed(error)),
-        Err(_) => Err(format!(
-            "no answer of {address} within {}",
-            span(pace.timeout)
-        )),
+        Ok(Err(error)) => Err(failed(error).into()),
+        Err(_) => Err(format!("no answer of {address} within {}", span(pace.timeout)).into()),
     }
 }
 

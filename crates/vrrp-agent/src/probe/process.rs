@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use vrrp_proto::tracker::ProcessPattern;
 
-use super::Found;
+use super::{Bad, Found, Once};
 
 /// A look is good for this long.
 const FRESH: Duration = Duration::from_millis(200);
@@ -14,14 +14,14 @@ const FRESH: Duration = Duration::from_millis(200);
 const COMMAND: usize = 4096;
 
 /// The name and the command line of each process.
-type Table = Arc<Vec<(String, String)>>;
+pub(crate) type Table = Arc<Vec<(String, String)>>;
 
 /// Counts the processes that match.
-pub(crate) async fn look(pattern: &ProcessPattern, count: u32) -> Found {
+pub(crate) async fn look(pattern: &ProcessPattern, count: u32, all: &mut Once<Table>) -> Found {
     let by_command = matches!(pattern, ProcessPattern::Command(_));
     // The command line of a process that hangs in the kernel may be waited for.
-    let table = tokio::task::spawn_blocking(move || table(by_command)).await;
-    let table = table.map_err(|error| error.to_string())?;
+    let table = all.run(move || table(by_command)).await;
+    let table = table.map_err(|error| Bad::unable(error.to_string()))?;
     let (matching, what) = match pattern {
         ProcessPattern::Name(name) => {
             // The kernel keeps fifteen bytes.
@@ -38,9 +38,9 @@ pub(crate) async fn look(pattern: &ProcessPattern, count: u32) -> Found {
     if matching >= count as usize {
         Ok(said)
     } else if matching == 0 {
-        Err(said)
+        Err(said.into())
     } else {
-        Err(format!("{said}, of {count} that there must be"))
+        Err(format!("{said}, of {count} that there must be").into())
     }
 }
 
@@ -103,18 +103,21 @@ mod tests {
             .spawn()
             .unwrap();
         let pattern = ProcessPattern::Command("sleep 31.5".into());
-        assert!(look(&pattern, 1).await.is_ok());
-        let why = look(&pattern, 99).await.unwrap_err();
-        assert!(why.contains("of 99 that there must be"), "{why}");
+        assert!(look(&pattern, 1, &mut Once::default()).await.is_ok());
+        let why = look(&pattern, 99, &mut Once::default()).await.unwrap_err();
+        assert!(why.why.contains("of 99 that there must be"), "{why:?}");
         child.kill().unwrap();
         // Nobody has asked about it yet, and it counts no more.
         tokio::time::sleep(FRESH + Duration::from_millis(100)).await;
-        assert_eq!(look(&pattern, 1).await, Err("no process sleep 31.5".into()));
+        assert_eq!(
+            look(&pattern, 1, &mut Once::default()).await,
+            Err("no process sleep 31.5".to_owned().into())
+        );
         child.wait().unwrap();
         let none = ProcessPattern::Name("no-such-programs".into());
         assert_eq!(
-            look(&none, 1).await,
-            Err("no process no-such-program".into())
+            look(&none, 1, &mut Once::default()).await,
+            Err("no process no-such-program".to_owned().into())
         );
     }
 }

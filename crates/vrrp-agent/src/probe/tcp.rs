@@ -10,7 +10,7 @@ use super::Found;
 pub(crate) async fn look(to: SocketAddr, interface: Option<&str>, source: Option<IpAddr>) -> Found {
     match connect(to, interface, source).await {
         Ok(_) => Ok(format!("{to} accepts connections")),
-        Err(error) => Err(format!("{to}: {error}")),
+        Err(error) => Err(format!("{to}: {error}").into()),
     }
 }
 
@@ -56,6 +56,6 @@ mod tests {
         );
         drop(listener);
         let why = look(at, None, None).await.unwrap_err();
-        assert!(why.contains("refused"), "{why}");
+        assert!(why.why.contains("refused"), "{why:?}");
     }
 }

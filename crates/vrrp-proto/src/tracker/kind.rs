@@ -201,6 +201,25 @@ impl TrackerKind {
         }
     }
 
+    /// When it is probed, where that may take a while.
+    #[must_use]
+    pub const fn pace(&self) -> Option<&Pace> {
+        match self {
+            Self::Script { pace, .. }
+            | Self::Ping { pace, .. }
+            | Self::Tcp { pace, .. }
+            | Self::Http { pace, .. }
+            | Self::Dns { pace, .. } => Some(pace),
+            Self::Interface { .. }
+            | Self::Route { .. }
+            | Self::Address { .. }
+            | Self::Neighbour { .. }
+            | Self::Process { .. }
+            | Self::File { .. }
+            | Self::Bfd { .. } => None,
+        }
+    }
+
     /// Whether the kernel tells of changes by itself. Whatever else there is has to be probed.
     #[must_use]
     pub const fn is_kernel(&self) -> bool {
