@@ -17,6 +17,7 @@
 //! deadline. A deadline that moved later leaves its entry where it is, to be moved when it surfaces: a Backup's moves
 //! with every advertisement.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -195,7 +196,8 @@ pub enum Timer {
 /// The engine. See the module's text for the law of its use.
 #[derive(Debug, Default)]
 pub struct Engine {
-    pub(crate) slots: BTreeMap<RouterId, Slot>,
+    /// In boxes: the nodes of a map that grows in order are half empty.
+    pub(crate) slots: BTreeMap<RouterId, Box<Slot>>,
     pub(crate) links: Vec<Link>,
     index: BTreeMap<(LinkId, Family, Vrid), RouterId>,
     pub(crate) wakeups: BinaryHeap<Reverse<(Instant, RouterId)>>,
@@ -406,9 +408,9 @@ impl Engine {
     /// Backup's deadline earlier each time, which leaves an entry behind.
     fn compact(&mut self) {
         if self.wakeups.len() > 64 + 4 * self.slots.len() {
-            let scheduled =
-                |(id, slot): (&RouterId, &Slot)| slot.scheduled.map(|at| Reverse((at, *id)));
-            self.wakeups = self.slots.iter().filter_map(scheduled).collect();
+            let wakeup = |(id, at): (&RouterId, Option<Instant>)| Some(Reverse((at?, *id)));
+            let scheduled = self.slots.iter().map(|(id, slot)| (id, slot.scheduled));
+            self.wakeups = scheduled.filter_map(wakeup).collect();
         }
     }
 
@@ -756,14 +758,14 @@ impl Engine {
         let id = RouterId(self.next_id);
         self.next_id += 1;
         let link = self.link_named(&plan.interface);
-        let mut slot = Slot::new(now, plan.clone(), link);
+        let mut slot = Box::new(Slot::new(now, plan.clone(), link));
         slot.contributions = contributions(plan, &self.trackers);
         slot.publish(id, &mut self.outputs);
         self.insert(id, slot);
         id
     }
 
-    pub(crate) fn insert(&mut self, id: RouterId, mut slot: Slot) {
+    pub(crate) fn insert(&mut self, id: RouterId, mut slot: Box<Slot>) {
         let key = (slot.link, slot.plan.family, slot.plan.vrid);
         schedule(&mut self.wakeups, id, &mut slot);
         self.index.insert(key, id);
@@ -772,7 +774,7 @@ impl Engine {
 
     /// Takes a router out of the election. Like one that stops it keeps its addresses until its successor is heard, unless
     /// they or its identifier are `spoken_for`.
-    fn remove(&mut self, now: Instant, id: RouterId, mut slot: Slot, spoken_for: &Claims<'_>) {
+    fn remove(&mut self, now: Instant, id: RouterId, mut slot: Box<Slot>, spoken_for: &Claims<'_>) {
         let keeps = !spoken_for.concern(&slot.plan);
         if slot.retiring {
             if keeps {

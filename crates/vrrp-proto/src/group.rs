@@ -400,7 +400,7 @@ impl Engine {
             }
         }
         for (index, group) in groups.iter_mut().enumerate() {
-            let rank = |id: &RouterId| self.slots.get(id).map(Slot::rank);
+            let rank = |id: &RouterId| self.slots.get(id).map(|slot| slot.rank());
             group.members.sort_by_key(rank);
             for id in &group.members {
                 if let Some(bond) = self.slots.get_mut(id).and_then(|slot| slot.bond.as_mut()) {

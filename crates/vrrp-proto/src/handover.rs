@@ -31,7 +31,7 @@ use crate::types::RouterId;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Handover {
     /// In the order of their identifiers.
-    routers: Vec<(RouterId, Slot)>,
+    routers: Vec<(RouterId, Box<Slot>)>,
     links: Vec<Link>,
     statistics: GlobalStatistics,
     complaints: Complaints,
@@ -71,13 +71,13 @@ impl Handover {
 
     /// Replaces a part of it.
     pub fn change(&mut self, change: Change) {
-        let place = |routers: &[(RouterId, Slot)], id: RouterId| {
+        let place = |routers: &[(RouterId, Box<Slot>)], id: RouterId| {
             routers.binary_search_by_key(&id, |(other, _)| *other)
         };
         match change.0 {
             Part::Router(id, slot) => match place(&self.routers, id) {
-                Ok(known) => self.routers[known].1 = *slot,
-                Err(new) => self.routers.insert(new, (id, *slot)),
+                Ok(known) => self.routers[known].1 = slot,
+                Err(new) => self.routers.insert(new, (id, slot)),
             },
             Part::Gone(id) => {
                 if let Ok(known) = place(&self.routers, id) {
@@ -147,7 +147,7 @@ impl Engine {
     #[must_use]
     pub fn save_router(&self, router: RouterId) -> Change {
         Change(match self.slots.get(&router) {
-            Some(slot) => Part::Router(router, Box::new(slot.clone())),
+            Some(slot) => Part::Router(router, slot.clone()),
             None => Part::Gone(router),
         })
     }

@@ -109,12 +109,13 @@ pub enum OrderKind {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Orders {
-    drain: Option<Standing>,
-    priority: Option<(Priority, Standing)>,
-    pin: Option<Standing>,
-    yields: Option<Note>,
+    // In boxes: of a thousand routers hardly one has any.
+    drain: Option<Box<Standing>>,
+    priority: Option<Box<(Priority, Standing)>>,
+    pin: Option<Box<Standing>>,
+    yields: Option<Box<Note>>,
     pub(crate) handing: Option<Handing>,
-    outcome: Option<Outcome>,
+    outcome: Option<Box<Outcome>>,
 }
 
 /// A router is handing over.
@@ -237,15 +238,15 @@ impl Orders {
     /// Those that stand, the one that counts first.
     pub fn standing(&self) -> impl Iterator<Item = OrderView<'_>> {
         let view = |kind, priority, standing: &'_ Standing| (kind, priority, standing.until);
-        let drain = self.drain.as_ref();
-        let set = self.priority.as_ref();
-        let pin = self.pin.as_ref();
+        let drain = self.drain.as_deref();
+        let set = self.priority.as_deref();
+        let pin = self.pin.as_deref();
         let timed = [
             drain.map(|it| (view(OrderKind::Drain, None, it), &it.note)),
             set.map(|(priority, it)| (view(OrderKind::Priority, Some(*priority), it), &it.note)),
             pin.map(|it| (view(OrderKind::Pin, None, it), &it.note)),
             self.yields
-                .as_ref()
+                .as_deref()
                 .map(|note| ((OrderKind::Yield, None, None), note)),
         ];
         timed
@@ -279,8 +280,8 @@ impl Orders {
 
     /// What became of the last handing over.
     #[must_use]
-    pub const fn outcome(&self) -> Option<Outcome> {
-        self.outcome
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcome.as_deref().copied()
     }
 
     /// The priority of a router of this role, to which trackers add `sum`. A drain and a pin say exactly what it is.
@@ -298,7 +299,7 @@ impl Orders {
 
     /// The priority to which trackers add: the configured one, or the one that was set.
     pub(crate) fn base(&self, configured: Priority) -> Priority {
-        let set = self.priority.as_ref();
+        let set = self.priority.as_deref();
         set.filter(|_| !configured.is_owner())
             .map_or(configured, |(priority, _)| *priority)
     }
@@ -310,8 +311,8 @@ impl Orders {
 
     /// When the next thing here happens by itself. Asked after each advertisement.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let set = self.priority.as_ref().map(|(_, standing)| standing);
-        [self.drain.as_ref(), set, self.pin.as_ref()]
+        let set = self.priority.as_deref().map(|(_, standing)| standing);
+        [self.drain.as_deref(), set, self.pin.as_deref()]
             .into_iter()
             .filter_map(|standing| standing?.until)
             .chain(self.handing.map(|handing| handing.until))
@@ -319,7 +320,7 @@ impl Orders {
     }
 
     pub(crate) fn drain(&mut self, terms: Standing) {
-        self.drain = Some(terms);
+        self.drain = Some(Box::new(terms));
     }
 
     /// Whether there was one.
@@ -328,15 +329,15 @@ impl Orders {
     }
 
     pub(crate) fn set_priority(&mut self, priority: Priority, terms: Standing) {
-        self.priority = Some((priority, terms));
+        self.priority = Some(Box::new((priority, terms)));
     }
 
     pub(crate) fn pin(&mut self, terms: Standing) {
-        self.pin = Some(terms);
+        self.pin = Some(Box::new(terms));
     }
 
     pub(crate) fn yield_to_others(&mut self, note: Note) {
-        self.yields = Some(note);
+        self.yields = Some(Box::new(note));
     }
 
     /// Ends what has to do with the priority.
@@ -380,11 +381,11 @@ impl Orders {
         successor: Option<(IpAddr, Priority)>,
     ) -> Option<Handing> {
         let handing = self.handing.take()?;
-        self.outcome = Some(Outcome {
+        self.outcome = Some(Box::new(Outcome {
             begun: handing.begun,
             successor,
             after: now.saturating_since(handing.begun),
-        });
+        }));
         Some(handing)
     }
 

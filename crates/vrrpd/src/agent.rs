@@ -209,9 +209,13 @@ impl Agent {
         desk.hooks = hooks.iter().map(hooks::spec).collect();
         let probes = plan.trackers.iter().filter(|it| !it.kind.is_kernel());
         desk.probes = probes.cloned().collect();
-        desk.routers = hooks::facts(plan);
-        desk.groups = hooks::groups(plan);
-        desk.priorities = hooks::priorities(plan);
+        // What only hooks are told.
+        (desk.routers, desk.groups, desk.priorities) = if hooks.is_empty() {
+            Default::default()
+        } else {
+            let (facts, groups) = (hooks::facts(plan), hooks::groups(plan));
+            (facts, groups, hooks::priorities(plan))
+        };
         if desk.stage == Stage::Up {
             if desk.has_nothing_to_do() {
                 desk.stage = Stage::Retiring;
@@ -250,7 +254,9 @@ impl Agent {
         let known = all
             .iter()
             .filter_map(|it| Some((it.name.clone(), it.priority?)));
-        desk.priorities.extend(known);
+        if !desk.hooks.is_empty() {
+            desk.priorities.extend(known);
+        }
         if desk.stage == Stage::Up {
             desk.say(ToAgent::Standing {
                 id: self.0.parts.office.last(),
