@@ -7,14 +7,17 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use vrrp_proto::Gather;
 
-use crate::code;
+use vrrp_proto::TrackerKind;
+
 use crate::finding::Finding;
-use crate::hook::{Hook, HookDeed};
+use crate::hook::HookDeed;
+use crate::{Config, code};
 
 /// Why a program is not run.
 #[derive(Debug)]
@@ -129,47 +132,66 @@ pub fn trusted(program: &Path, user: u32) -> Result<PathBuf, Distrust> {
     Ok(real)
 }
 
-/// What is wrong with the programs of hooks on this host, as findings. `user` finds the number of a user by name. Looks at the
-/// disk.
+/// What is wrong on this host with the programs of hooks and trackers, as findings. `user` finds the number of a user by name.
+/// Looks at the disk.
 #[must_use]
-pub fn distrusted(hooks: &[Hook], user: impl Fn(&str) -> Option<u32>) -> Vec<Finding> {
-    let finding = |hook: &Hook| {
-        let HookDeed::Exec {
+pub fn distrusted(config: &Config, user: impl Fn(&str) -> Option<u32>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for hook in &config.hooks {
+        if let HookDeed::Exec {
             command,
             user: name,
             ..
         } = &hook.plan.action
-        else {
-            return None;
-        };
-        let program = command.first()?;
-        let user = match name {
-            None => 0,
-            Some(name) => match user(name) {
-                Some(user) => user,
-                None => {
-                    let message = format!("there is no user {name} on this host");
-                    return Some(
-                        Finding::warning(code::HOOK_PROGRAM, hook.command.clone(), message)
-                            .label("runs as that user")
-                            .help("`getent passwd` shows those that there are"),
-                    );
-                }
-            },
-        };
-        let why = trusted(Path::new(program), user).err()?;
-        let message = if why.is_absence() {
-            format!("on this host, the hook would not be run: {why}")
-        } else {
-            format!("the hook will not be run: {why}")
-        };
-        Some(
-            Finding::warning(code::HOOK_PROGRAM, hook.command.clone(), message)
-                .label("not run")
-                .help(why.advice()),
-        )
+        {
+            let span = hook.command.clone();
+            findings.extend(judge(command, name.as_deref(), &user, span, "hook"));
+        }
+    }
+    for (tracker, place) in config.plan.trackers.iter().zip(&config.tracker_places) {
+        if let TrackerKind::Script {
+            command,
+            user: name,
+            ..
+        } = &tracker.kind
+        {
+            let span = place.value("command");
+            findings.extend(judge(command, name.as_deref(), &user, span, "script"));
+        }
+    }
+    findings
+}
+
+fn judge(
+    command: &[String],
+    name: Option<&str>,
+    user: impl Fn(&str) -> Option<u32>,
+    span: Range<usize>,
+    what: &str,
+) -> Option<Finding> {
+    let program = command.first()?;
+    let finding = |message| Finding::warning(code::HOOK_PROGRAM, span, message);
+    let user = match name {
+        None => 0,
+        Some(name) => match user(name) {
+            Some(user) => user,
+            None => {
+                let message = format!("there is no user {name} on this host");
+                return Some(
+                    finding(message)
+                        .label("runs as that user")
+                        .help("`getent passwd` shows those that there are"),
+                );
+            }
+        },
     };
-    hooks.iter().filter_map(finding).collect()
+    let why = trusted(Path::new(program), user).err()?;
+    let message = if why.is_absence() {
+        format!("on this host, the {what} would not be run: {why}")
+    } else {
+        format!("the {what} will not be run: {why}")
+    };
+    Some(finding(message).label("not run").help(why.advice()))
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(crate) fn run(page: &mut Page, file: &Path, peer: Option<&Path>) -> Result<(
     // That of the peer is for another host.
     if let (Some(Ok(ours)), Some(first)) = (loaded.first(), judged.first_mut()) {
         let user = |name: &str| Some(User::from_name(name).ok()??.uid.as_raw());
-        first.findings.extend(distrusted(&ours.config.hooks, user));
+        first.findings.extend(distrusted(&ours.config, user));
     }
     let mut misfits = false;
     if let [Ok(ours), Ok(theirs)] = &loaded[..] {

@@ -15,8 +15,8 @@ pub(crate) fn run(file: &Path, program: Option<&Path>) -> ExitCode {
     // A reader that has gone away is no reason to fail: the exit code is the answer.
     let code = match load(file) {
         Ok(Loaded { config, file, text }) => {
-            let mut findings = config.findings;
-            findings.extend(hooks::distrusted(&config.hooks));
+            let mut findings = config.findings.clone();
+            findings.extend(hooks::distrusted(&config));
             if !findings.is_empty() {
                 let _ = write!(
                     err,

@@ -485,7 +485,7 @@ impl Configuration {
         let status = self.status();
         let Loaded { config, file, text } = &proposal.loaded;
         change_report::warn(&config.findings, file, text);
-        change_report::warn(&hooks::distrusted(&config.hooks), file, text);
+        change_report::warn(&hooks::distrusted(config), file, text);
         let number = status.number;
         let trial = status.trial.map(|trial| {
             let back_to = trial.back_to;
@@ -667,7 +667,7 @@ pub(crate) fn begin(file: &Path, archive: &mut Archive) -> Result<Config, LoadEr
         );
     }
     change_report::warn(&loaded.config.findings, &loaded.file, &loaded.text);
-    let distrusted = hooks::distrusted(&loaded.config.hooks);
+    let distrusted = hooks::distrusted(&loaded.config);
     change_report::warn(&distrusted, &loaded.file, &loaded.text);
     if last.as_ref().is_none_or(|last| last.hash != hash) {
         let old = last.and_then(|last| parse(&archive.text(last.number)?).ok());

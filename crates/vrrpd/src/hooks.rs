@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nix::unistd::User;
-use vrrp_config::{Finding, Hook, HookDeed, HookPlan};
+use vrrp_config::{Config, Finding, HookDeed, HookPlan};
 use vrrp_control::EventRecord;
 use vrrp_control::agent::{
     HookAction, HookEvent, HookSpec, RouterFacts, Stand, Standing, SubjectKind,
@@ -108,13 +108,13 @@ pub(crate) fn event(record: &EventRecord) -> Option<HookEvent> {
     })
 }
 
-/// What is wrong on this host with the programs of hooks.
-pub(crate) fn distrusted(hooks: &[Hook]) -> Vec<Finding> {
+/// What is wrong on this host with the programs of hooks and trackers.
+pub(crate) fn distrusted(config: &Config) -> Vec<Finding> {
     let user = |name: &str| {
         let found = User::from_name(name).ok().flatten();
         found.map(|user| user.uid.as_raw())
     };
-    vrrp_config::distrusted(hooks, user)
+    vrrp_config::distrusted(config, user)
 }
 
 /// How all routers stand at this moment.

@@ -148,3 +148,61 @@ fn in_words() {
         "{text}"
     );
 }
+
+#[test]
+fn probes_that_cannot_be_made() {
+    let scratch = vrrp_lab::scratch::Scratch::new("unable");
+    let open = scratch.write("open", "#!/bin/sh\n");
+    set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
+    let script = scratch.write("check", "#!/bin/sh\n");
+    set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    let plain = scratch.write("plain", "#!/bin/sh\n");
+    set_permissions(&plain, Permissions::from_mode(0o644)).unwrap();
+    let tracker = |name: &str, body: &str| format!("[tracker.{name}]\n{body}\n");
+    let run = |path: &std::path::Path, user: &str| {
+        format!(
+            "type = \"script\"\ncommand = [\"{}\"]\nuser = \"{user}\"",
+            path.display()
+        )
+    };
+    let good = tracker("good", &run(&script, "nobody"));
+    let bad = [
+        tracker("open", &run(&open, "nobody")),
+        tracker("plain", &run(&plain, "nobody")),
+        tracker("stranger", &run(&script, "no-such-user")),
+        tracker(
+            "nowhere",
+            "type = \"http\"\nurl = \"http://no-such-host.invalid/\"",
+        ),
+    ]
+    .concat();
+    let mut bench = Bench::new(Profile::V3Ipv4);
+    bench.start_file(&format!("{}{good}", file(&[router(Profile::V3Ipv4)])));
+    bench.promote();
+    std::thread::sleep(ms(1500));
+    examine(&bench.dut, bench.daemon()).expect(&[]);
+    let text = format!("{}{good}{bad}", file(&[router(Profile::V3Ipv4)]));
+    bench.daemon().write_config(&text);
+    bench.daemon().reload();
+    let all_failed = wait_for(ms(10_000), || {
+        let output = bench.daemon().ctl(&["show", "trackers", "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        let all = report["trackers"].as_array()?;
+        let unable = all
+            .iter()
+            .filter(|it| it["probe"]["last"]["unable"] == true);
+        (unable.count() == 4).then_some(())
+    });
+    assert!(all_failed.is_some(), "{}", bench.daemon().log());
+    let diagnosis = examine(&bench.dut, bench.daemon());
+    diagnosis.expect(&["VD0116"]);
+    let report = format!("{:#}", diagnosis.report);
+    for said in [
+        "can be written by others",
+        "is not executable",
+        "there is no user no-such-user",
+        "cannot resolve no-such-host.invalid",
+    ] {
+        assert!(report.contains(said), "{said}: {report}");
+    }
+}

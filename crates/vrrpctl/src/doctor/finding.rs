@@ -65,6 +65,8 @@ kinds! {
     "VD0112" Error KernelRefused "the kernel refuses what a virtual router needs"
     "VD0113" Error KernelBehind "the kernel does not hold what the state of a virtual router needs"
     "VD0114" Warning Lacking "something that follows an Active is not there"
+    "VD0115" Error NoProbes "nobody probes what trackers watch"
+    "VD0116" Warning ProbeUnable "a probe cannot be made"
     // The host.
     "VD0201" Warning NoForwarding "the interface does not forward IPv4"
     "VD0202" Warning NoForwarding6 "the host does not forward IPv6"

@@ -27,6 +27,7 @@ use crate::failure::Failure;
 use crate::page::Page;
 use crate::ports;
 use crate::status;
+use crate::trackers;
 
 use facts::{Facts, File, Unusable, host};
 
@@ -95,6 +96,8 @@ fn gather(
     };
     facts.running = running(client);
     facts.late = late(client);
+    // An older daemon has none.
+    facts.trackers = trackers::fetch(client).ok().map(|(report, _)| report);
     // What passes is judged by what is configured; without that, each packet by itself.
     let plan = facts.plan().cloned().unwrap_or_default();
     facts.wire = listening::listen(&facts.ports, &before, &plan, span)?;

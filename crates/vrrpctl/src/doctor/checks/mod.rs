@@ -7,6 +7,7 @@ mod host;
 mod interface;
 mod others;
 mod refused;
+mod trackers;
 
 use vrrp_proto::gather::sort_by_rank;
 
@@ -14,12 +15,13 @@ use super::facts::{Facts, Router};
 use super::finding::Finding;
 
 /// Those that look at the whole.
-const WHOLE: [fn(&Facts) -> Vec<Finding>; 5] = [
+const WHOLE: [fn(&Facts) -> Vec<Finding>; 6] = [
     daemon::reachable,
     daemon::file,
     daemon::well,
     host::programs,
     firewall::rules,
+    trackers::probes,
 ];
 
 /// Those that look at one virtual router.

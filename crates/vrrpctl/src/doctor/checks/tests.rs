@@ -360,3 +360,19 @@ fn rules_are_followed_as_far_as_they_are_understood() {
         assert_eq!(found.contains(&Kind::FirewallIn), dropped, "{ruleset:#}");
     }
 }
+
+#[test]
+fn nobody_probes() {
+    let mut facts = healthy();
+    facts.trackers = Some(vrrp_control::TrackersReport {
+        version: 1,
+        problem: Some("the process that probes is not there: it is not installed".into()),
+        trackers: Vec::new(),
+    });
+    let finding = one(&facts);
+    assert_eq!(finding.kind, Kind::NoProbes);
+    assert!(
+        finding.evidence.ends_with("it is not installed"),
+        "{finding:?}"
+    );
+}

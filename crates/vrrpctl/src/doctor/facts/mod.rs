@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use vrrp_control::{RouterReport, StatusReport};
+use vrrp_control::{RouterReport, StatusReport, TrackersReport};
 use vrrp_proto::{Family, Plan, RouterPlan};
 
 use crate::ports::Port;
@@ -31,6 +31,8 @@ pub(crate) struct Facts {
     pub(crate) running: Option<String>,
     /// When it was last so late that it stood back, of the day before now.
     pub(crate) late: Option<String>,
+    /// What the routers need beside their own interfaces.
+    pub(crate) trackers: Option<TrackersReport>,
     /// The host.
     pub(crate) host: Host,
     /// Its interfaces.
