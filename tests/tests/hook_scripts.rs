@@ -71,6 +71,7 @@ fn connection_tracking_follows_in_the_order_of_its_documentation() {
         ("BACKUP", &["-s", "-t", "-n"]),
         ("FAULT", &["-t"]),
         ("STOP", &["-t"]),
+        ("PRE_MASTER", &["-c"]),
         ("MASTER_RX_LOWER_PRI", &[]),
     ] {
         let scratch = Scratch::new("hooks");
@@ -82,6 +83,25 @@ fn connection_tracking_follows_in_the_order_of_its_documentation() {
             .map(|it| format!("-C /etc/c.conf {it}"))
             .collect();
         assert_eq!(calls(&log), wanted, "{state}");
+    }
+    // What a silent machine had is there already; one that served on has made more since.
+    for (old, reason, first) in [
+        ("pre-active", "no-response", "-f"),
+        ("pre-active", "released", "-c"),
+        ("pre-active", "preempting", "-c"),
+        ("backup", "no-response", "-c"),
+    ] {
+        let scratch = Scratch::new("hooks");
+        let (program, log) = stand_in(&scratch, false, "nothing");
+        let mut command = Command::new(hook("conntrackd"));
+        command.args([
+            "-p", &program, "-C", "/c", "INSTANCE", "lan4", "MASTER", "100",
+        ]);
+        command
+            .env("VRRP_OLD_STATE", old)
+            .env("VRRP_REASON", reason);
+        assert!(command.status().expect("it runs").success());
+        assert_eq!(calls(&log)[0], format!("-C /c {first}"), "{old} {reason}");
     }
     // A step that fails is told, and the others are done.
     let scratch = Scratch::new("hooks");

@@ -28,12 +28,12 @@ const PIECE: usize = 16 * 1024;
 const PIECES: usize = 2000;
 const PAUSE: Duration = ms(2);
 
-/// Connections are translated to the public address, which follows. What belongs to none that is known is dropped: between
-/// the takeover of the address and that of the connections, a router that answers for itself would reset them.
+/// Connections are translated to the public address, which follows. What belongs to none that is known is dropped, and counted: a
+/// router that answers for itself would reset it.
 const RULES: &str = r#"table ip gateway {
     chain out { type nat hook postrouting priority srcnat; oifname "eth1" ip saddr 192.0.2.0/24 snat to 198.51.100.254; }
-    chain through { type filter hook forward priority filter; ct state invalid drop; }
-    chain here { type filter hook input priority filter; iifname "eth1" ip daddr 198.51.100.254 ct state { invalid, new } drop; }
+    chain through { type filter hook forward priority filter; ct state invalid counter drop; }
+    chain here { type filter hook input priority filter; iifname "eth1" ip daddr 198.51.100.254 ct state { invalid, new } counter drop; }
 }"#;
 
 /// One half of the gateway.
@@ -74,7 +74,7 @@ impl Half {
                 r#"[{ address = "198.51.100.254/24", interface = "eth1" }]"#,
             );
         let text = format!(
-            "{}[hook.conntrackd]\non = [\"active\", \"backup\", \"fault\", \"stop\"]\ncommand = [\"{}\", \"-C\", \"{}\"]\narguments = \"keepalived\"\n",
+            "{}[hook.conntrackd]\non = [\"pre-active\", \"active\", \"backup\", \"fault\", \"stop\"]\npre-active-timeout = \"2s\"\ncommand = [\"{}\", \"-C\", \"{}\"]\narguments = \"keepalived\"\n",
             file(&[router]),
             hook.display(),
             config.display()
@@ -158,6 +158,21 @@ fn through(what: &str, misfortune: impl FnOnce(&Lan, &mut Half)) {
         stall.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     assert_eq!(second.daemon.state(NAME), "active");
+    // The connections were there before the addresses.
+    let counted = two.sh("nft list table ip gateway");
+    let strangers: Vec<&str> = counted
+        .split("packets ")
+        .skip(1)
+        .filter_map(|rest| rest.split(' ').next())
+        .collect();
+    assert_eq!(strangers, ["0", "0"], "{counted}");
+    let events = second.daemon.ctl(&["events"]);
+    let events = String::from_utf8_lossy(&events.stdout).into_owned();
+    let waited = events
+        .lines()
+        .find(|line| line.contains("hook conntrackd: done after"));
+    let waited = waited.unwrap_or_else(|| panic!("{events}"));
+    println!("{}", waited.trim());
     println!(
         "{} MiB through NAT, intact; {what}, longest stall {:.0} ms",
         (PIECE * PIECES) >> 20,

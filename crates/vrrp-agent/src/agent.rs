@@ -166,6 +166,9 @@ impl Agent {
                 let _ = ends.send((job, run)).await;
             });
         }
+        for (name, id) in self.desk.take_prepared() {
+            self.link.say(FromAgent::Prepared { name, id });
+        }
         let lines = self.desk.take_lines();
         let desk = &self.desk;
         self.journal.add(lines, || desk.past());

@@ -4,6 +4,9 @@
 //! hook it is of. States are compared, and other events are sent: of states that were over before a hook could hear of them, the
 //! last one is delivered, and nothing at all if it is the one that the hook heard of last. A hook that does not listen to a
 //! state passes through it all the same, so that it hears of the next one.
+//!
+//! `pre-active` is a state before `active`, for those only that ask for it: they hear of it also when it is over, unless no
+//! `active` has followed. When nothing of it waits or runs any more, for a router and for the groups it is in, that is said.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -50,6 +53,8 @@ pub(crate) struct Desk {
     done: BTreeSet<(u64, String)>,
     queues: BTreeMap<Subject, Queue>,
     counts: BTreeMap<String, HookCount>,
+    /// The events after which it was said that what a router waits for is done.
+    prepared: BTreeMap<String, u64>,
     /// What the journal is to be told.
     lines: Vec<Line>,
     /// Nothing begins any more.
@@ -150,6 +155,8 @@ impl Desk {
             reason: Some("noticed".into()),
             ..HookEvent::default()
         };
+        // Whoever asks may not have heard it.
+        self.prepared.clear();
         let there: BTreeSet<Subject> = all
             .iter()
             .map(|stand| (stand.subject, stand.name.clone()))
@@ -279,6 +286,50 @@ impl Desk {
         self.note_settled();
     }
 
+    /// Routers whose addresses wait for nothing any more, each with the event since which they did. Each is said once.
+    pub(crate) fn take_prepared(&mut self) -> Vec<(String, u64)> {
+        let early: Vec<&HookSpec> = self
+            .hooks
+            .iter()
+            .filter(|hook| hook.hears_early())
+            .collect();
+        if early.is_empty() {
+            return Vec::new();
+        }
+        let state = |subject: &Subject| self.known.get(subject).and_then(|event| event.state);
+        let busy = |subject: &Subject| {
+            let is_early = |job: &Job| job.event.state == Some(Standing::PreActive);
+            let queue = self.queues.get(subject);
+            queue.is_some_and(|queue| queue.waiting.iter().chain(&queue.running).any(is_early))
+        };
+        let waits = |name: &String| {
+            let groups = self
+                .groups
+                .iter()
+                .filter(|(_, members)| members.contains(name));
+            let unsettled = |(group, _): (&String, &Vec<String>)| {
+                let subject = (SubjectKind::Group, group.clone());
+                let wanted = early.iter().any(|hook| hook.is_for(subject.0, &subject.1));
+                // Members are told of one after the other.
+                let moved = matches!(
+                    state(&subject),
+                    Some(Standing::PreActive | Standing::Active)
+                );
+                wanted && (!moved || busy(&subject))
+            };
+            busy(&(SubjectKind::Router, name.clone())) || groups.into_iter().any(unsettled)
+        };
+        let mut done = Vec::new();
+        for ((kind, name), event) in &self.known {
+            let early = *kind == SubjectKind::Router && event.state == Some(Standing::PreActive);
+            if early && self.prepared.get(name) != Some(&event.id) && !waits(name) {
+                done.push((name.clone(), event.id));
+            }
+        }
+        self.prepared.extend(done.iter().cloned());
+        done
+    }
+
     /// A hook by its name, and what it would be told of a router.
     pub(crate) fn find(&self, hook: &str, event: &mut HookEvent) -> Option<HookSpec> {
         event.router = self.routers.get(&event.name).cloned();
@@ -328,12 +379,25 @@ impl Desk {
             return;
         }
         event.old_state = before;
+        // Who knows nothing of the state in between comes from the one before it.
+        let earlier = match self.known.get(&subject) {
+            Some(known) if before == Some(Standing::PreActive) => known.old_state,
+            Some(_) | None => before,
+        };
         self.known.insert(subject.clone(), event.clone());
         for hook in self.hooks.clone() {
             let key = (hook.name.clone(), subject.clone());
             let heard = self.delivered.get(&key).map_or(0, |(_, id)| *id);
-            let is_for = hook.hears_states() && hook.is_for(subject.0, &subject.1);
+            let early = hook.hears_early();
+            let is_for = hook.hears_states()
+                && hook.is_for(subject.0, &subject.1)
+                && (early || state != Standing::PreActive);
             if is_for && (anew || event.id > heard) {
+                let old_state = if early { before } else { earlier };
+                let event = HookEvent {
+                    old_state,
+                    ..event.clone()
+                };
                 self.push_state(&subject, &hook, &event);
             }
         }
@@ -356,10 +420,19 @@ impl Desk {
             };
             let is = |state| move |member: &&HookEvent| member.state == Some(state);
             let all = |state| members.iter().all(is(state));
+            // While they go live one after the other, it is what it was.
+            let rises = |member: &&HookEvent| {
+                matches!(member.state, Some(Standing::PreActive | Standing::Active))
+            };
+            if members.iter().all(rises) && !all(Standing::Active) && !all(Standing::PreActive) {
+                continue;
+            }
             let state = if members.iter().any(is(Standing::Fault)) {
                 Standing::Fault
             } else if all(Standing::Active) {
                 Standing::Active
+            } else if all(Standing::PreActive) {
+                Standing::PreActive
             } else if all(Standing::Stop) {
                 Standing::Stop
             } else {
@@ -391,7 +464,9 @@ impl Desk {
             let due = queue.is_some_and(|queue| {
                 queue.waiting.iter().any(is_due) || queue.running.as_ref().is_some_and(is_due)
             });
-            let is_for = hook.hears_states() && hook.is_for(subject.0, &subject.1);
+            let is_for = hook.hears_states()
+                && hook.is_for(subject.0, &subject.1)
+                && (hook.hears_early() || event.state != Some(Standing::PreActive));
             if is_for && !due && told != event.state {
                 let router = self.routers.get(&subject.1).cloned();
                 let event = HookEvent {
@@ -411,10 +486,17 @@ impl Desk {
             if let Some(queue) = self.queues.get_mut(subject) {
                 let before = queue.waiting.len();
                 let is_of_it = |job: &Job| job.hook == hook.name && job.event.state.is_some();
-                queue.waiting.retain(|job| !is_of_it(job));
+                // What comes before `active` is not over with it.
+                let leads = |job: &Job| {
+                    job.event.state == Some(Standing::PreActive)
+                        && event.state == Some(Standing::Active)
+                };
+                queue.waiting.retain(|job| !is_of_it(job) || leads(job));
                 over = before - queue.waiting.len();
                 let running = queue.running.as_ref().filter(|job| is_of_it(job));
                 last = running.map_or(last, |job| job.event.state);
+                let waiting = queue.waiting.iter().rfind(|job| is_of_it(job));
+                last = waiting.map_or(last, |job| job.event.state);
             }
             self.count(&hook.name).coalesced += over as u64;
             if last == event.state {
@@ -735,6 +817,136 @@ mod tests {
         assert_eq!(happens("wan4", "backup"), "backup 90");
         desk.stop("", "shutdown", "the daemon stops");
         assert_eq!(drain(&mut desk), ["g stop"]);
+    }
+
+    const EARLY: [&str; 5] = ["pre-active", "active", "backup", "fault", "stop"];
+
+    #[test]
+    fn what_comes_before_is_told_before_and_to_those_only_who_ask() {
+        let mut desk = desk(&[hook("early", &EARLY, true), hook("other", &STATES, true)]);
+        desk.accept(event(1, "backup"));
+        assert_eq!(drain(&mut desk), ["early backup", "other backup"]);
+        desk.accept(event(2, "pre-active"));
+        let (jobs, words) = begun(&mut desk);
+        assert_eq!(words, ["early pre-active"]);
+        assert_eq!(desk.take_prepared(), []);
+        end(&mut desk, &jobs[0]);
+        let prepared = ("lan4".to_owned(), 2);
+        assert_eq!(
+            desk.take_prepared().as_slice(),
+            std::slice::from_ref(&prepared)
+        );
+        assert_eq!(desk.take_prepared(), [], "once");
+        desk.compare(2, "", &[]);
+        let stand = Stand {
+            subject: SubjectKind::Router,
+            name: "lan4".into(),
+            state: Some(Standing::PreActive),
+            priority: None,
+        };
+        let mut again = self::desk(&[hook("early", &EARLY, true)]);
+        again.compare(2, "", std::slice::from_ref(&stand));
+        assert_eq!(drain(&mut again), ["early pre-active"]);
+        assert_eq!(
+            again.take_prepared().as_slice(),
+            std::slice::from_ref(&prepared)
+        );
+        again.compare(2, "", &[stand]);
+        assert_eq!(
+            again.take_prepared(),
+            [prepared],
+            "who asks has not heard it"
+        );
+    }
+
+    #[test]
+    fn a_state_in_between_is_nothing_to_who_does_not_know_it() {
+        let mut desk = desk(&[hook("early", &EARLY, true), hook("other", &STATES, true)]);
+        for (id, word) in [(1, "backup"), (2, "pre-active"), (3, "backup")] {
+            desk.accept(event(id, word));
+            let expected: &[&str] = match id {
+                1 => &["early backup", "other backup"],
+                2 => &["early pre-active"],
+                _ => &["early backup"],
+            };
+            assert_eq!(drain(&mut desk), expected);
+        }
+        desk.accept(event(4, "pre-active"));
+        desk.accept(event(5, "active"));
+        // Late, and in order.
+        let mut seen = Vec::new();
+        loop {
+            let due = desk.begin();
+            let [(_, job)] = &due[..] else {
+                break;
+            };
+            let old = job.event.old_state.map_or("none", Standing::name);
+            seen.push(format!("{} {} from {old}", job.hook, job.event.event));
+            end(&mut desk, job);
+        }
+        assert_eq!(
+            seen,
+            [
+                "early pre-active from backup",
+                "early active from pre-active",
+                "other active from backup"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_was_called_off_before_it_began_is_left_out() {
+        let mut desk = desk(&[hook("early", &EARLY, true)]);
+        desk.accept(event(1, "backup"));
+        let (jobs, _) = begun(&mut desk);
+        for (id, word) in [(2, "pre-active"), (3, "backup"), (4, "pre-active")] {
+            desk.accept(event(id, word));
+        }
+        assert_eq!(desk.take_prepared(), []);
+        desk.accept(event(5, "backup"));
+        end(&mut desk, &jobs[0]);
+        assert_eq!(drain(&mut desk), [""; 0]);
+        assert_eq!(desk.take_prepared(), []);
+    }
+
+    #[test]
+    fn members_wait_for_the_hook_of_their_group() {
+        let mut desk = desk(&[]);
+        let hooks = vec![HookSpec {
+            routers: vec!["pair".into()],
+            ..hook("g", &EARLY, true)
+        }];
+        let members = ["lan4", "wan4"].map(str::to_owned).to_vec();
+        let groups = BTreeMap::from([("pair".to_owned(), members)]);
+        desk.configure(hooks, BTreeMap::new(), groups);
+        let mut id = 0;
+        let mut happens = |desk: &mut Desk, name: &str, word: &str| {
+            id += 1;
+            let name = name.into();
+            desk.accept(HookEvent {
+                name,
+                ..event(id, word)
+            });
+        };
+        for name in ["lan4", "wan4"] {
+            happens(&mut desk, name, "backup");
+        }
+        assert_eq!(drain(&mut desk), ["g backup"]);
+        happens(&mut desk, "lan4", "pre-active");
+        assert_eq!((drain(&mut desk), desk.take_prepared()), (vec![], vec![]));
+        happens(&mut desk, "wan4", "pre-active");
+        let (jobs, words) = begun(&mut desk);
+        assert_eq!(
+            (words, desk.take_prepared()),
+            (vec!["g pre-active".to_owned()], vec![])
+        );
+        end(&mut desk, &jobs[0]);
+        let both = [("lan4".to_owned(), 3), ("wan4".to_owned(), 4)];
+        assert_eq!(desk.take_prepared(), both);
+        happens(&mut desk, "lan4", "active");
+        assert_eq!(drain(&mut desk), [""; 0]);
+        happens(&mut desk, "wan4", "active");
+        assert_eq!(drain(&mut desk), ["g active"]);
     }
 
     #[test]

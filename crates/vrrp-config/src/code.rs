@@ -66,6 +66,7 @@ codes! {
     GROUP_PREEMPT = "VR0113", "Some members of a group preempt, and others do not.";
     PREEMPT_TIMEOUT = "VR0120", "There is a time to wait before preemption, and nothing to wait for.";
     HOOK_PROGRAM = "VR0150", "The program of a hook or a script is not there, or others could change it.";
+    HOOK_WAIT = "VR0151", "There is a time to wait for a hook that nothing waits for.";
     PAIR_VRID = "VR0201", "Two routers of a pair share an address, and not the VRID.";
     PAIR_VERSION = "VR0202", "Two routers of a pair speak different versions.";
     PAIR_INTERVAL = "VR0203", "Two routers of a pair have different advertisement intervals.";

@@ -560,6 +560,8 @@ mod tests {
             // Said in a table of its own.
             group: _,
             following: _,
+            // Said of the hooks.
+            pre_active: _,
         } = &plan(WAN).routers[0];
     }
 

@@ -7,14 +7,22 @@ use toml::de::DeTable;
 use vrrp_proto::gather::sort_by_rank;
 
 use crate::code;
-use crate::finding::{Finding, excerpt};
+use crate::finding::{Finding, Severity, excerpt};
 use crate::keys;
 use crate::listing::quoted;
+use crate::pre_active;
 use crate::section::{Field, Given, Section, kind};
 
 /// What a hook may hear of, in the order of the documentation.
-pub const HOOK_EVENTS: [&str; 7] = [
-    "active", "backup", "fault", "stop", "start", "conflict", "tracker",
+pub const HOOK_EVENTS: [&str; 8] = [
+    "active",
+    "backup",
+    "fault",
+    "stop",
+    pre_active::EVENT,
+    "start",
+    "conflict",
+    "tracker",
 ];
 
 /// What it hears of unless told otherwise: how things stand.
@@ -45,6 +53,8 @@ pub struct HookPlan {
     pub action: HookDeed,
     /// How long one run may take.
     pub timeout: Duration,
+    /// How long addresses wait for it, if it hears of `pre-active`.
+    pub pre_active_timeout: Duration,
     /// Whether states that are over before it could hear of them are left out.
     pub coalesce: bool,
 }
@@ -158,6 +168,7 @@ fn one(
     let on = words(section, "on", &HOOK_EVENTS, &DEFAULT_EVENTS, findings);
     let routers = routers(section, known, findings);
     let timeout = timeout(section, findings);
+    let pre_active_timeout = pre_active::timeout(section, on.as_deref(), findings);
     let coalesce = section.boolean("coalesce", findings).or(true);
     let kind = kind?;
     foreign_to(section, kind, findings);
@@ -166,7 +177,8 @@ fn one(
         "webhook" => url(section, findings).map(|url| HookDeed::Webhook { url }),
         _ => exec(section, findings),
     };
-    if findings.len() > before {
+    let wrong = |finding: &Finding| finding.severity == Severity::Error;
+    if findings[before..].iter().any(wrong) {
         return None;
     }
     Some(Hook {
@@ -176,6 +188,7 @@ fn one(
             routers: routers?,
             action: action?,
             timeout: timeout?,
+            pre_active_timeout: pre_active_timeout?,
             coalesce: coalesce?,
         },
         head: section.head.clone(),
@@ -537,6 +550,12 @@ pub fn hook_settings(hook: &HookPlan) -> Vec<(&'static str, String, bool)> {
     }
     let timeout = quoted(&crate::duration::show(hook.timeout));
     all.push(("timeout", timeout, hook.timeout == TIMEOUT));
+    let waits = hook.pre_active_timeout;
+    all.push((
+        "pre-active-timeout",
+        quoted(&crate::duration::show(waits)),
+        waits == pre_active::TIMEOUT,
+    ));
     all.push(("coalesce", hook.coalesce.to_string(), hook.coalesce));
     all
 }
@@ -577,7 +596,7 @@ mod tests {
     #[test]
     fn what_is_listed_can_be_read_again() {
         let text = "[hook.a]\ncommand = [\"/bin/true\", \"-v\"]\non = [\"active\"]\nrouters = [\"wan4\"]\nuser = \"nobody\"\ncapabilities = [\"net-admin\"]\narguments = \"keepalived\"\ntimeout = \"5s\"\ncoalesce = false\n\
-                    [hook.b]\ntype = \"fifo\"\npath = \"/run/x\"\n[hook.\"c.d\"]\ntype = \"webhook\"\nurl = \"http://[::1]:80/x\"\n";
+                    [hook.b]\ntype = \"fifo\"\npath = \"/run/x\"\non = [\"pre-active\"]\npre-active-timeout = \"1500ms\"\n[hook.\"c.d\"]\ntype = \"webhook\"\nurl = \"http://[::1]:80/x\"\n";
         let found = hooks(text);
         assert_eq!(found.len(), 3);
         for defaults in [false, true] {

@@ -30,7 +30,7 @@ pub(crate) const TOP: [&str; 5] = [
 ];
 
 /// Keys of a hook, in the order of the documentation.
-pub(crate) const HOOK: [&str; 11] = [
+pub(crate) const HOOK: [&str; 12] = [
     "type",
     "on",
     "routers",
@@ -41,6 +41,7 @@ pub(crate) const HOOK: [&str; 11] = [
     "path",
     "url",
     "timeout",
+    "pre-active-timeout",
     "coalesce",
 ];
 

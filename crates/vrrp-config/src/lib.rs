@@ -35,6 +35,7 @@ mod pair;
 mod peers;
 mod place;
 mod plane;
+mod pre_active;
 mod render;
 mod router;
 mod secret;
@@ -121,7 +122,9 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
                 .iter()
                 .all(|finding| finding.severity == Severity::Warning) =>
         {
-            let (routers, places) = plans.into_iter().unzip();
+            let (mut routers, places): (Vec<_>, _) = plans.into_iter().unzip();
+            let plans: Vec<&HookPlan> = hooks.iter().map(|hook| &hook.plan).collect();
+            pre_active::assign(&mut routers, &plans);
             let (trackers, tracker_places) = trackers.into_iter().unzip();
             Ok(Config {
                 plan: Plan { routers, trackers },

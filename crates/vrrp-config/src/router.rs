@@ -163,6 +163,8 @@ pub(crate) fn read(
                 .collect(),
             group: None,
             following: following.or(Following::default())?,
+            // Said of hooks.
+            pre_active: None,
         })
     };
     let plan = plan();

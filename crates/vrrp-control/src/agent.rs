@@ -6,7 +6,8 @@
 //!   agent:  "hello"                              which events it has already
 //!   daemon: "event" for each, "standing"         what it missed, and how things stand; then each event as it happens
 //!   agent:  "said", "ran"                        what a hook wrote, and how it ended
-//!           "sample"                             what a probe has found
+//!   agent:  "sample"                             what a probe has found
+//!   agent:  "prepared"                           what addresses waited for is done
 //!   daemon: "finish"                             the end: what is due is still delivered
 //! ```
 //!
@@ -27,6 +28,8 @@ pub enum Standing {
     Active,
     /// It stands by.
     Backup,
+    /// It is about to have the addresses, which wait for hooks.
+    PreActive,
     /// It cannot take part.
     Fault,
     /// It takes part no more: the daemon stops, or its configuration is gone.
@@ -40,17 +43,19 @@ impl Standing {
         match self {
             Self::Active => "active",
             Self::Backup => "backup",
+            Self::PreActive => "pre-active",
             Self::Fault => "fault",
             Self::Stop => "stop",
         }
     }
 
-    /// What keepalived calls it.
+    /// What keepalived calls it, or would.
     #[must_use]
     pub const fn keepalived(self) -> &'static str {
         match self {
             Self::Active => "MASTER",
             Self::Backup => "BACKUP",
+            Self::PreActive => "PRE_MASTER",
             Self::Fault => "FAULT",
             Self::Stop => "STOP",
         }
@@ -59,7 +64,13 @@ impl Standing {
     /// The one that has this word.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
-        let all = [Self::Active, Self::Backup, Self::Fault, Self::Stop];
+        let all = [
+            Self::Active,
+            Self::Backup,
+            Self::PreActive,
+            Self::Fault,
+            Self::Stop,
+        ];
         all.into_iter().find(|it| it.name() == word)
     }
 }
@@ -95,7 +106,7 @@ pub struct HookEvent {
     pub subject: SubjectKind,
     /// The name of that; empty for the daemon.
     pub name: String,
-    /// For `active`, `backup`, `fault` and `stop`: the state.
+    /// For `active`, `backup`, `pre-active`, `fault` and `stop`: the state.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state: Option<Standing>,
     /// The state that hooks heard of before, if any.
@@ -193,6 +204,14 @@ impl HookSpec {
         subject == SubjectKind::Daemon
             || self.routers.is_empty()
             || self.routers.iter().any(|router| router == name)
+    }
+
+    /// Whether it hears that addresses are about to go live. Who does not knows nothing of such a state.
+    #[must_use]
+    pub fn hears_early(&self) -> bool {
+        self.on
+            .iter()
+            .any(|word| word == Standing::PreActive.name())
     }
 
     /// Whether it hears of states at all.
@@ -330,6 +349,13 @@ pub enum FromAgent {
     },
     /// A hook has run.
     Ran(HookRun),
+    /// All hooks that this router's addresses wait for have run.
+    Prepared {
+        /// Its name.
+        name: String,
+        /// The number of the event for which they ran.
+        id: u64,
+    },
     /// To a try.
     Tried {
         /// Which.

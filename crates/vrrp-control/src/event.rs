@@ -35,7 +35,7 @@ pub struct EventRecord {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub router: Option<String>,
     /// A stable word: `role`, `faults`, `followed-active`, `conflict`, `claimed`, `refused`, `odd`, `late`, `repaired`,
-    /// `following`, `kernel-refused`, `revised`, `added`, `removed`, `changed`, `order-ended`, `ready`, `tracker`, `adjusted`, `reload`, `reload-refused`, `confirmed`,
+    /// `following`, `kernel-refused`, `revised`, `added`, `removed`, `changed`, `order-ended`, `ready`, `pre-active`, `prepared`, `tracker`, `adjusted`, `reload`, `reload-refused`, `confirmed`,
     /// `rolled-back`, `start`, `restart`, `resume`, `upgrade`, `upgrade-failed`, `stop`, `boot`, `hook-failed`, `agent`.
     pub kind: Cow<'static, str>,
     /// A sentence.
@@ -43,10 +43,10 @@ pub struct EventRecord {
     /// `role` only: the role before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<Cow<'static, str>>,
-    /// `role` only: the role after.
+    /// `role`: the role after. `prepared`: what it is for its addresses, `active` when they go live, `backup` when they do not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub to: Option<Cow<'static, str>>,
-    /// `role` only: a stable word for the reason.
+    /// `role`: a stable word for the reason. `prepared`: `done`, `timed-out` or `called-off`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<Cow<'static, str>>,
 }

@@ -77,6 +77,17 @@ pub struct Daemon {
     pub lateness: Lateness,
 }
 
+/// Hooks that are waited for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct AwaitedHooks {
+    /// Their names.
+    pub hooks: Vec<String>,
+    /// For how long at most, in milliseconds.
+    pub within_ms: u64,
+}
+
 /// A worker died, and another one took its place.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -182,6 +193,9 @@ pub struct RouterReport {
     /// It does not preempt before `vrrpctl ready` says so, or this time is over, in milliseconds; absent if it does not wait.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub waits_for_ready_ms: Option<u64>,
+    /// Hooks that run before its addresses go live; absent if none are waited for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waits_for_hooks: Option<AwaitedHooks>,
     /// Preempt_Mode.
     pub preempt: bool,
     /// Accept_Mode.

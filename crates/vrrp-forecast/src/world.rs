@@ -550,6 +550,8 @@ impl World {
                         | Happening::Left(_)
                         | Happening::Revised
                         | Happening::Ready(_)
+                        | Happening::Preparing { .. }
+                        | Happening::Prepared { .. }
                         | Happening::OrderEnded { .. }
                         | Happening::Tracker { .. }
                         | Happening::Adjusted { .. } => continue,

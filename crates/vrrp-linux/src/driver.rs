@@ -130,6 +130,7 @@ enum Mail {
     Inspect(Inspection),
     Reload(Arc<Plan>),
     Samples(Vec<(String, Sample)>),
+    Prepared(String, Option<u64>),
     Operate(Orders, SyncSender<Outcomes>),
     StepAside(Duration, Farewell),
     Shutdown,
@@ -189,6 +190,7 @@ impl std::fmt::Debug for Mail {
             Self::Inspect(_) => "Inspect",
             Self::Reload(_) => "Reload",
             Self::Samples(_) => "Samples",
+            Self::Prepared(..) => "Prepared",
             Self::Operate(..) => "Operate",
             Self::StepAside(..) => "StepAside",
             Self::Shutdown => "Shutdown",
@@ -388,6 +390,11 @@ impl Handle {
     /// Tells what was found of trackers, by name. Samples of the kernel's own come by themselves.
     pub fn samples(&self, samples: Vec<(String, Sample)>) {
         self.mail.send(Mail::Samples(samples));
+    }
+
+    /// The hooks that `router` waits for before its addresses go live are done; `number` says which time that is.
+    pub fn prepared(&self, router: String, number: Option<u64>) {
+        self.mail.send(Mail::Prepared(router, number));
     }
 
     /// Gives orders, all at one moment: when each began, or why it was refused, in their order. `None` when the engine has
@@ -748,6 +755,11 @@ impl Turn {
                     self.heed(&self.links());
                 }
                 Mail::Samples(samples) => self.take_samples(now, &samples),
+                Mail::Prepared(router, number) => {
+                    let router = &router;
+                    self.engine.handle(now, Input::Prepared { router, number });
+                    self.drain();
+                }
                 Mail::Operate(orders, answer) => {
                     let _ = answer.send(self.operate(orders));
                 }
@@ -956,9 +968,12 @@ impl Turn {
         };
         let now = clock::now();
         self.sent = now;
-        let lease = self
-            .fences
-            .sending(now, transmit.router, index, &transmit.message);
+        let lease = if transmit.dormant {
+            None
+        } else {
+            let message = &transmit.message;
+            self.fences.sending(now, transmit.router, index, message)
+        };
         let sign = Sign {
             router: transmit.router,
             at: now,
@@ -1224,6 +1239,7 @@ fn breath(wakeup: &Wakeup) -> Duration {
         | Timer::Announcement
         | Timer::KernelRetry
         | Timer::Leaving
+        | Timer::Preparation
         | Timer::Order
         | Timer::Tracker => BREATH,
     }

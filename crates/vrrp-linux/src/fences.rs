@@ -67,7 +67,8 @@ impl Fences {
                 .find(|(_, name)| *name == status.plan.interface)
                 .and_then(|(link, _)| engine.link(link))
                 .is_some_and(|facts| facts.index == index);
-            let holds = status.role == Role::Active || status.leaving;
+            let serves = status.role == Role::Active && status.preparing.is_none();
+            let holds = serves || status.leaving;
             if here && holds && self.routers.contains_key(&status.id) {
                 let (family, vrid) = (status.plan.family, status.plan.vrid);
                 let until = now + lease_time(status.plan.interval.duration());

@@ -91,6 +91,7 @@ mod tests {
             destination: [192, 0, 2, 2].into(),
             message: [message].into(),
             unhurried: true,
+            dormant: false,
         }
     }
 

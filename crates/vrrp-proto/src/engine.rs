@@ -107,6 +107,14 @@ pub enum Input<'a> {
         /// What was found.
         sample: &'a Sample,
     },
+    /// The hooks that a router asked for before its addresses go live are done. Nobody is wrong who speaks of a router that
+    /// is gone, or waits for nothing.
+    Prepared {
+        /// Its name.
+        router: &'a str,
+        /// Which time that was; `None` if it is not known.
+        number: Option<u64>,
+    },
     /// Another configuration. Routers with the same interface, family, VRID and version go on without a transition.
     Reload(&'a Plan),
     /// Everything is given up, for good: no router takes part any more. The addresses of an Active stay until its
@@ -145,6 +153,8 @@ pub struct Transmit {
     /// It is the first of a router that takes over from somebody who still serves: nothing is lost if the kernel is made
     /// ready before.
     pub unhurried: bool,
+    /// Its router is Active, but its addresses are not live: nothing may come in for them yet.
+    pub dormant: bool,
 }
 
 /// A round of gratuitous ARP or unsolicited Neighbor Advertisements, one frame for each address.
@@ -189,6 +199,8 @@ pub enum Timer {
     Leaving,
     /// What an operator asked for ends.
     Order,
+    /// Its addresses go live, whether its hooks have run or not.
+    Preparation,
     /// A tracker has been as it is for long enough, or was not heard of.
     Tracker,
 }
@@ -251,6 +263,7 @@ impl Engine {
             Input::Upkeep { router, upkeep } => self.upkeep(now, router, upkeep),
             Input::Reload(_) | Input::Sample { .. } if self.stopped => {}
             Input::Sample { tracker, sample } => self.sample(now, tracker, sample),
+            Input::Prepared { router, number } => self.prepared(now, router, number),
             Input::Reload(plan) => self.reload(now, plan),
             Input::Shutdown => self.shutdown(now),
         }
@@ -512,6 +525,7 @@ impl Engine {
         for (id, slot) in &mut self.slots {
             let ours = slot.link == link
                 && slot.machine.role() == Role::Active
+                && !slot.is_dormant()
                 && slot.addresses.contains(&address);
             if !ours || slot.plan.mac().or(own) == Some(mac) {
                 continue;

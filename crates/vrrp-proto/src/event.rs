@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::orders::OrderKind;
+use crate::prepare::Preparedness;
 use crate::receive::{Oddity, Reject};
 use crate::router::Role;
 use crate::time::Instant;
@@ -179,6 +180,26 @@ pub enum Happening {
     Removed,
     /// This Backup waited before it preempts, and does so no more.
     Ready(Readiness),
+    /// Hooks are to run before the addresses go live.
+    Preparing {
+        /// Their names.
+        hooks: Vec<String>,
+        /// How long they are waited for.
+        timeout: Duration,
+        /// Which time this is.
+        number: u64,
+    },
+    /// They are waited for no more.
+    Prepared {
+        /// Their names.
+        hooks: Vec<String>,
+        /// Why.
+        how: Preparedness,
+        /// How long they were.
+        after: Duration,
+        /// Whether the addresses of this Active go live now.
+        live: bool,
+    },
     /// An order ended by itself.
     OrderEnded {
         /// Which.
@@ -257,9 +278,23 @@ impl Happening {
             Self::Added => "added",
             Self::Removed => "removed",
             Self::Ready(_) => "ready",
+            Self::Preparing { .. } => "pre-active",
+            Self::Prepared { .. } => "prepared",
             Self::OrderEnded { .. } => "order-ended",
             Self::Tracker { .. } => "tracker",
             Self::Adjusted { .. } => "adjusted",
+        }
+    }
+}
+
+impl Happening {
+    /// Where addresses begin to wait for hooks: which time this is.
+    #[must_use]
+    pub const fn preparation(&self) -> Option<u64> {
+        if let Self::Preparing { number, .. } = self {
+            Some(*number)
+        } else {
+            None
         }
     }
 }
@@ -340,6 +375,27 @@ impl fmt::Display for Happening {
             Self::Ready(Readiness::TimedOut) => f.write_str(
                 "nobody has said that it is ready; it may preempt all the same, because preempt-when-timeout is over",
             ),
+            Self::Preparing { hooks, timeout, .. } => write!(
+                f,
+                "its addresses wait for {}, for {} ms at most",
+                Hooks(hooks),
+                timeout.as_millis()
+            ),
+            Self::Prepared {
+                hooks,
+                how,
+                after,
+                live,
+            } => {
+                let (hooks, after) = (Hooks(hooks), after.as_millis());
+                match how {
+                    Preparedness::Done => write!(f, "{hooks}: done after {after} ms")?,
+                    Preparedness::TimedOut => write!(f, "{hooks}: not done after {after} ms, and not waited for any more")?,
+                    Preparedness::CalledOff if *live => f.write_str("there are no hooks any more to wait for")?,
+                    Preparedness::CalledOff => write!(f, "it need not take over, after {hooks} began {after} ms ago")?,
+                }
+                f.write_str(if *live { "; its addresses go live" } else { "" })
+            }
             Self::OrderEnded { kind, by, why } => {
                 let what = match kind {
                     OrderKind::Drain => "the drain",
@@ -357,6 +413,16 @@ impl fmt::Display for Happening {
                 }
             }
         }
+    }
+}
+
+/// `hook a` or `hooks a, b`.
+struct Hooks<'a>(&'a [String]);
+
+impl fmt::Display for Hooks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let many = if self.0.len() == 1 { "" } else { "s" };
+        write!(f, "hook{many} {}", self.0.join(", "))
     }
 }
 

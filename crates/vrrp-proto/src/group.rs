@@ -260,6 +260,7 @@ impl Slot {
                 || bond.brought != self.own()
                 || (self.due_since(now).is_some() && !asked)
                 || self.orders.is_over(now)
+                || self.awaits_group()
                 || bond.patience_ends().is_some_and(|until| until <= now)
         })
     }
@@ -286,7 +287,7 @@ impl Slot {
     }
 
     /// Does not take over yet, if it would.
-    fn hold(&mut self, now: Instant, who: RouterId, until: Instant) {
+    pub(crate) fn hold(&mut self, now: Instant, who: RouterId, until: Instant) {
         let due = self.due_since(now).is_some();
         if let Some(bond) = self.bond.as_mut().filter(|_| due) {
             bond.held = Some((who, until));
@@ -426,7 +427,9 @@ impl Engine {
         self.move_together(now, group);
         // A pin counts for an Active only.
         self.agree(now, group);
-        for id in self.members(group) {
+        let ids: Vec<RouterId> = self.members(group).collect();
+        self.wake_together(now, &ids);
+        for id in ids {
             if let Some(slot) = self.slots.get_mut(&id) {
                 schedule(&mut self.wakeups, id, slot);
             }
@@ -569,10 +572,16 @@ impl Engine {
         let waiting = slots().filter(|(_, slot)| slot.due_since(now).is_none());
         let last = waiting.map(|(id, slot)| (ballot.agrees_at(slot), id)).max();
         if let Some((until, who)) = last.filter(|(until, _)| *until > now) {
-            self.each(ids, |slot, _, _, _| slot.hold(now, who, until));
+            self.each(ids, |slot, id, _, outputs| {
+                slot.hold(now, who, until);
+                slot.call_off(now, id, outputs);
+            });
             return;
         }
         let unhurried = slots().any(|(_, slot)| slot.takes_from_the_living());
+        if self.group_prepares_first(now, ids) {
+            return;
+        }
         self.each(ids, |slot, id, links, outputs| {
             let own = slot.due_since(now).is_some() || slot.takes_from_the_living();
             let reason = match slot.machine.state() {
@@ -583,7 +592,7 @@ impl Engine {
         });
     }
 
-    fn each(
+    pub(crate) fn each(
         &mut self,
         ids: &[RouterId],
         mut act: impl FnMut(&mut Slot, RouterId, &[Link], &mut Outputs),
@@ -609,10 +618,15 @@ impl Engine {
         };
         let followed = slot.followed.map(|(address, _)| address);
         let before = (followed, slot.orders.handing.is_some());
+        let idle = slot.preparation.is_idle();
         slot.heard(now, id, heard, tie, &self.links, &mut self.outputs);
         schedule(&mut self.wakeups, id, slot);
         let concerns = slot.concerns_group(now);
+        let prepares = slot.preparation.is_idle() != idle;
         self.tell(id, group, heard, before);
+        if prepares {
+            self.prepare_together(now, id, group);
+        }
         if tie == TieBreak::Open {
             self.speak_up(now, group);
         }

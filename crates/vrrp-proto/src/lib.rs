@@ -16,6 +16,7 @@
 //! | [`orders`] | what operators ask of a router for a while |
 //! | [`handover`] | what one process leaves to its successor |
 //! | [`tracker`] | what a router needs beside its own interface |
+//! | `prepare` | what has to be done elsewhere before the addresses of a router go live |
 //! | [`peers`] | who else speaks for a router, and how regularly |
 //! | [`gather`] | maps and sets of what an iterator yields |
 //! | [`plan`], [`desired`], [`event`], [`fault`], [`statistics`], [`status`] | the values that go in and come out |
@@ -45,6 +46,7 @@ pub mod orders;
 pub mod packet;
 pub mod peers;
 pub mod plan;
+mod prepare;
 pub mod receive;
 mod refusal;
 pub mod router;
@@ -72,6 +74,7 @@ pub use peers::{Parting, Peer};
 pub use plan::{
     AuthenticationKey, ChecksumForm, ChecksumPolicy, DataPlane, Plan, RouterPlan, VirtualAddress,
 };
+pub use prepare::{PreActive, Preparedness};
 pub use receive::Reject;
 pub use router::Role;
 pub use statistics::{GlobalStatistics, RouterStatistics};

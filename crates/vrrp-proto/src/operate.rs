@@ -138,7 +138,7 @@ impl Slot {
             Role::Initialize => Err(Denial::NoPart(self.faults.clone())),
         };
         let owner = self.plan.priority.is_owner();
-        let early = self.machine.role() == Role::Active && !self.applied;
+        let early = self.machine.role() == Role::Active && !self.in_place();
         // There is nothing to keep for a successor. An Active whose kernel refuses has nothing to wait for either.
         let empty = early && self.refusal.is_none();
         match order {

@@ -13,6 +13,7 @@ use crate::dialect::Dialect;
 use crate::following::{Following, FollowingAddress};
 use crate::gate::PreemptWhen;
 use crate::interval::Interval;
+use crate::prepare::PreActive;
 use crate::tracker::{Track, TrackerPlan};
 use crate::types::{Family, MacAddress, Priority, Vrid};
 
@@ -76,6 +77,9 @@ pub struct RouterPlan {
     /// What is there only while it is Active.
     #[serde(default)]
     pub following: Following,
+    /// What has to be done elsewhere before its addresses go live. Members of a group have the same.
+    #[serde(default)]
+    pub pre_active: Option<PreActive>,
 }
 
 impl RouterPlan {
@@ -110,6 +114,7 @@ impl RouterPlan {
             track: Vec::new(),
             group: None,
             following: Following::default(),
+            pre_active: None,
         }
     }
 

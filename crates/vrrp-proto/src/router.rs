@@ -296,6 +296,13 @@ impl VirtualRouter {
         }
     }
 
+    /// It advertises out of turn. An Active only; otherwise nothing happens.
+    pub(crate) const fn speak(&mut self, now: Instant) {
+        if let State::Active(active) = &mut self.state {
+            active.sent = now;
+        }
+    }
+
     /// An advertisement that passed every receive check.
     pub fn advertisement(&mut self, now: Instant, terms: &Terms, heard: &Heard) -> Step {
         match self.state {

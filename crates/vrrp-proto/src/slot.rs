@@ -23,6 +23,7 @@ use crate::orders::Orders;
 use crate::packet::Advertisement;
 use crate::peers::Peers;
 use crate::plan::{ChecksumForm, RouterPlan};
+use crate::prepare::{Awakening, Preparation};
 use crate::receive::{Heard, Oddity};
 use crate::refusal::Refusal;
 use crate::router::{Role, Send, State, Step, Terms, VirtualRouter};
@@ -96,6 +97,9 @@ pub(crate) struct Slot {
     pub(crate) statistics: RouterStatistics,
     pub(crate) complaints: Complaints,
     pub(crate) changes: Allowance,
+    /// What has to be done before its addresses go live.
+    #[serde(default)]
+    pub(crate) preparation: Preparation,
     /// What follows it and cannot be put in place, as sentences.
     #[serde(default)]
     pub(crate) lacks: Vec<String>,
@@ -129,6 +133,7 @@ impl Slot {
             statistics: RouterStatistics::default(),
             complaints: Complaints::default(),
             changes: Allowance::default(),
+            preparation: Preparation::default(),
             lacks: Vec::new(),
             plan,
         }
@@ -184,11 +189,15 @@ impl Slot {
                     let at = patience.map_or(at, |until| at.min(until));
                     (at, Timer::Advertisement)
                 }
-                State::Backup(_) | State::Initialize => {
+                State::Backup(backup) => {
                     let held = self.bond.as_ref().and_then(|bond| bond.held);
                     let at = held.map_or(at, |(_, until)| at.max(until));
+                    let prepares = self.preparation.until();
+                    let first = prepares.filter(|_| backup.because == Reason::Preempting);
+                    let at = first.map_or(at, |until| at.max(until));
                     (at, Timer::ActiveDown)
                 }
+                State::Initialize => (at, Timer::ActiveDown),
             });
         let announcement = self
             .announcer
@@ -200,9 +209,11 @@ impl Slot {
             .and_then(Refusal::deadline)
             .map(|at| (at, Timer::KernelRetry));
         let leaving = self.leaving.map(|at| (at, Timer::Leaving));
+        let prepares = self.preparation.until().filter(|_| self.is_dormant());
+        let prepares = prepares.map(|at| (at, Timer::Preparation));
         let order = self.orders.deadline().map(|at| (at, Timer::Order));
         let gate = self.gate.closed_until().map(|at| (at, Timer::Order));
-        [machine, announcement, retry, leaving, order, gate]
+        [machine, announcement, retry, leaving, prepares, order, gate]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
@@ -216,6 +227,10 @@ impl Slot {
         outputs: &mut Outputs,
     ) {
         self.end_orders(now, id, links, outputs);
+        self.note_time(now);
+        if self.bond.is_none() {
+            self.go_live(now, id, links, outputs);
+        }
         if self.orders.handing.is_none() && self.leaving.is_some_and(|until| until <= now) {
             self.leave(now, id, None, self.stays, outputs);
         }
@@ -234,7 +249,8 @@ impl Slot {
                 self.announcer.begin_again(now);
             }
             // A member of a group takes over with all of them.
-            if self.bond.is_none() || self.machine.role() == Role::Active {
+            let alone = self.bond.is_none() && !self.prepares_first(now, id, outputs);
+            if alone || self.machine.role() == Role::Active {
                 let step = self.machine.timeout(now, &terms);
                 self.apply(now, id, Some(&terms), step, links, outputs);
             }
@@ -301,6 +317,7 @@ impl Slot {
             bond.heard(heard, self.followed);
         }
         self.apply(now, id, Some(&terms), step, links, outputs);
+        self.review_preparation(now, id, outputs);
         if step.conflict {
             self.statistics.conflicts += 1;
             self.peers.yield_to(now, terms.priority, terms.primary);
@@ -414,6 +431,10 @@ impl Slot {
         links: &[Link],
         outputs: &mut Outputs,
     ) {
+        let awakening = match step.transition {
+            Some((_, Role::Active, _)) => self.awaken(now),
+            Some((_, Role::Backup | Role::Initialize, _)) | None => Awakening::AsItIs,
+        };
         if let (Some(send), Some(terms)) = (step.send, terms) {
             self.transmit(id, send, unhurried, terms, links, outputs);
         }
@@ -445,8 +466,18 @@ impl Slot {
                 self.peers.yield_to(now, terms.priority, terms.primary);
             }
         }
-        if (from == Role::Active) != (to == Role::Active) && self.leaving.is_none() {
+        // Whoever was dormant, or is now, wants of the kernel what it wanted.
+        let dormant = !self.preparation.is_idle();
+        if to != Role::Active {
+            self.forget_preparation();
+        }
+        if (from == Role::Active) != (to == Role::Active) && self.leaving.is_none() && !dormant {
             self.publish(id, outputs);
+        }
+        match awakening {
+            Awakening::Begins => self.say_preparing(now, id, outputs),
+            Awakening::Prepared(outcome) => self.say_prepared(now, id, outcome, false, outputs),
+            Awakening::AsItIs => {}
         }
         self.say(now, id, Happening::Role { from, to, reason }, outputs);
     }
@@ -454,7 +485,8 @@ impl Slot {
     /// An Active that gives up on purpose goes on forwarding until somebody else does: frames that are on their way, and
     /// those that still come until the successor is heard, are not lost.
     pub(crate) fn linger(&mut self, now: Instant, step: &Step) {
-        let gives_up = step.send == Some(Send::Release) && self.applied;
+        let gives_up =
+            step.send == Some(Send::Release) && self.applied && self.preparation.is_idle();
         if let Some(terms) = self.terms().filter(|_| gives_up) {
             self.leaving = Some(now + terms.dialect.leaving_time(terms.interval));
             self.stays = false;
@@ -485,7 +517,7 @@ impl Slot {
         }
     }
 
-    fn transmit(
+    pub(crate) fn transmit(
         &mut self,
         id: RouterId,
         send: Send,
@@ -502,7 +534,9 @@ impl Slot {
         if !usable {
             return;
         }
-        let mac = if self.plan.is_unicast() {
+        // Also of a release: who is dormant, or was until now, has not spoken with the virtual MAC address.
+        let dormant = !self.preparation.is_idle();
+        let mac = if self.plan.is_unicast() || dormant {
             None
         } else {
             self.plan.mac()
@@ -515,7 +549,8 @@ impl Slot {
                 source: terms.primary,
                 destination,
                 message,
-                unhurried,
+                unhurried: unhurried && !dormant,
+                dormant,
             };
             outputs.push_back(Output::Transmit(transmit));
         };
@@ -644,7 +679,7 @@ impl Slot {
                     .refusal
                     .take()
                     .filter(|refusal| !refusal.ends_by_agreement());
-                if first && self.machine.role() == Role::Active {
+                if first && self.machine.role() == Role::Active && !self.is_dormant() {
                     self.announcer.begin(now);
                 }
             }
@@ -654,7 +689,7 @@ impl Slot {
                 self.announcer.stop();
                 let before = self.refusal.as_ref();
                 let known = before.is_some_and(|before| before.reason == *reason);
-                let active = self.machine.role() == Role::Active;
+                let active = self.machine.role() == Role::Active && !self.is_dormant();
                 self.refusal = Some(Refusal::new(now, reason, active, before));
                 if !known {
                     self.say(now, id, Happening::KernelRefused(reason.clone()), outputs);
@@ -676,6 +711,7 @@ impl Slot {
         if let Some(terms) = &old_terms {
             self.stand_back_if_late(now, id, terms, links, outputs);
         }
+        self.revise_preparation(now, id, new, links, outputs);
         let old = core::mem::replace(&mut self.plan, new.clone());
         self.contributions = contributions;
         self.ready.clear();
@@ -717,7 +753,7 @@ impl Slot {
         }
         if self.machine.role() == Role::Active
             && self.announcer.deadline().is_none()
-            && self.applied
+            && self.in_place()
         {
             self.announcer.begin(now);
         }
@@ -725,6 +761,11 @@ impl Slot {
         if new.priority.is_owner() {
             self.dismiss_orders(now, id, outputs);
         }
+    }
+
+    /// Whether the kernel holds what an Active with live addresses wants of it.
+    pub(crate) const fn in_place(&self) -> bool {
+        self.applied && !self.is_dormant()
     }
 
     /// Tells the kernel backend what it should hold from now on.
@@ -750,7 +791,8 @@ impl Slot {
             mac: self.plan.mac(),
             plane: self.plan.data_plane,
             addresses: self.plan.standing().collect(),
-            active: self.machine.role() == Role::Active || self.leaving.is_some(),
+            active: (self.machine.role() == Role::Active && !self.is_dormant())
+                || self.leaving.is_some(),
             accept: self.plan.accept,
             owner: self.plan.priority.is_owner(),
             interval: self.plan.interval,
@@ -808,7 +850,8 @@ impl Slot {
             retry: self.refusal.as_ref().and_then(Refusal::deadline),
             checksum_form: self.form,
             leaving: self.leaving.is_some(),
-            applied: self.applied,
+            applied: self.in_place(),
+            preparing: self.prepares_until(),
             lacks: &self.lacks,
             statistics: &self.statistics,
         }

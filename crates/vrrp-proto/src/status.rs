@@ -64,6 +64,8 @@ pub struct RouterStatus<'a> {
     pub applied: bool,
     /// What follows it and is not in place, as sentences.
     pub lacks: &'a [String],
+    /// It waits for its hooks, until then at the latest: in Backup before it preempts, or as Active before its addresses go live.
+    pub preparing: Option<Instant>,
     /// Counters.
     pub statistics: &'a RouterStatistics,
 }

@@ -442,3 +442,122 @@ fn who_waits_until_it_is_ready_does_not_preempt_before() {
     gateway.wait(millis(4000));
     assert_eq!(gateway.roles(), ACTIVE);
 }
+
+/// What an Active needs before its addresses go live, for both members.
+fn hooked(priority: u8) -> Gateway {
+    let hooks = |router: RouterPlan| RouterPlan {
+        pre_active: Some(PreActive {
+            hooks: vec!["table".into()],
+            timeout: millis(200),
+        }),
+        ..router
+    };
+    let mut gateway = Gateway::of([router(0, priority), router(1, priority)].map(hooks));
+    gateway.link(0, true);
+    gateway.link(1, true);
+    gateway
+}
+
+impl Gateway {
+    fn prepared(&mut self, router: &str) -> Did {
+        let number = Some(1);
+        self.input(Input::Prepared { router, number })
+    }
+}
+
+impl Did {
+    /// Whose addresses are to be there.
+    fn live(&self) -> Vec<u32> {
+        let desired = |output: &Output| match output {
+            Output::Desired(id, Some(desired)) if desired.active => Some(id.0),
+            Output::Desired(..) | Output::Transmit(_) | Output::Announce(_) | Output::Event(_) => {
+                None
+            }
+        };
+        self.0.iter().filter_map(desired).collect()
+    }
+}
+
+#[test]
+fn members_go_live_when_the_hooks_of_all_have_run() {
+    let mut gateway = hooked(100);
+    let did = gateway.wait(millis(3610));
+    assert_eq!(gateway.roles(), ACTIVE);
+    assert_eq!(did.sent(), [(0, 100), (1, 100)]);
+    assert_eq!(did.live(), []);
+    assert_eq!(gateway.prepared("lan").live(), []);
+    let did = gateway.prepared("wan");
+    assert_eq!(did.live(), [0, 1]);
+    assert_eq!(
+        did.sent(),
+        [(0, 100), (1, 100)],
+        "with the virtual MAC address"
+    );
+    // Or when it was waited for them long enough.
+    let mut gateway = hooked(100);
+    gateway.wait(millis(3610));
+    gateway.prepared("lan");
+    assert_eq!(gateway.wait(millis(198)).live(), []);
+    assert_eq!(gateway.wait(millis(2)).live(), [0, 1]);
+}
+
+#[test]
+fn a_group_preempts_when_the_hooks_of_all_have_run() {
+    let beside = |gateway: &mut Gateway, rounds: u64| {
+        let mut all = Vec::new();
+        for _ in 0..rounds {
+            for number in [0, 1] {
+                all.extend(gateway.hear(number, 50).0);
+            }
+            all.extend(gateway.wait(millis(1000)).0);
+        }
+        Did(all)
+    };
+    let mut gateway = hooked(100);
+    beside(&mut gateway, 3);
+    gateway.hear(0, 50);
+    gateway.hear(1, 50);
+    let did = gateway.wait(millis(650));
+    let waits = ["lan", "wan"]
+        .map(|name| format!("{name}: its addresses wait for hook table, for 200 ms at most"));
+    assert_eq!(did.said(), waits);
+    assert_eq!(gateway.roles(), BACKUP);
+    assert_eq!(gateway.prepared("wan").sent(), []);
+    let did = gateway.prepared("lan");
+    assert_eq!(gateway.roles(), ACTIVE);
+    assert_eq!(
+        (did.sent(), did.live()),
+        (vec![(0, 100), (1, 100)], vec![0, 1])
+    );
+    // Never done.
+    let mut gateway = hooked(100);
+    let did = beside(&mut gateway, 4);
+    assert_eq!(did.live(), [0, 1]);
+    assert_eq!(gateway.roles(), ACTIVE);
+    // Somebody better comes on one link.
+    let mut gateway = hooked(100);
+    beside(&mut gateway, 3);
+    gateway.hear(0, 50);
+    gateway.hear(1, 50);
+    gateway.wait(millis(650));
+    let did = gateway.hear(1, 200);
+    assert_eq!(did.said().len(), 2, "both called off: {:?}", did.said());
+    let did = gateway.wait(millis(1000));
+    assert_eq!((did.live(), gateway.roles()), (vec![], BACKUP));
+}
+
+#[test]
+fn hooks_of_all_begin_with_the_release_of_one() {
+    let mut gateway = hooked(100);
+    for number in [0, 1, 0] {
+        gateway.hear(number, 200);
+    }
+    let did = gateway.hear(1, 0);
+    assert_eq!(did.said().len(), 2, "{:?}", did.said());
+    gateway.hear(0, 0);
+    gateway.prepared("lan");
+    gateway.prepared("wan");
+    assert_eq!(gateway.roles(), BACKUP);
+    let did = gateway.wait(millis(611));
+    assert_eq!(did.live(), [0, 1]);
+}

@@ -159,10 +159,48 @@ fn happenings() {
             "order-ended",
             "the failover by alice has ended: the router owns its addresses now",
         ),
+        (
+            Happening::Preparing {
+                hooks: vec!["a".into()],
+                timeout: Duration::from_millis(200),
+                number: 1,
+            },
+            "pre-active",
+            "its addresses wait for hook a, for 200 ms at most",
+        ),
+        (
+            prepared(Preparedness::Done, true),
+            "prepared",
+            "hooks a, b: done after 12 ms; its addresses go live",
+        ),
+        (
+            prepared(Preparedness::TimedOut, false),
+            "prepared",
+            "hooks a, b: not done after 12 ms, and not waited for any more",
+        ),
+        (
+            prepared(Preparedness::CalledOff, false),
+            "prepared",
+            "it need not take over, after hooks a, b began 12 ms ago",
+        ),
+        (
+            prepared(Preparedness::CalledOff, true),
+            "prepared",
+            "there are no hooks any more to wait for; its addresses go live",
+        ),
     ];
     for (happening, name, sentence) in rows {
         assert_eq!(happening.name(), name);
         assert_eq!(happening.to_string(), sentence);
+    }
+}
+
+fn prepared(how: Preparedness, live: bool) -> Happening {
+    Happening::Prepared {
+        hooks: vec!["a".into(), "b".into()],
+        how,
+        after: Duration::from_millis(12),
+        live,
     }
 }
 

@@ -232,6 +232,11 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
             .clone()
             .map(|form| ("checksum", format!("sent as in {form}"))),
     );
+    lines.extend(router.waits_for_hooks.as_ref().map(|it| {
+        let ms = span(it.within_ms.saturating_mul(1000));
+        let hooks = it.hooks.join(", ");
+        ("waits for", format!("hook {hooks}, for {ms} at most"))
+    }));
     lines.push((
         "kernel",
         if router.kernel_in_step {

@@ -296,10 +296,18 @@ pub(crate) fn of_router(router: &RouterReport) -> impl Iterator<Item = String> {
         .iter()
         .map(|fault| format!("{}: {fault}", router.name));
     let behind = (!router.kernel_in_step && router.faults.is_empty()).then(|| {
-        format!(
-            "{}: the kernel does not hold yet what this state needs",
-            router.name
-        )
+        match &router.waits_for_hooks {
+            Some(waits) => format!(
+                "{}: its addresses wait for hook {}, for {} ms at most",
+                router.name,
+                waits.hooks.join(", "),
+                waits.within_ms
+            ),
+            None => format!(
+                "{}: the kernel does not hold yet what this state needs",
+                router.name
+            ),
+        }
     });
     faults.chain(behind)
 }

@@ -67,6 +67,7 @@ fn router(name: &str, interface: &str, vrid: u8, state: &str, addresses: &[&str]
         active_down_interval: 3_218_750,
         group: None,
         waits_for_ready_ms: None,
+        waits_for_hooks: None,
         preempt: true,
         accept_mode: true,
         checksum: None,

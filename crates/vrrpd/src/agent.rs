@@ -22,7 +22,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 use vrrp_config::HookPlan;
 use vrrp_control::agent::{
-    FromAgent, HookCount, HookEvent, HookRun, HookSpec, Invocation, RouterFacts, Stand,
+    FromAgent, HookCount, HookEvent, HookRun, HookSpec, Invocation, RouterFacts, Stand, Standing,
     SubjectKind, ToAgent,
 };
 use vrrp_control::{
@@ -100,6 +100,8 @@ struct Desk {
     groups: BTreeMap<String, Vec<String>>,
     /// Those that the kernel does not tell of.
     probes: Vec<TrackerPlan>,
+    /// Routers whose addresses wait for hooks.
+    waiting: BTreeMap<String, Waiting>,
     /// The priority that counted last, by the name of the router.
     priorities: BTreeMap<String, u8>,
     /// Whether it is known which hooks there are.
@@ -120,6 +122,15 @@ struct Desk {
     tried: u64,
     /// The daemon stops.
     finishing: bool,
+}
+
+/// A router whose addresses wait for hooks.
+#[derive(Default)]
+struct Waiting {
+    /// The event in the history that said so, if it was this process's, and which time that is to the engine.
+    asked: Option<(u64, u64)>,
+    /// It is Active already, since this event. Hooks hear of that when its addresses go live.
+    active: Option<HookEvent>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -144,9 +155,38 @@ impl Desk {
     }
 
     /// What hooks hear of a record, if it is for them.
-    fn event(&self, record: &EventRecord) -> Option<HookEvent> {
+    fn event(&mut self, record: &EventRecord) -> Option<HookEvent> {
         let mut event = hooks::event(record)?;
         event.priority = self.priorities.get(&event.name).copied();
+        match event.state {
+            Some(Standing::PreActive) => {
+                let waiting = self.waiting.entry(event.name.clone()).or_default();
+                waiting.active = None;
+            }
+            Some(Standing::Active) if *record.kind == *"role" => {
+                if let Some(waiting) = self.waiting.get_mut(&event.name) {
+                    waiting.active = Some(event);
+                    return None;
+                }
+            }
+            Some(_) => {
+                let before = self.waiting.remove(&event.name);
+                // Why it is Active, and when its addresses were live.
+                if let Some(active) = before.and_then(|it| it.active)
+                    && event.state == Some(Standing::Active)
+                {
+                    let HookEvent { reason, text, .. } = active;
+                    event = HookEvent {
+                        reason,
+                        text,
+                        ..event
+                    };
+                }
+            }
+            // Those before it preempts are done, and it does so next.
+            None if *record.kind == *"prepared" => _ = self.waiting.remove(&event.name),
+            None => {}
+        }
         Some(event)
     }
 
@@ -229,9 +269,13 @@ impl Agent {
         self.0.wake.notify_one();
     }
 
-    /// Something happened.
-    pub(crate) fn tell(&self, record: &EventRecord) {
+    /// Something happened; `number` says which time it is, where addresses begin to wait.
+    pub(crate) fn tell(&self, record: &EventRecord, number: Option<u64>) {
         let mut desk = self.desk();
+        if let Some((number, router)) = number.zip(record.router.as_ref()) {
+            let waiting = desk.waiting.entry(router.clone()).or_default();
+            waiting.asked = Some((record.sequence, number));
+        }
         // Otherwise it is told when one is there.
         if desk.stage == Stage::Up
             && let Some(event) = desk.event(record)
@@ -254,6 +298,14 @@ impl Agent {
         let known = all
             .iter()
             .filter_map(|it| Some((it.name.clone(), it.priority?)));
+        let waits = |name: &str| {
+            let stand = all.iter().find(|it| it.name == name);
+            stand.is_some_and(|it| it.state == Some(Standing::PreActive))
+        };
+        desk.waiting.retain(|name, _| waits(name));
+        for stand in all.iter().filter(|it| waits(&it.name)) {
+            desk.waiting.entry(stand.name.clone()).or_default();
+        }
         if !desk.hooks.is_empty() {
             desk.priorities.extend(known);
         }
@@ -567,6 +619,7 @@ impl Agent {
                 self.0.parts.engine.samples(vec![(tracker, sample)]);
             }
             FromAgent::Ran(run) => self.has_run(run),
+            FromAgent::Prepared { name, id } => self.is_prepared(name, id),
             FromAgent::Tried {
                 number,
                 run,
@@ -615,9 +668,10 @@ impl Agent {
         }
         // Nothing is entered meanwhile that is not told as well: what comes from the engine is told by the thread we are on.
         let (history, _) = parts.office.subscribe();
-        let missed = history.iter().filter(|record| record.sequence > accepted);
-        for record in missed {
-            if let Some(event) = desk.event(record) {
+        for record in &history {
+            // Also of what it knows: who waits follows from what happened before.
+            let event = desk.event(record);
+            if let Some(event) = event.filter(|_| record.sequence > accepted) {
                 desk.say(ToAgent::Event(event));
             }
         }
@@ -637,6 +691,20 @@ impl Agent {
                 }
             })
         });
+    }
+
+    /// What the addresses of a router waited for is done. To hear that costs the engine a moment, and us none.
+    fn is_prepared(&self, name: String, id: u64) {
+        let asked = self.desk().waiting.get(&name).and_then(|it| it.asked);
+        // Of an earlier time, or by way of a comparison, in which the number of the last event stands for all.
+        let number = asked
+            .filter(|(event, _)| *event <= id)
+            .map(|(_, number)| number);
+        if asked.is_some() && number.is_none() {
+            return;
+        }
+        let engine = self.0.parts.engine.clone();
+        tokio::task::spawn_blocking(move || engine.prepared(name, number));
     }
 
     fn has_run(&self, run: HookRun) {

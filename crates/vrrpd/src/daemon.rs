@@ -522,7 +522,8 @@ async fn live(
                 Some(Mail::Standing(all)) => agent.stand(all),
                 Some(Mail::News(next)) => {
                     let ended = matches!(next.event.happening, Happening::OrderEnded { .. });
-                    agent.tell(&office.note(*next));
+                    let number = next.event.happening.preparation();
+                    agent.tell(&office.note(*next), number);
                     if ended {
                         keep_orders(&services);
                     }
@@ -553,7 +554,8 @@ async fn live(
     std::thread::spawn(move || {
         while let Some(next) = mail.blocking_recv() {
             if let Mail::News(next) = next {
-                agent.tell(&office.note(*next));
+                let number = next.event.happening.preparation();
+                agent.tell(&office.note(*next), number);
             }
         }
     });

@@ -9,7 +9,9 @@ use vrrp_forecast::{Condition, Holder, Prospect, prospects};
 use vrrp_proto::orders::{DRAINED, OrderKind, OrderView, PINNED};
 use vrrp_proto::router::State;
 use vrrp_proto::tracker::adjusted;
-use vrrp_proto::{Engine, Instant, Parting, Peer, Priority, Role, RouterPlan, RouterStatus};
+use vrrp_proto::{
+    Engine, Instant, Parting, Peer, PreActive, Priority, Role, RouterPlan, RouterStatus,
+};
 
 use crate::answers::Answers;
 use crate::foresight::micros;
@@ -22,7 +24,9 @@ use crate::what_if::{BUSY, Moment, in_turn};
 const EVENTS: usize = 6;
 
 /// What the events that matter here are called: those about a role, and what leads to one.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 14] = [
+    "pre-active",
+    "prepared",
     "ready",
     "role",
     "faults",
@@ -135,6 +139,21 @@ fn lead<'a>(status: &RouterStatus<'a>) -> Option<&'a Peer> {
 }
 
 fn why(status: &RouterStatus<'_>, now: Instant) -> String {
+    let why = of_role(status, now);
+    match (status.preparing, &status.plan.pre_active) {
+        (Some(until), Some(PreActive { hooks, .. })) => {
+            let (hooks, left) = (hooks.join(", "), span(until.saturating_since(now)));
+            let what = match status.role {
+                Role::Active => "its addresses wait",
+                Role::Initialize | Role::Backup => "before it takes over it waits",
+            };
+            format!("{why}; {what} for hook {hooks}, for another {left} at most")
+        }
+        (Some(_) | None, _) => why,
+    }
+}
+
+fn of_role(status: &RouterStatus<'_>, now: Instant) -> String {
     let own = status.effective_priority;
     match status.state {
         State::Initialize => {

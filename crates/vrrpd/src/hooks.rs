@@ -81,6 +81,12 @@ pub(crate) fn event(record: &EventRecord) -> Option<HookEvent> {
         "faults" if record.text != Happening::Faults(Vec::new()).to_string() => {
             Some(Standing::Fault)
         }
+        "pre-active" => Some(Standing::PreActive),
+        // What it means for the addresses, if anything.
+        "prepared" => Some(match record.to.as_deref()? {
+            "active" => Standing::Active,
+            _ => Standing::Backup,
+        }),
         "conflict" | "start" | "tracker" => None,
         _ => return None,
     };
@@ -123,6 +129,7 @@ pub(crate) fn standing(engine: &Engine) -> Vec<Stand> {
         subject: SubjectKind::Router,
         name: router.plan.name.clone(),
         state: match router.role {
+            Role::Active | Role::Backup if router.preparing.is_some() => Some(Standing::PreActive),
             Role::Active => Some(Standing::Active),
             Role::Backup => Some(Standing::Backup),
             Role::Initialize if !router.faults.is_empty() => Some(Standing::Fault),

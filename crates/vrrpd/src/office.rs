@@ -9,7 +9,7 @@ use tokio::sync::{Notify, broadcast};
 use vrrp_control::EventRecord;
 use vrrp_linux::News;
 use vrrp_linux::store::Store;
-use vrrp_proto::{Ended, Happening, Level, Readiness};
+use vrrp_proto::{Ended, Happening, Level, Preparedness, Readiness, Role};
 
 use crate::chronicle::Chronicle;
 
@@ -86,10 +86,42 @@ impl Office {
             to: None,
             reason: None,
         };
-        if let Happening::Role { from, to, reason } = happening {
-            record.from = Some(from.name().into());
-            record.to = Some(to.name().into());
-            record.reason = Some(reason.name().into());
+        match happening {
+            Happening::Role { from, to, reason } => {
+                record.from = Some(from.name().into());
+                record.to = Some(to.name().into());
+                record.reason = Some(reason.name().into());
+            }
+            // What that means for its addresses.
+            Happening::Prepared { how, live, .. } => {
+                let called_off = how == Preparedness::CalledOff;
+                let to = match (live, called_off) {
+                    (true, _) => Some(Role::Active),
+                    (false, true) => Some(Role::Backup),
+                    (false, false) => None,
+                };
+                record.to = to.map(|role| role.name().into());
+                record.reason = Some(how.name().into());
+            }
+            Happening::Faults(_)
+            | Happening::FollowedActive { .. }
+            | Happening::Conflict { .. }
+            | Happening::Claimed { .. }
+            | Happening::Refused { .. }
+            | Happening::Odd { .. }
+            | Happening::Late(_)
+            | Happening::Repaired(_)
+            | Happening::Lacks(_)
+            | Happening::KernelRefused(_)
+            | Happening::Left(_)
+            | Happening::Revised
+            | Happening::Added
+            | Happening::Removed
+            | Happening::Ready(_)
+            | Happening::Preparing { .. }
+            | Happening::OrderEnded { .. }
+            | Happening::Tracker { .. }
+            | Happening::Adjusted { .. } => {}
         }
         self.file(record)
     }
@@ -196,6 +228,8 @@ fn is_good_news(happening: &Happening) -> bool {
         Happening::Adjusted { base, priority, .. } => priority >= base,
         Happening::Left(successor) => successor.is_some(),
         Happening::Ready(why) => *why == Readiness::Said,
+        Happening::Preparing { .. } => true,
+        Happening::Prepared { how, .. } => *how != Preparedness::TimedOut,
         Happening::OrderEnded { why, .. } => *why != Ended::Unclaimed,
         Happening::Conflict { .. }
         | Happening::Claimed { .. }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use vrrp_control::{
-    ActiveRouter, GroupMembership, Lateness, LatenessClass, PriorityStatus, Protection,
-    RouterReport, StandingOrder, UnadvertisedAddress,
+    ActiveRouter, AwaitedHooks, GroupMembership, Lateness, LatenessClass, PriorityStatus,
+    Protection, RouterReport, StandingOrder, UnadvertisedAddress,
 };
 use vrrp_linux::lateness::{BOUNDS, LatenessReport};
 use vrrp_linux::{Means, Protection as Stands};
@@ -135,6 +135,7 @@ pub(crate) fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant)
             waits_for: membership.waits_for.map(str::to_owned),
         }),
         waits_for_ready_ms: status.gate.map(|until| millis(until.saturating_since(now))),
+        waits_for_hooks: waits_for_hooks(status, now),
         preempt: plan.preempt,
         accept_mode: plan.accept,
         checksum,
@@ -143,6 +144,16 @@ pub(crate) fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant)
         tracking: tracking(status.contributions),
         statistics: status.statistics.into(),
     }
+}
+
+/// The hooks for which it waits before its addresses go live.
+fn waits_for_hooks(status: &RouterStatus<'_>, now: Instant) -> Option<AwaitedHooks> {
+    let until = status.preparing?;
+    let wanted = status.plan.pre_active.as_ref()?;
+    Some(AwaitedHooks {
+        hooks: wanted.hooks.clone(),
+        within_ms: millis(until.saturating_since(now)),
+    })
 }
 
 fn order(order: OrderView<'_>) -> StandingOrder {

@@ -10,6 +10,7 @@ mod faults;
 mod handover;
 mod lateness;
 mod orders;
+mod pre_active;
 mod preempt_delay;
 mod primary;
 mod receive;

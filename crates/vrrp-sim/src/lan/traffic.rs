@@ -251,6 +251,8 @@ fn sighting(happening: &Happening) -> Cow<'static, str> {
         | Happening::Lacks(_)
         | Happening::KernelRefused(_)
         | Happening::Ready(_)
+        | Happening::Preparing { .. }
+        | Happening::Prepared { .. }
         | Happening::Revised
         | Happening::Added
         | Happening::Left(None)
