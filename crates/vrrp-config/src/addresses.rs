@@ -44,7 +44,20 @@ pub(crate) fn read(
         })
         .collect();
     let complete = all.len() == list.value.len();
-    let mut kept = consistent(all, findings);
+    let mut kept = consistent(all, dialect, findings);
+    if dialect == Some(Dialect::Carp) {
+        // In any order: what is authenticated is the set. The first one says where advertisements come from.
+        kept.sort_by_key(|given| Family::of(given.value.ip));
+        if kept.len() > MOST_IPV4 {
+            let message = format!("{} addresses in one CARP group", kept.len());
+            findings.push(
+                error(code::ADDRESS_COUNT, message)
+                    .label(format!("at most {MOST_IPV4}"))
+                    .help("spread them over several groups"),
+            );
+        }
+        return kept;
+    }
     let Some(first) = kept.first() else {
         return kept;
     };
@@ -173,12 +186,14 @@ fn derived(vrid: Vrid) -> VirtualAddress {
 /// A list whose addresses are all of one family and none twice: only the first offender of each kind is spared.
 fn consistent(
     list: Vec<Given<VirtualAddress>>,
+    dialect: Option<Dialect>,
     findings: &mut Vec<Finding>,
 ) -> Vec<Given<VirtualAddress>> {
     let mut kept: Vec<Given<VirtualAddress>> = Vec::with_capacity(list.len());
     let mut mixed: Option<Range<usize>> = None;
     for given in list {
-        if let Some(first) = kept.first()
+        if dialect != Some(Dialect::Carp)
+            && let Some(first) = kept.first()
             && let family = Family::of(first.value.ip)
             && family != Family::of(given.value.ip)
         {

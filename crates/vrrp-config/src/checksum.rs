@@ -36,7 +36,7 @@ pub(crate) fn read(
     let why = match (dialect, family) {
         (Some(Dialect::Vrrp2), _) => Some("VRRPv2 has one checksum form"),
         (_, Some(Family::Ipv6)) => Some("IPv6 has one checksum form"),
-        (Some(Dialect::Vrrp3) | None, Some(Family::Ipv4) | None) => None,
+        (Some(Dialect::Vrrp3 | Dialect::Carp) | None, Some(Family::Ipv4) | None) => None,
     };
     if let Some(why) = why {
         let chosen = [

@@ -55,6 +55,9 @@ codes! {
     GROUP_MEMBER = "VR0061", "A member of a group is no virtual router of the file, or cannot be a member.";
     ROUTE = "VR0080", "A route that is to follow a router cannot be one.";
     RULE = "VR0081", "A rule that is to follow a router cannot be one.";
+    CARP_KEY = "VR0090", "A key of CARP stands where VRRP is spoken, or the reverse.";
+    CARP_NUMBER = "VR0091", "A number of CARP is out of range.";
+    PASSPHRASE = "VR0092", "The passphrase of a CARP group is not usable.";
     DERIVED = "VR0101", "No IPv6 link-local address is listed; one is derived from the VRID.";
     OWNER = "VR0102", "Priority 255 makes this router the owner of the addresses.";
     OWNER_IGNORES = "VR0103", "A key has no effect on the owner.";
@@ -65,6 +68,7 @@ codes! {
     GROUP_INTERVAL = "VR0112", "Members of a group have different advertisement intervals.";
     GROUP_PREEMPT = "VR0113", "Some members of a group preempt, and others do not.";
     PREEMPT_TIMEOUT = "VR0120", "There is a time to wait before preemption, and nothing to wait for.";
+    PASSPHRASE_OPEN = "VR0130", "Everybody can read the passphrase of a CARP group.";
     HOOK_PROGRAM = "VR0150", "The program of a hook or a script is not there, or others could change it.";
     HOOK_WAIT = "VR0151", "There is a time to wait for a hook that nothing waits for.";
     PAIR_VRID = "VR0201", "Two routers of a pair share an address, and not the VRID.";

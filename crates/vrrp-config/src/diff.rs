@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use vrrp_proto::carp::{CarpPlan, Passphrase};
 use vrrp_proto::{Dialect, Family, Gather, Plan, RouterPlan, TrackerPlan, Vrid};
 
 use crate::control::Control;
@@ -62,7 +63,7 @@ impl Change {
 type Identity<'a> = (&'a str, Family, Vrid, Dialect);
 
 fn identity(plan: &RouterPlan) -> Identity<'_> {
-    (&plan.interface, plan.family, plan.vrid, plan.dialect)
+    (&plan.interface, plan.block(), plan.vrid, plan.dialect)
 }
 
 fn by_identity(plan: &Plan) -> BTreeMap<Identity<'_>, &RouterPlan> {
@@ -276,6 +277,10 @@ fn moved(old: &Option<String>, new: &Option<String>) -> Option<KeyDifference> {
     })
 }
 
+fn secret(carp: CarpPlan) -> Passphrase {
+    carp.passphrase
+}
+
 fn changed(old: &RouterPlan, new: &RouterPlan) -> Option<Difference> {
     let mut keys = Vec::new();
     if old.name != new.name {
@@ -295,6 +300,9 @@ fn changed(old: &RouterPlan, new: &RouterPlan) -> Option<Difference> {
         if key == "authentication" && was == is && old.authentication != new.authentication {
             // The two look alike, because neither is shown.
             is = is.map(|value| value + "  # another key");
+        }
+        if key == "passphrase" && was == is && old.carp.map(secret) != new.carp.map(secret) {
+            is = is.map(|value| value + "  # another passphrase");
         }
         if was != is {
             keys.push(KeyDifference {
@@ -495,6 +503,16 @@ mod tests {
             !shown.contains("tOp5ecre") && !shown.contains("0ther"),
             "{shown}"
         );
+        let carp = |passphrase: &str| {
+            let plain = WAN.replace("vrid", "vhid");
+            format!("{plain}protocol = \"carp\"\npassphrase = \"{passphrase}\"\n")
+        };
+        let shown = lines(&difference(&carp("tOp5ecre"), &carp("0ther"))).join("\n");
+        assert!(shown.contains("# another passphrase"), "{shown}");
+        assert!(
+            !shown.contains("tOp5ecre") && !shown.contains("0ther"),
+            "{shown}"
+        );
         let plain = format!("{WAN}protocol = \"vrrpv2\"\n");
         let shown = lines(&difference(&plain, &with("tOp5ecre"))).join("\n");
         assert!(
@@ -507,6 +525,8 @@ mod tests {
     fn no_field_of_a_plan_is_forgotten() {
         let tracked = format!("{TRACKER}{WAN}");
         let v2 = format!("{WAN}protocol = \"vrrpv2\"\n");
+        let carp = WAN.replace("vrid", "vhid");
+        let carp = format!("{carp}protocol = \"carp\"\npassphrase = \"tOp5ecre\"\n");
         for (base, key) in [
             (WAN, "priority = 90"),
             (WAN, "advertise-interval = \"2s\""),
@@ -528,6 +548,9 @@ mod tests {
                 &v2,
                 "authentication = { type = \"simple-text\", key = \"x\" }",
             ),
+            (&carp, "advbase = 2"),
+            (&carp, "advskew = 2"),
+            (&carp, "carp-profile = \"freebsd\""),
         ] {
             let new = format!("{base}{key}\n");
             let found = difference(base, &new);
@@ -562,6 +585,7 @@ mod tests {
             following: _,
             // Said of the hooks.
             pre_active: _,
+            carp: _,
         } = &plan(WAN).routers[0];
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use vrrp_proto::gather::sort_by_rank;
-use vrrp_proto::{Family, Vrid};
+use vrrp_proto::{Dialect, Family, Vrid};
 
 use crate::address::{family_name, is_link_local_ip};
 use crate::code;
@@ -164,23 +164,24 @@ fn named(
     routers
 }
 
-/// What makes a virtual router on the network, if all of it is known.
-fn identity(router: &Router) -> Option<(&str, Family, Vrid)> {
-    Some((
-        &router.interface.as_ref()?.value,
-        router.family()?,
-        router.vrid.as_ref()?.value,
-    ))
+/// What makes a virtual router on the network, if all of it is known. CARP may be two of them.
+fn identities(router: &Router) -> Vec<(&str, Family, Vrid)> {
+    let (Some(interface), Some(vrid)) = (&router.interface, &router.vrid) else {
+        return Vec::new();
+    };
+    let families = router.families().into_iter();
+    families
+        .map(|family| (interface.value.as_str(), family, vrid.value))
+        .collect()
 }
 
 fn same_vrid(routers: &[Router], findings: &mut Vec<Finding>) {
     let mut seen: BTreeMap<_, &Router> = BTreeMap::new();
     for later in routers {
-        let Some(identity @ (interface, family, vrid)) = identity(later) else {
-            continue;
-        };
-        let Some(earlier) = seen.get(&identity) else {
-            seen.insert(identity, later);
+        let all = identities(later);
+        let known = all.iter().find(|identity| seen.contains_key(*identity));
+        let Some((earlier, (interface, family, vrid))) = known.map(|it| (seen[it], *it)) else {
+            seen.extend(all.into_iter().map(|identity| (identity, later)));
             continue;
         };
         let (Some(first), Some(second)) = (&earlier.vrid, &later.vrid) else {
@@ -191,7 +192,11 @@ fn same_vrid(routers: &[Router], findings: &mut Vec<Finding>) {
             (Some(one), Some(other)) if one != other => Finding::error(
                 code::VERSIONS,
                 second.span.clone(),
-                format!("VRID {vrid} is used in two versions of VRRP on {interface}"),
+                if [one, other].contains(&Dialect::Carp) {
+                    format!("the identifier {vrid} is used in VRRP and in CARP on {interface}")
+                } else {
+                    format!("VRID {vrid} is used in two versions of VRRP on {interface}")
+                },
             )
             .label(format!("{} speaks {}", of(later), other.name()))
             .related(
@@ -236,7 +241,8 @@ fn same_address(routers: &[Router], findings: &mut Vec<Finding>) {
                 continue;
             };
             // Two routers that are one have everything in common.
-            if identity(earlier).is_some_and(|one| identity(later) == Some(one)) {
+            let same = identities(earlier);
+            if identities(later).iter().any(|one| same.contains(one)) {
                 continue;
             }
             findings.push(

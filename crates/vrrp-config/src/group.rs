@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::de::DeTable;
+use vrrp_proto::Dialect;
 
 use crate::code;
 use crate::finding::{Finding, excerpt};
@@ -162,6 +163,15 @@ fn member(
         (group.value.clone(), given.span.clone()),
     );
     let router = &routers[index];
+    if router.dialect == Some(Dialect::Carp) {
+        findings.push(
+            refused(format!("`{shown}` speaks CARP and cannot be a member yet"))
+                .label("CARP")
+                .related(router.place.value("protocol"), "said here")
+                .help("groups are of VRRP routers in this version; leave it out"),
+        );
+        return None;
+    }
     if router
         .plan
         .as_ref()

@@ -108,12 +108,15 @@ pub(crate) const TRACK: [&str; 2] = ["weight", "reverse"];
 pub(crate) const CONTROL: [&str; 2] = ["group", "read-only-group"];
 
 /// Keys of a virtual router, in the order of the documentation.
-pub(crate) const ROUTER: [&str; 22] = [
+pub(crate) const ROUTER: [&str; 28] = [
     "interface",
     "vrid",
+    "vhid",
     "protocol",
     "priority",
+    "advskew",
     "advertise-interval",
+    "advbase",
     "addresses",
     "preempt",
     "preempt-delay",
@@ -125,6 +128,9 @@ pub(crate) const ROUTER: [&str; 22] = [
     "checksum",
     "checksum-strict",
     "authentication",
+    "passphrase",
+    "passphrase-file",
+    "carp-profile",
     "unicast-peers",
     "announce-refresh",
     "track",
@@ -195,12 +201,12 @@ const fn other(words: &'static [&'static str], advice: &'static str) -> Foreign 
 
 #[rustfmt::skip]
 const FOREIGN: &[Foreign] = &[
-    renamed("vrid", &["virtual-router-id", "router-id", "vhid", "vrrp-id", "id", "group"], ""),
+    renamed("vrid", &["virtual-router-id", "router-id", "vrrp-id", "id", "group"], ""),
     renamed("interface", &["dev", "device", "ifname", "iface", "vif", "nic"], ""),
     renamed("priority", &["prio", "base-priority"], ""),
     renamed(
         "advertise-interval",
-        &["advert-int", "advertisement-interval", "interval", "advbase", "adv-interval", "advertise-interval-sec"],
+        &["advert-int", "advertisement-interval", "interval", "adv-interval", "advertise-interval-sec"],
         " and has a unit: `advertise-interval = \"1s\"`",
     ),
     renamed(
@@ -254,8 +260,8 @@ const FOREIGN: &[Foreign] = &[
     other(&["no-accept"], "write `accept-mode = false`"),
     other(&["version", "vrrp-version"], "write `protocol = \"vrrpv3\"` or `protocol = \"vrrpv2\"`"),
     other(
-        &["auth-type", "auth-pass", "auth", "auth-data", "password", "pass", "passphrase", "secret"],
-        "VRRPv2 has `authentication = { type = \"simple-text\", key = \"...\" }`; VRRPv3 has none",
+        &["auth-type", "auth-pass", "auth", "auth-data", "password", "pass", "secret"],
+        "VRRPv2 has `authentication = { type = \"simple-text\", key = \"...\" }`, CARP has `passphrase-file`; VRRPv3 has none",
     ),
     other(
         &["unicast-src-ip", "mcast-src-ip", "hello-source-address", "source-address", "srcip"],

@@ -16,6 +16,7 @@
 mod address;
 mod addresses;
 mod authentication;
+mod carp;
 mod checksum;
 pub mod code;
 mod control;

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
+use vrrp_proto::carp::{CarpPlan, Profile};
 use vrrp_proto::following::{Fate, Following, FollowingAddress, MAIN_TABLE, Prefix, Route, Rule};
 use vrrp_proto::{ChecksumForm, DataPlane, Dialect, Family, Plan, RouterPlan};
 
@@ -13,6 +14,9 @@ use crate::track_listing::{references, tracker_settings};
 
 /// Stands for a secret. It has more than eight bytes, so a file that was made of a listing is refused and not run with it.
 pub const HIDDEN: &str = "<not shown>";
+
+/// The same for a passphrase, which has nineteen bytes at most.
+const HIDDEN_PASSPHRASE: &str = "<the passphrase is not shown>";
 
 /// A key of a router or a tracker with its value in TOML.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +42,8 @@ pub fn settings(router: &RouterPlan) -> Vec<Setting> {
         });
     };
     given("interface", quoted(&router.interface));
-    given("vrid", router.vrid.get().to_string());
+    let number = router.carp.map_or("vrid", |_| "vhid");
+    given(number, router.vrid.get().to_string());
     given("addresses", list(&router.addresses));
     let mut or = |key, value: String, default: String| {
         all.push(Setting {
@@ -49,8 +54,28 @@ pub fn settings(router: &RouterPlan) -> Vec<Setting> {
     };
     let mut both = |key, of: &dyn Fn(&RouterPlan) -> String| or(key, of(router), of(&plain));
     both("protocol", &|it| quoted(it.dialect.name()));
-    both("priority", &|it| it.priority.get().to_string());
-    both("advertise-interval", &|it| span(it.interval.duration()));
+    if let Some(carp) = &router.carp {
+        let base = |it: &RouterPlan| it.interval.duration().as_secs().to_string();
+        both("advbase", &base);
+        both("advskew", &|it| {
+            it.carp.map_or(0, |carp| carp.advskew).to_string()
+        });
+        both("carp-profile", &|it| {
+            quoted(
+                it.carp
+                    .map_or_else(Profile::default, |carp| carp.profile)
+                    .name(),
+            )
+        });
+        let CarpPlan {
+            advskew: _,
+            passphrase: _,
+            profile: _,
+        } = carp;
+    } else {
+        both("priority", &|it| it.priority.get().to_string());
+        both("advertise-interval", &|it| span(it.interval.duration()));
+    }
     both("preempt", &|it| it.preempt.to_string());
     if router.preempt {
         both("preempt-delay", &|it| span(it.preempt_delay));
@@ -106,6 +131,13 @@ pub fn settings(router: &RouterPlan) -> Vec<Setting> {
     );
     follows("routes", routes.iter().map(route).collect());
     follows("rules", rules.iter().map(rule).collect());
+    if router.carp.is_some() {
+        all.push(Setting {
+            key: "passphrase",
+            value: quoted(HIDDEN_PASSPHRASE),
+            is_default: false,
+        });
+    }
     if router.authentication.is_some() {
         all.push(Setting {
             key: "authentication",

@@ -110,7 +110,7 @@ fn counterparts<'a>(
         ours.retain(|one| {
             let other = theirs
                 .iter()
-                .position(|other| one.0.family == other.0.family && tie(one.0, other.0));
+                .position(|other| one.0.block() == other.0.block() && tie(one.0, other.0));
             if let Some(index) = other {
                 pairs.push((*one, theirs.remove(index)));
             }
@@ -211,6 +211,9 @@ impl Judge<'_> {
             Dialect::Vrrp2 => self
                 .error(code, key, &difference)
                 .help(format!("in VRRPv2 {BOTH_ACTIVE}; use one interval")),
+            Dialect::Carp => self.warning(code, "advbase", &difference).help(
+                "who advertises less often loses, whatever its `advskew`; use the same",
+            ),
             Dialect::Vrrp3 => self.warning(code, key, &difference).help(
                 "a Backup follows the interval of the Active, so how fast it takes over depends on who that is; use the same",
             ),
@@ -229,7 +232,12 @@ impl Judge<'_> {
             let parts = [only(&here, &there, "here"), only(&there, &here, "there")];
             let difference = list(parts.into_iter().flatten().collect());
             let owner = one.priority.is_owner() || other.priority.is_owner();
-            let finding = if one.dialect == Dialect::Vrrp2 && !owner {
+            let finding = if one.dialect == Dialect::Carp {
+                self.error(code::PAIR_ADDRESSES, "addresses", &difference)
+                    .help(format!(
+                        "the digest covers them, so {BOTH_ACTIVE}; list the same addresses"
+                    ))
+            } else if one.dialect == Dialect::Vrrp2 && !owner {
                 self.error(code::PAIR_ADDRESSES, "addresses", &difference)
                     .help(format!("in VRRPv2 {BOTH_ACTIVE}; list the same addresses"))
             } else {
@@ -251,6 +259,13 @@ impl Judge<'_> {
     }
 
     fn priority(&self) -> Option<Finding> {
+        if let (Some(one), Some(other)) = (self.one.0.carp, self.other.0.carp) {
+            let difference = format!("{} on both", one.advskew);
+            return (one.advskew == other.advskew).then(|| {
+                self.warning(code::PAIR_PRIORITY, "advskew", &difference)
+                    .help("when both are Active, equals give way to each other, and for seconds nobody is; raise one of them")
+            });
+        }
         let (one, other) = (self.one.0.priority, self.other.0.priority);
         let difference = format!("{one} on both");
         let (code, key) = (code::PAIR_PRIORITY, "priority");
@@ -266,6 +281,21 @@ impl Judge<'_> {
     }
 
     fn authentication(&self) -> Option<Finding> {
+        let of = |plan: &RouterPlan| plan.carp.map(|carp| carp.passphrase);
+        if of(self.one.0) != of(self.other.0) {
+            let key = ["passphrase", "passphrase-file"]
+                .into_iter()
+                .find(|key| self.one.1.value(key) != self.one.1.head());
+            let difference = "another passphrase here than there";
+            return Some(
+                self.error(
+                    code::PAIR_AUTHENTICATION,
+                    key.unwrap_or("passphrase"),
+                    difference,
+                )
+                .help(format!("{BOTH_ACTIVE}; use the same passphrase")),
+            );
+        }
         let (one, other) = (self.one.0.authentication, self.other.0.authentication);
         let difference = match (one, other) {
             (Some(_), None) => "a key here and none there",

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 use vrrp_proto::{
-    Dialect, Family, Following, Interval, Priority, RouterPlan, Track, VirtualAddress, Vrid,
+    ChecksumPolicy, Dialect, Family, Following, Interval, Priority, RouterPlan, Track,
+    VirtualAddress, Vrid,
 };
 
 use crate::finding::{Finding, excerpt};
 use crate::place::Place;
 use crate::section::{Field, Given, Section};
 use crate::{
-    addresses, authentication, checksum, code, following, gate, keys, name, peers, plane, timing,
-    track,
+    addresses, authentication, carp, checksum, code, following, gate, keys, name, peers, plane,
+    timing, track,
 };
 
 /// What is known of a router, even when some of it is refused: enough to compare it with the others.
@@ -31,10 +32,18 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn family(&self) -> Option<Family> {
-        self.addresses
-            .first()
-            .map(|first| Family::of(first.value.ip))
+    /// The families for which it is the one with its identifier. CARP's virtual MAC address is from the block of IPv4.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let carp = self.dialect == Some(Dialect::Carp);
+        let of = |family: &Family| {
+            let mut addresses = self.addresses.iter();
+            let there = addresses.any(|given| Family::of(given.value.ip) == *family);
+            there || (carp && *family == Family::Ipv4 && !self.addresses.is_empty())
+        };
+        [Family::Ipv4, Family::Ipv6]
+            .into_iter()
+            .filter(of)
+            .collect()
     }
 }
 
@@ -50,15 +59,18 @@ pub(crate) fn read(
         head: name.span.clone(),
     };
     check_keys(&section, findings);
+    carp::check_keys(&section, findings);
     check_required(&section, findings);
+    let speaks_carp = carp::is_spoken(&section);
 
     let interface = section
         .string("interface", "eth0", findings)
         .and_then(|given| name::check_interface(given, findings))
         .into_given();
+    let number = if speaks_carp { "vhid" } else { "vrid" };
     let vrid = section
-        .integer("vrid", 51, findings)
-        .and_then(|given| check_vrid(given, findings))
+        .integer(number, 51, findings)
+        .and_then(|given| check_vrid(number, given, findings))
         .into_given();
     let version_2 = section
         .value("protocol")
@@ -72,10 +84,17 @@ pub(crate) fn read(
         )
         .and_then(|given| check_protocol(given, findings));
     let dialect = protocol.or(Dialect::Vrrp3);
-    let priority = section
-        .integer("priority", 100, findings)
-        .and_then(|given| check_priority(given, findings));
-    let interval = timing::interval(&section, dialect, findings);
+    let carp = speaks_carp
+        .then(|| carp::read(&section, findings))
+        .flatten();
+    let (priority, interval) = if speaks_carp {
+        (Field::Absent, carp::advbase(&section, findings))
+    } else {
+        let priority = section
+            .integer("priority", 100, findings)
+            .and_then(|given| check_priority(given, findings));
+        (priority, timing::interval(&section, dialect, findings))
+    };
     let addresses = section
         .strings("addresses", "192.0.2.254/24", findings)
         .into_given();
@@ -88,8 +107,14 @@ pub(crate) fn read(
     let accept = section.boolean("accept-mode", findings);
     let virtual_mac = section.boolean("virtual-mac", findings);
     let data_plane = plane::read(&section, &virtual_mac, findings);
-    let checksum = checksum::read(&section, dialect, family, findings);
-    let authentication = authentication::read(&section, &protocol, findings);
+    let (checksum, authentication) = if speaks_carp {
+        carp::check_plane(&section, data_plane, findings);
+        (Some(ChecksumPolicy::default()), Field::Absent)
+    } else {
+        let checksum = checksum::read(&section, dialect, family, findings);
+        let authentication = authentication::read(&section, &protocol, findings);
+        (checksum, authentication)
+    };
     let unicast = section.strings("unicast-peers", "192.0.2.2", findings);
     let unicast_peers = unicast.given().map_or_else(Vec::new, |list| {
         peers::read(&list.value, &addresses, findings)
@@ -143,7 +168,10 @@ pub(crate) fn read(
             vrid: vrid.as_ref()?.value,
             dialect: dialect?,
             family: family?,
-            priority: priority.or(Priority::DEFAULT)?,
+            priority: match carp {
+                Some(carp) => vrrp_proto::carp::priority(carp.advskew),
+                None => priority.or(Priority::DEFAULT)?,
+            },
             interval: interval.or(Interval::DEFAULT)?,
             addresses: addresses.iter().map(|given| given.value).collect(),
             preempt: preempt.or(true)?,
@@ -165,6 +193,7 @@ pub(crate) fn read(
             following: following.or(Following::default())?,
             // Said of hooks.
             pre_active: None,
+            carp: if speaks_carp { Some(carp?) } else { None },
         })
     };
     let plan = plan();
@@ -192,13 +221,26 @@ fn check_required(section: &Section<'_>, findings: &mut Vec<Finding>) {
             .table
             .values()
             .all(|value| value.get_ref().is_table());
+    let speaks_carp = carp::is_spoken(section);
+    let secret = speaks_carp && section.value("passphrase").is_none();
+    let secret = secret.then_some((
+        "passphrase-file",
+        "passphrase-file = \"/etc/vrrpd/carp.key\"",
+    ));
     let missing: Vec<(&str, &str)> = [
         ("interface", "interface = \"eth0\""),
-        ("vrid", "vrid = 51"),
+        if speaks_carp {
+            ("vhid", "vhid = 51")
+        } else {
+            ("vrid", "vrid = 51")
+        },
         ("addresses", "addresses = [\"192.0.2.254/24\"]"),
     ]
     .into_iter()
+    .chain(secret)
     .filter(|(key, _)| section.value(key).is_none())
+    // What it is called has been said.
+    .filter(|(key, _)| *key != "vhid" || section.value("vrid").is_none())
     .filter(|(key, _)| names().all(|name| keys::meant(name, &keys::ROUTER) != Some(key)))
     .collect();
     if missing.is_empty() || only_tables {
@@ -251,11 +293,11 @@ fn cannot_be(key: &str, number: i64) -> String {
     format!("`{key}` cannot be {number}")
 }
 
-fn check_vrid(given: &Given<i64>, findings: &mut Vec<Finding>) -> Option<Vrid> {
+fn check_vrid(key: &str, given: &Given<i64>, findings: &mut Vec<Finding>) -> Option<Vrid> {
     let vrid = u8::try_from(given.value).ok().and_then(Vrid::new);
     if vrid.is_none() {
         findings.push(
-            Finding::error(code::VRID, given.span.clone(), cannot_be("vrid", given.value))
+            Finding::error(code::VRID, given.span.clone(), cannot_be(key, given.value))
                 .label("expected 1 to 255")
                 .help("all routers that share the addresses use the same number, and no others on that network do"),
         );
@@ -291,15 +333,7 @@ fn check_protocol(given: &Given<&str>, findings: &mut Vec<Finding>) -> Option<Di
     match given.value {
         "vrrpv3" => return Some(Dialect::Vrrp3),
         "vrrpv2" => return Some(Dialect::Vrrp2),
-        "carp" => findings.push(
-            Finding::error(
-                code::UNSUPPORTED,
-                span,
-                "this version does not speak CARP yet",
-            )
-            .label("not yet")
-            .help("use \"vrrpv3\" or \"vrrpv2\"; CARP packets of others on the network do no harm"),
-        ),
+        "carp" => return Some(Dialect::Carp),
         other => {
             let finding = Finding::error(
                 code::CHOICE,
@@ -313,7 +347,7 @@ fn check_protocol(given: &Given<&str>, findings: &mut Vec<Finding>) -> Option<Di
             } else if word.contains('3') {
                 finding.help("did you mean \"vrrpv3\"?")
             } else {
-                finding.help("use \"vrrpv3\" (the default) or \"vrrpv2\"")
+                finding.help("use \"vrrpv3\" (the default), \"vrrpv2\" or \"carp\"")
             });
         }
     }

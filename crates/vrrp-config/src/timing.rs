@@ -72,6 +72,8 @@ pub(crate) fn interval(
     duration(section, KEY, "1s", findings).and_then(|given| {
         let micros = given.value.0.as_micros();
         let finding = match dialect? {
+            // CARP has no such key.
+            Dialect::Carp => return None,
             Dialect::Vrrp2 => {
                 let whole = micros
                     .is_multiple_of(1_000_000)

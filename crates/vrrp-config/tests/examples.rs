@@ -63,8 +63,19 @@ fn commented_lines_of_the_reference_are_the_defaults() {
     let text = read(&conf().join("vrrpd.toml"));
     let uncommented: String = text
         .lines()
-        // A key of VRRPv2 has no default.
-        .filter(|line| !line.starts_with("# authentication"))
+        // A key of VRRPv2 has no default, and those of CARP are for another protocol.
+        .filter(|line| {
+            let others = [
+                "authentication",
+                "vhid",
+                "adv",
+                "passphrase",
+                "carp-profile",
+            ];
+            let key = line.strip_prefix("# ").filter(|rest| rest.contains(" = "));
+            let interval = line.starts_with("# advertise-interval");
+            interval || !key.is_some_and(|key| others.iter().any(|it| key.starts_with(it)))
+        })
         .map(|line| match line.strip_prefix("# ") {
             Some(rest)
                 if rest

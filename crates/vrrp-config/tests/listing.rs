@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use vrrp_config::{code, listing, parse};
+use vrrp_proto::carp::Passphrase;
 use vrrp_proto::{AuthenticationKey, Plan};
 
 fn examples() -> Vec<Plan> {
@@ -96,12 +97,17 @@ fn a_listing_is_the_plan() {
     plans.push(parse(PECULIAR).unwrap().plan);
     for plan in plans {
         for defaults in [true, false] {
-            let text = listing(&plan, defaults).replace("<not shown>", "hidden");
+            let text = listing(&plan, defaults)
+                .replace("<not shown>", "hidden")
+                .replace("<the passphrase is not shown>", "hidden");
             let mut expected = plan.clone();
             for router in &mut expected.routers {
                 router.authentication = router
                     .authentication
                     .and_then(|_| AuthenticationKey::new(b"hidden"));
+                if let Some(carp) = &mut router.carp {
+                    carp.passphrase = Passphrase::new(b"hidden").unwrap();
+                }
             }
             assert_eq!(parse(&text).unwrap().plan, expected, "{text}");
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_config::{Config, Finding, code, parse};
+use vrrp_config::{Config, Finding, code, listing, parse};
 use vrrp_proto::{
     ChecksumForm, ChecksumPolicy, DataPlane, Dialect, Family, Interval, Priority, RouterPlan,
 };
@@ -32,6 +32,58 @@ fn config(text: &str) -> Config {
             vrrp_config::render(&findings, "test", text, false)
         )
     })
+}
+
+/// A CARP router with these lines more.
+fn carp(more: &str) -> String {
+    format!("[virtual-router.fw]\ninterface = \"eth0\"\nprotocol = \"carp\"\nvhid = 7\n{more}\n")
+}
+
+#[test]
+fn a_carp_router_has_both_families_in_any_order_and_counts_from_254() {
+    let text = carp(
+        "passphrase = \"tOp5ecre\"\nadvskew = 100\nadvbase = 2\naddresses = [\"2001:db8::1/64\", \"192.0.2.1/24\"]",
+    );
+    let plan = router(&text);
+    assert_eq!(plan.family, Family::Ipv4);
+    assert!(plan.is_dual());
+    let addresses: Vec<String> = plan.addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(addresses, ["192.0.2.1/24", "2001:db8::1/64"]);
+    assert_eq!(
+        (plan.priority.get(), plan.interval.as_secs()),
+        (154, Some(2))
+    );
+    assert_eq!(plan.mac().unwrap().to_string(), "00:00:5e:00:01:07");
+    let six = router(&carp(
+        "passphrase = \"tOp5ecre\"\naddresses = [\"2001:db8::1/64\"]",
+    ));
+    assert_eq!(six.mac().unwrap().to_string(), "00:00:5e:00:01:07");
+    assert!(!six.is_dual());
+}
+
+#[test]
+fn a_passphrase_is_the_one_line_of_its_file_and_is_not_shown() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = std::env::temp_dir().join(format!("vrrpd-carp-{}.key", std::process::id()));
+    let text = carp(&format!(
+        "passphrase-file = \"{}\"\naddresses = [\"192.0.2.1/24\"]",
+        file.display()
+    ));
+    let mode = |mode| std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+    std::fs::write(&file, "tOp5ecre\n").unwrap();
+    mode(0o600);
+    let config = parse(&text).unwrap();
+    assert_eq!(config.findings, []);
+    let inline = carp("passphrase = \"tOp5ecre\"\naddresses = [\"192.0.2.1/24\"]");
+    assert_eq!(config.plan, parse(&inline).unwrap().plan);
+    assert!(!listing(&config.plan, true).contains("tOp5"));
+    mode(0o644);
+    let findings = parse(&text).unwrap().findings;
+    assert_eq!(findings[0].code, code::PASSPHRASE_OPEN);
+    std::fs::write(&file, "tOp5ecre tOp5ecre tOp5ecre\n").unwrap();
+    let findings = parse(&text).unwrap_err();
+    assert!(!format!("{findings:?}").contains("tOp5"), "{findings:?}");
+    std::fs::remove_file(&file).unwrap();
 }
 
 fn router(text: &str) -> RouterPlan {

@@ -38,8 +38,8 @@ pub use peer::PeerReport;
 pub use request::{Answer, Refusal, Request};
 pub use running::RunningConfig;
 pub use status::{
-    ActiveRouter, AwaitedHooks, Daemon, GlobalCounters, GroupMembership, Lateness, LatenessClass,
-    PriorityStatus, Protection, Restart, RouterCounters, RouterReport, StatusReport,
+    ActiveRouter, AwaitedHooks, CarpReport, Daemon, GlobalCounters, GroupMembership, Lateness,
+    LatenessClass, PriorityStatus, Protection, Restart, RouterCounters, RouterReport, StatusReport,
     UnadvertisedAddress,
 };
 

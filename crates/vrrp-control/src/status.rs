@@ -124,6 +124,25 @@ pub struct LatenessClass {
     pub count: u64,
 }
 
+/// What a CARP router advertises, and what that is made of.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct CarpReport {
+    /// Whole seconds between two advertisements.
+    pub advbase: u8,
+    /// The configured skew, in 256ths of a second.
+    pub advskew: u8,
+    /// The skew that is advertised: with demotion, if the profile says so.
+    pub advertised_advskew: u8,
+    /// The demotion that is advertised in a byte of its own.
+    pub advertised_demotion: u8,
+    /// By how much trackers and orders have demoted it.
+    pub demotion: u8,
+    /// `any`, `openbsd` or `freebsd`.
+    pub profile: String,
+}
+
 /// One virtual router.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -133,11 +152,11 @@ pub struct RouterReport {
     pub name: String,
     /// Its interface.
     pub interface: String,
-    /// Its identifier.
+    /// Its identifier, which CARP calls vhid.
     pub vrid: u8,
-    /// `ipv4` or `ipv6`.
+    /// `ipv4` or `ipv6`; `ipv4` of a CARP group with addresses of both.
     pub family: String,
-    /// `vrrpv2` or `vrrpv3`.
+    /// `vrrpv2`, `vrrpv3` or `carp`.
     pub protocol: String,
     /// `initialize`, `backup` or `active`.
     pub state: String,
@@ -145,8 +164,11 @@ pub struct RouterReport {
     pub rfc8347_state: String,
     /// Sentences that say why it does not take part; empty when nothing is wrong.
     pub faults: Vec<String>,
-    /// Priorities.
+    /// Priorities. With CARP, 254 less the skew: trackers and orders change that as they do a priority.
     pub priority: PriorityStatus,
+    /// What only CARP has; absent with VRRP.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub carp: Option<CarpReport>,
     /// The Active; null when none is known.
     pub active: Option<ActiveRouter>,
     /// Who else was heard, the latest last.

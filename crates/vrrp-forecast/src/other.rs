@@ -35,6 +35,7 @@ impl Other {
             preempt: self.plan.preempt,
             preempt_delay: self.plan.preempt_delay,
             primary: self.address,
+            rules: None,
         }
     }
 
@@ -228,6 +229,7 @@ impl Silence {
                 Reason::NoResponse
             },
             hold: None,
+            downs: None,
         }
     }
 }

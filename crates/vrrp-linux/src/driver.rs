@@ -12,6 +12,7 @@
 //! this thread only leaves it notes.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -309,6 +310,7 @@ impl Driver {
             reads: [Instant::ZERO, Instant::from_nanos(u64::MAX / 2)],
             packet_id: 0,
         };
+        turn.engine.count_from(beginning());
         if resumed {
             turn.inherit();
         }
@@ -1271,4 +1273,12 @@ fn note_sending(
             }
         }
     }
+}
+
+/// Where counters begin that are to be new each time, and not to be guessed: the seconds of Unix time, and 32 random bits, which
+/// the keys of hash tables are made of.
+fn beginning() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let random = RandomState::new().build_hasher().finish();
+    now.map_or(0, |since| since.as_secs()) << 32 | random >> 32
 }

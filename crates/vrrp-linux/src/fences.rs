@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::leases::Leases;
+use vrrp_proto::carp;
 use vrrp_proto::packet::Header;
 use vrrp_proto::{
     Desired, Dialect, Engine, Family, Instant, MacAddress, Priority, Role, RouterId, Vrid,
@@ -70,7 +71,7 @@ impl Fences {
             let serves = status.role == Role::Active && status.preparing.is_none();
             let holds = serves || status.leaving;
             if here && holds && self.routers.contains_key(&status.id) {
-                let (family, vrid) = (status.plan.family, status.plan.vrid);
+                let (family, vrid) = (status.plan.block(), status.plan.vrid);
                 let until = now + lease_time(status.plan.interval.duration());
                 leases.guard(family, vrid);
                 leases.extend(family, vrid, until.as_nanos());
@@ -124,7 +125,13 @@ impl Fences {
         *spoke_on = Some(index);
         let leases = self.links.get(&index)?.clone();
         let header = Header::new(message)?;
-        if header.priority() == Priority::RELEASE {
+        let gives_up = if header.is_carp() {
+            carp::Advertisement::parse(message)
+                .is_ok_and(|advertisement| advertisement.bid.is_bow_out())
+        } else {
+            header.priority() == Priority::RELEASE
+        };
+        if gives_up {
             return Some(Lease {
                 leases,
                 family,

@@ -28,7 +28,9 @@ pub struct Desired {
     pub name: String,
     /// The interface it speaks on, by name; may not exist.
     pub interface: String,
-    /// Its family.
+    /// The family from whose block its virtual MAC address is; its addresses may be of both (see [`RouterPlan::block`]).
+    ///
+    /// [`RouterPlan::block`]: crate::plan::RouterPlan::block
     pub family: Family,
     /// Its identifier.
     pub vrid: Vrid,
@@ -48,6 +50,15 @@ pub struct Desired {
     pub interval: Interval,
     /// What else is there while it is active. Each address has an interface.
     pub following: Following,
+}
+
+impl Desired {
+    /// Whether any of its addresses is of this family.
+    #[must_use]
+    pub fn has(&self, family: Family) -> bool {
+        let mut addresses = self.addresses.iter();
+        addresses.any(|address| Family::of(address.ip) == family)
+    }
 }
 
 /// What became of a desired state.

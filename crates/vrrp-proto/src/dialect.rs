@@ -16,6 +16,9 @@ pub enum Dialect {
     Vrrp2,
     /// VRRPv3, RFC 9568; IPv4 and IPv6, centiseconds.
     Vrrp3,
+    /// The protocol of the BSDs; IPv4 and IPv6, whole seconds and 256ths of them. Its messages are not those of
+    /// [`crate::packet`], and its bids are compared in [`crate::carp`].
+    Carp,
 }
 
 impl Dialect {
@@ -23,7 +26,7 @@ impl Dialect {
     #[must_use]
     pub const fn version(self) -> u8 {
         match self {
-            Self::Vrrp2 => 2,
+            Self::Vrrp2 | Self::Carp => 2,
             Self::Vrrp3 => 3,
         }
     }
@@ -34,6 +37,7 @@ impl Dialect {
         match self {
             Self::Vrrp2 => "vrrpv2",
             Self::Vrrp3 => "vrrpv3",
+            Self::Carp => "carp",
         }
     }
 
@@ -43,7 +47,7 @@ impl Dialect {
     #[must_use]
     pub fn skew_time(self, priority: Priority, active_interval: Interval) -> Duration {
         let base = match self {
-            Self::Vrrp2 => Duration::from_secs(1),
+            Self::Vrrp2 | Self::Carp => Duration::from_secs(1),
             Self::Vrrp3 => active_interval.duration(),
         };
         base * (256 - u32::from(priority.get())) / 256
@@ -57,6 +61,8 @@ impl Dialect {
 
     /// How long after a release somebody has certainly taken over, if there is anybody: the longest Skew_Time, that of
     /// priority 1, and a tenth of it for the way.
+    ///
+    /// After CARP's bow-out somebody does at once, or within the second in which UCarp looks around.
     #[must_use]
     pub fn leaving_time(self, interval: Interval) -> Duration {
         self.skew_time(Priority::new(1), interval) * 11 / 10
@@ -66,7 +72,7 @@ impl Dialect {
     #[must_use]
     pub const fn learns_interval(self) -> bool {
         match self {
-            Self::Vrrp2 => false,
+            Self::Vrrp2 | Self::Carp => false,
             Self::Vrrp3 => true,
         }
     }
@@ -76,7 +82,7 @@ impl Dialect {
     pub const fn requires_equal_interval(self) -> bool {
         match self {
             Self::Vrrp2 => true,
-            Self::Vrrp3 => false,
+            Self::Vrrp3 | Self::Carp => false,
         }
     }
 
@@ -85,7 +91,7 @@ impl Dialect {
     pub const fn requires_equal_addresses(self) -> bool {
         match self {
             Self::Vrrp2 => true,
-            Self::Vrrp3 => false,
+            Self::Vrrp3 | Self::Carp => false,
         }
     }
 
@@ -94,7 +100,7 @@ impl Dialect {
     pub const fn owner_ignores_others(self) -> bool {
         match self {
             Self::Vrrp2 => true,
-            Self::Vrrp3 => false,
+            Self::Vrrp3 | Self::Carp => false,
         }
     }
 
@@ -102,7 +108,7 @@ impl Dialect {
     #[must_use]
     pub const fn answers_losers(self) -> bool {
         match self {
-            Self::Vrrp2 => false,
+            Self::Vrrp2 | Self::Carp => false,
             Self::Vrrp3 => true,
         }
     }
@@ -113,6 +119,7 @@ impl Dialect {
         let trailer = match self {
             Self::Vrrp2 => 8,
             Self::Vrrp3 => 0,
+            Self::Carp => return crate::carp::packet::LEN,
         };
         8 + count * family.address_len() + trailer
     }

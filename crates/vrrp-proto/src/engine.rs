@@ -34,10 +34,10 @@ use crate::group::{Group, TieBreak};
 use crate::link::{LinkFacts, LinkId};
 use crate::orders::Orders;
 use crate::plan::{Plan, RouterPlan, VirtualAddress};
-use crate::receive::{self, Envelope, Expectation};
+use crate::receive::{self, Envelope};
 use crate::router::Role;
 use crate::slot::{Link, Outputs, Slot, link_index};
-use crate::statistics::GlobalStatistics;
+use crate::statistics::{GlobalStatistics, RouterStatistics};
 use crate::status::RouterStatus;
 use crate::time::Instant;
 use crate::tracker::{Sample, Tracker, contributions};
@@ -225,6 +225,8 @@ pub struct Engine {
     pub(crate) groups: Vec<Group>,
     /// It was resumed, perhaps from a state that was written down piece by piece: members of a group may not agree.
     pub(crate) unsettled: bool,
+    /// Where counters begin.
+    seed: u64,
 }
 
 impl Engine {
@@ -238,6 +240,18 @@ impl Engine {
         }
         engine.regroup(now);
         engine
+    }
+
+    /// From now on the counters of CARP begin near `seed`, which nobody should be able to guess and which should be greater
+    /// than the one before: the seconds of Unix time in its upper half, something random in the lower. To be said before the first
+    /// input; a counter that was handed over goes on as it was.
+    pub fn count_from(&mut self, seed: u64) {
+        self.seed = seed;
+        for (id, slot) in &mut self.slots {
+            if slot.statistics == RouterStatistics::default() {
+                slot.seed(seed.wrapping_add(u64::from(id.0) << 20));
+            }
+        }
     }
 
     /// Takes one input.
@@ -404,7 +418,7 @@ impl Engine {
     pub fn wants(&self, link: LinkId, family: Family) -> bool {
         self.slots
             .values()
-            .any(|slot| slot.link == link && slot.plan.family == family)
+            .any(|slot| slot.link == link && slot.plan.speaks(family))
     }
 
     /// The virtual addresses of a family on an interface, in order.
@@ -412,8 +426,9 @@ impl Engine {
     pub fn virtual_addresses(&self, link: LinkId, family: Family) -> Vec<IpAddr> {
         self.slots
             .values()
-            .filter(|slot| slot.link == link && slot.plan.family == family)
+            .filter(|slot| slot.link == link)
             .flat_map(|slot| slot.addresses.iter().copied())
+            .filter(|address| Family::of(*address) == family)
             .collect()
     }
 
@@ -438,16 +453,12 @@ impl Engine {
             .get(1)
             .and_then(|vrid| Vrid::new(*vrid))
             .and_then(|vrid| self.index.get(&(*link, family, vrid)).copied());
-        let slot = id.and_then(|id| self.slots.get_mut(&id));
-        let expectation = slot.as_deref().map(|slot| Expectation {
-            plan: &slot.plan,
-            primary: slot.primary,
-        });
-        match (
-            receive::examine(envelope, message, |_| expectation),
-            id,
-            slot,
-        ) {
+        let mut slot = id.and_then(|id| self.slots.get_mut(&id));
+        let examined = match slot.as_deref_mut() {
+            Some(slot) => slot.examine(envelope, message),
+            None => receive::examine(envelope, message, |_| None),
+        };
+        match (examined, id, slot) {
             (Ok(heard), Some(id), Some(slot)) => {
                 if let Some(group) = slot.group() {
                     self.heard_in_group(now, id, group, &heard);
@@ -684,8 +695,14 @@ impl Engine {
     fn reload(&mut self, now: Instant, plan: &Plan) {
         self.reload_trackers(now, plan);
         // What makes a router the same one. Owned, because the slots are changed while it is in use.
-        let key =
-            |plan: &RouterPlan| (plan.interface.clone(), plan.family, plan.vrid, plan.dialect);
+        let key = |plan: &RouterPlan| {
+            (
+                plan.interface.clone(),
+                plan.block(),
+                plan.vrid,
+                plan.dialect,
+            )
+        };
         let wanted: BTreeSet<_> = plan.routers.iter().map(key).gather();
         // What a router that is gone must not keep: somebody else here is to have it.
         let spoken_for = Claims::of(plan);
@@ -705,6 +722,16 @@ impl Engine {
             let id = kept.get(&key(new)).copied();
             if let Some((id, slot)) = id.and_then(|id| Some((id, self.slots.get_mut(&id)?))) {
                 if slot.plan != *new {
+                    // Its addresses may be of another family from now on, or of one more.
+                    for family in slot.plan.families() {
+                        let key = (slot.link, family, new.vrid);
+                        if self.index.get(&key) == Some(&id) {
+                            self.index.remove(&key);
+                        }
+                    }
+                    for family in new.families() {
+                        self.index.insert((slot.link, family, new.vrid), id);
+                    }
                     let contributions = contributions(new, &self.trackers);
                     slot.revise(now, id, new, contributions, &self.links, &mut self.outputs);
                     touched.insert(slot.link);
@@ -774,15 +801,17 @@ impl Engine {
         let link = self.link_named(&plan.interface);
         let mut slot = Box::new(Slot::new(now, plan.clone(), link));
         slot.contributions = contributions(plan, &self.trackers);
+        slot.seed(self.seed.wrapping_add(u64::from(id.0) << 20));
         slot.publish(id, &mut self.outputs);
         self.insert(id, slot);
         id
     }
 
     pub(crate) fn insert(&mut self, id: RouterId, mut slot: Box<Slot>) {
-        let key = (slot.link, slot.plan.family, slot.plan.vrid);
         schedule(&mut self.wakeups, id, &mut slot);
-        self.index.insert(key, id);
+        for family in slot.plan.families() {
+            self.index.insert((slot.link, family, slot.plan.vrid), id);
+        }
         self.slots.insert(id, slot);
     }
 
@@ -836,9 +865,11 @@ impl Engine {
 
     /// Advertisements are not for it any more.
     fn disown(&mut self, id: RouterId, slot: &Slot) {
-        let key = (slot.link, slot.plan.family, slot.plan.vrid);
-        if self.index.get(&key) == Some(&id) {
-            self.index.remove(&key);
+        for family in slot.plan.families() {
+            let key = (slot.link, family, slot.plan.vrid);
+            if self.index.get(&key) == Some(&id) {
+                self.index.remove(&key);
+            }
         }
     }
 
@@ -880,7 +911,7 @@ impl<'a> Claims<'a> {
         let routers = || plan.routers.iter();
         Self {
             identifiers: routers()
-                .map(|plan| (plan.interface.as_str(), plan.family, plan.vrid))
+                .map(|plan| (plan.interface.as_str(), plan.block(), plan.vrid))
                 .gather(),
             addresses: routers()
                 .flat_map(|plan| plan.standing().map(|address| address.ip))
@@ -890,7 +921,7 @@ impl<'a> Claims<'a> {
 
     /// Whether any of it is this router's.
     fn concern(&self, plan: &RouterPlan) -> bool {
-        let identifier = (plan.interface.as_str(), plan.family, plan.vrid);
+        let identifier = (plan.interface.as_str(), plan.block(), plan.vrid);
         let shared = |address: VirtualAddress| self.addresses.contains(&address.ip);
         self.identifiers.contains(&identifier) || plan.standing().any(shared)
     }

@@ -47,6 +47,8 @@ pub enum Reason {
     HigherPriority,
     /// Somebody with our priority has a higher address.
     HigherAddress,
+    /// With CARP, where equals give way to each other: somebody advertises as often as we.
+    EqualBid,
     /// We were silent for so long that somebody must have replaced us.
     Late,
     /// The router has a fault.
@@ -75,6 +77,7 @@ impl Reason {
             Self::Preempting => "preempting",
             Self::HigherPriority => "higher-priority",
             Self::HigherAddress => "higher-address",
+            Self::EqualBid => "equal-bid",
             Self::Late => "late",
             Self::Fault => "fault",
             Self::Shutdown => "shutdown",
@@ -96,6 +99,9 @@ impl fmt::Display for Reason {
             Self::Preempting => "the Active has a lower priority",
             Self::HigherPriority => "another router advertises a higher priority",
             Self::HigherAddress => "another router has the same priority and a higher address",
+            Self::EqualBid => {
+                "another router has the same advbase and advskew, and equals give way to each other"
+            }
             Self::Late => "it was silent for so long that another router must have taken over",
             Self::Fault => "it has a fault",
             Self::Shutdown => "the daemon stops",

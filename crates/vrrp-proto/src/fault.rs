@@ -133,6 +133,10 @@ pub fn of_link(plan: &RouterPlan, link: Option<&LinkFacts>, primary: Option<IpAd
             Family::Ipv6 => Fault::NoLinkLocalAddress(interface()),
         });
     }
+    let second = link.link_local.iter().any(|ip| !plan.has(IpAddr::V6(*ip)));
+    if plan.is_dual() && !second {
+        faults.push(Fault::NoLinkLocalAddress(interface()));
+    }
     let needed =
         plan.family.header_len() + plan.dialect.message_len(plan.family, plan.addresses.len());
     if usize::try_from(link.mtu).is_ok_and(|mtu| mtu < needed) {

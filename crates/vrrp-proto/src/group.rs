@@ -199,6 +199,7 @@ impl Ballot<'_> {
             | Reason::Owner
             | Reason::HigherPriority
             | Reason::HigherAddress
+            | Reason::EqualBid
             | Reason::Late
             | Reason::Fault
             | Reason::Shutdown

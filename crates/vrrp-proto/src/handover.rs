@@ -27,6 +27,9 @@ use crate::time::Instant;
 use crate::tracker::Tracker;
 use crate::types::RouterId;
 
+/// More advertisements than a process has sent since its state was written down.
+const UNWRITTEN: u64 = 1 << 20;
+
 /// The state of an engine between two inputs. Made by [`Engine::save`], read by [`Engine::resume`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Handover {
@@ -101,6 +104,9 @@ impl Handover {
         for (id, slot) in &mut self.routers {
             let trace = trace(*id);
             slot.statistics = slot.statistics.latest(trace.statistics);
+            if let Some(voice) = &mut slot.voice {
+                voice.skip(UNWRITTEN);
+            }
             if let Some(terms) = slot.terms() {
                 slot.machine.revive(now, &terms, trace.sent, trace.learned);
                 if let Some(bond) = &mut slot.bond {

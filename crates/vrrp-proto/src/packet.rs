@@ -110,7 +110,8 @@ impl<'a> Header<'a> {
     #[must_use]
     pub fn interval(self, dialect: Dialect) -> Option<Interval> {
         match dialect {
-            Dialect::Vrrp2 => Interval::from_secs(self.fixed[field::SECONDS]),
+            // CARP has its base there.
+            Dialect::Vrrp2 | Dialect::Carp => Interval::from_secs(self.fixed[field::SECONDS]),
             Dialect::Vrrp3 => {
                 let [high, low] = [
                     self.fixed[field::CENTIS.start],
@@ -148,7 +149,7 @@ impl<'a> Header<'a> {
                 .over(self.message)
         };
         match (dialect, Family::of(source)) {
-            (Dialect::Vrrp2, _) => bare.is_valid().then_some(ChecksumForm::Rfc9568),
+            (Dialect::Vrrp2 | Dialect::Carp, _) => bare.is_valid().then_some(ChecksumForm::Rfc9568),
             (Dialect::Vrrp3, Family::Ipv6) => with_pseudo_header()
                 .is_valid()
                 .then_some(ChecksumForm::Rfc9568),
@@ -192,7 +193,7 @@ impl<'a> Header<'a> {
 /// Everything that an advertisement says.
 #[derive(Clone, Copy, Debug)]
 pub struct Advertisement<'a> {
-    /// Version.
+    /// Version of VRRP. CARP has [`crate::carp::Advertisement`].
     pub dialect: Dialect,
     /// Virtual router.
     pub vrid: Vrid,
@@ -226,7 +227,7 @@ impl Advertisement<'_> {
         let family = Family::of(source);
         let count = self.addresses.len().min(255);
         let [fourth, fifth] = match self.dialect {
-            Dialect::Vrrp2 => {
+            Dialect::Vrrp2 | Dialect::Carp => {
                 let kind = if self.authentication.is_some() {
                     auth_type::SIMPLE_TEXT
                 } else {
@@ -241,13 +242,14 @@ impl Advertisement<'_> {
                 .to_be_bytes(),
         };
         let pseudo_header = match (self.dialect, family, form) {
-            (Dialect::Vrrp2, _, _) | (Dialect::Vrrp3, Family::Ipv4, ChecksumForm::Rfc9568) => false,
+            (Dialect::Vrrp2 | Dialect::Carp, _, _)
+            | (Dialect::Vrrp3, Family::Ipv4, ChecksumForm::Rfc9568) => false,
             (Dialect::Vrrp3, Family::Ipv6, _)
             | (Dialect::Vrrp3, Family::Ipv4, ChecksumForm::Rfc5798) => true,
         };
         let trailer = match self.dialect {
             Dialect::Vrrp2 => Some(self.authentication.map_or([0; 8], AuthenticationKey::bytes)),
-            Dialect::Vrrp3 => None,
+            Dialect::Vrrp3 | Dialect::Carp => None,
         };
         let mut header: [u8; HEADER_LEN] = [
             self.dialect.version() << 4 | ADVERTISEMENT,

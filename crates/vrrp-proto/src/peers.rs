@@ -191,6 +191,7 @@ mod tests {
             form: ChecksumForm::Rfc9568,
             other_interval: false,
             other_addresses: false,
+            bid: None,
         }
     }
 

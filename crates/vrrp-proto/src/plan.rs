@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::carp::CarpPlan;
 use crate::dialect::Dialect;
 use crate::following::{Following, FollowingAddress};
 use crate::gate::PreemptWhen;
@@ -20,7 +21,7 @@ use crate::types::{Family, MacAddress, Priority, Vrid};
 /// All virtual routers of one daemon.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Plan {
-    /// In the order of the configuration. Names are unique, and so is (interface, family, VRID).
+    /// In the order of the configuration. Names are unique, and so is (interface, family, VRID) for each family that is spoken.
     pub routers: Vec<RouterPlan>,
     /// What routers may refer to. Names are unique.
     #[serde(default)]
@@ -38,7 +39,7 @@ pub struct RouterPlan {
     pub vrid: Vrid,
     /// Protocol version.
     pub dialect: Dialect,
-    /// Family of all its addresses.
+    /// Family of all its addresses; of the first of them, where CARP has both (see [`RouterPlan::speaks`]).
     pub family: Family,
     /// Configured priority; [`Priority::OWNER`] only for the owner.
     pub priority: Priority,
@@ -80,6 +81,9 @@ pub struct RouterPlan {
     /// What has to be done elsewhere before its addresses go live. Members of a group have the same.
     #[serde(default)]
     pub pre_active: Option<PreActive>,
+    /// What only CARP has: there with [`Dialect::Carp`] and with no other.
+    #[serde(default)]
+    pub carp: Option<CarpPlan>,
 }
 
 impl RouterPlan {
@@ -115,6 +119,7 @@ impl RouterPlan {
             group: None,
             following: Following::default(),
             pre_active: None,
+            carp: None,
         }
     }
 
@@ -122,7 +127,42 @@ impl RouterPlan {
     #[must_use]
     pub fn mac(&self) -> Option<MacAddress> {
         self.virtual_mac
-            .then(|| MacAddress::of_router(self.family, self.vrid))
+            .then(|| MacAddress::of_router(self.block(), self.vrid))
+    }
+
+    /// Whose block its virtual MAC address is from. The IPv4 and IPv6 routers of one VRID are two; CARP has one for both
+    /// families, and takes VRRP's of IPv4 whatever its addresses are.
+    #[must_use]
+    pub const fn block(&self) -> Family {
+        match self.dialect {
+            Dialect::Vrrp2 | Dialect::Vrrp3 => self.family,
+            Dialect::Carp => Family::Ipv4,
+        }
+    }
+
+    /// Whether it advertises in this family, and hears others in it. With CARP that may be both.
+    #[must_use]
+    pub fn speaks(&self, family: Family) -> bool {
+        let also = |address: &VirtualAddress| Family::of(address.ip) == family;
+        self.family == family || (self.carp.is_some() && self.addresses.iter().any(also))
+    }
+
+    /// Those that it [speaks](Self::speaks).
+    pub fn families(&self) -> impl Iterator<Item = Family> + use<> {
+        let families = [Family::Ipv4, Family::Ipv6].map(|it| self.speaks(it).then_some(it));
+        families.into_iter().flatten()
+    }
+
+    /// Whether this is one of the addresses that are advertised.
+    #[must_use]
+    pub fn has(&self, ip: IpAddr) -> bool {
+        self.addresses.iter().any(|address| address.ip == ip)
+    }
+
+    /// Whether it has addresses of both families.
+    #[must_use]
+    pub fn is_dual(&self) -> bool {
+        self.families().count() == 2
     }
 
     /// The virtual addresses as they are advertised, and behind them those that stand beside them and are not.
@@ -157,7 +197,7 @@ impl RouterPlan {
     /// no others of that kind.
     fn stands_beside(&self, address: &FollowingAddress) -> bool {
         self.interface_of(address) == self.interface
-            && Family::of(address.address.ip) == self.family
+            && self.speaks(Family::of(address.address.ip))
             && !self.priority.is_owner()
     }
 

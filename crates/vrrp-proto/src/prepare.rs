@@ -239,6 +239,7 @@ impl Slot {
             | Reason::Owner
             | Reason::HigherPriority
             | Reason::HigherAddress
+            | Reason::EqualBid
             | Reason::Late
             | Reason::Fault
             | Reason::Shutdown

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use thiserror::Error;
 
+use crate::carp::Bid;
 use crate::dialect::Dialect;
 use crate::interval::Interval;
 use crate::packet::{ADVERTISEMENT, Header, auth_type};
@@ -52,6 +53,8 @@ pub struct Heard {
     pub other_interval: bool,
     /// Its addresses are not ours (VRRPv3: kept, RFC 9568 §7.1; VRRPv2: kept from the owner only).
     pub other_addresses: bool,
+    /// With CARP, what it bids; priority and interval are made of that.
+    pub bid: Option<Bid>,
 }
 
 /// Why a packet was refused.
@@ -119,6 +122,11 @@ pub enum Reject {
     /// RX-16
     #[error("other addresses than ours")]
     AddressMismatch,
+    /// CARP alone, behind everything else.
+    #[error(
+        "wrong digest: another list of addresses, another passphrase, or another group with this vhid"
+    )]
+    Digest,
 }
 
 /// Something odd about an advertisement that was kept.
@@ -219,6 +227,7 @@ pub fn examine<'a>(
         form,
         other_interval,
         other_addresses,
+        bid: None,
     })
 }
 
@@ -287,7 +296,7 @@ impl Reject {
             }
             (Self::AuthTypeInvalid, Some(own)) => &mut own.auth_type_invalid,
             (Self::AuthTypeMismatch, Some(own)) => &mut own.auth_type_mismatch,
-            (Self::AuthFailure, Some(own)) => &mut own.auth_failures,
+            (Self::AuthFailure | Self::Digest, Some(own)) => &mut own.auth_failures,
             (Self::Source, Some(own)) => &mut own.source_errors,
             (Self::Mode, Some(own)) => &mut own.mode_errors,
             (Self::Owner, Some(own)) => &mut own.owner_conflicts,

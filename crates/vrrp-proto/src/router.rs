@@ -19,12 +19,13 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::carp::{self, Rules};
 use crate::dialect::Dialect;
 use crate::event::Reason;
 use crate::interval::Interval;
 use crate::receive::Heard;
 use crate::time::Instant;
-use crate::types::Priority;
+use crate::types::{Family, Priority};
 
 /// Role of a virtual router (RFC 9568 §6.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -70,12 +71,37 @@ pub struct Terms {
     pub preempt_delay: Duration,
     /// The address our advertisements come from.
     pub primary: IpAddr,
+    /// How bids are compared, where it is not priorities that are.
+    pub rules: Option<Rules>,
 }
 
 impl Terms {
-    fn down_interval(&self, active_interval: Interval) -> Duration {
-        self.dialect
-            .active_down_interval(self.priority, active_interval)
+    /// Active_Down_Interval.
+    #[must_use]
+    pub fn down_interval(&self, active_interval: Interval) -> Duration {
+        match &self.rules {
+            Some(rules) => rules.down_interval(),
+            None => self
+                .dialect
+                .active_down_interval(self.priority, active_interval),
+        }
+    }
+
+    /// Time between two of our advertisements.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        match &self.rules {
+            Some(rules) => rules.own.interval(),
+            None => self.interval.duration(),
+        }
+    }
+
+    /// Every Backup that bids less than we waits at least this long for us.
+    fn replaced_after(&self) -> Duration {
+        match &self.rules {
+            Some(rules) => rules.replaced_after(),
+            None => self.down_interval(self.interval),
+        }
     }
 }
 
@@ -101,6 +127,9 @@ pub struct Backup {
     pub because: Reason,
     /// Until when a lower-priority Active is tolerated; `None` when none was heard since we last accepted one.
     pub hold: Option<Instant>,
+    /// The timers of IPv4 and IPv6, where each has one; `active_down` is the earlier of them. `None`: both are that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downs: Option<[Instant; 2]>,
 }
 
 /// An Active's variables.
@@ -216,8 +245,7 @@ impl VirtualRouter {
         let State::Active(active) = self.state else {
             return Step::default();
         };
-        // Every Backup with a lower priority waits at least this long for us.
-        if now <= active.sent + terms.down_interval(terms.interval) {
+        if now <= active.sent + terms.replaced_after() {
             return Step::default();
         }
         let late = now.saturating_since(active.adver);
@@ -242,6 +270,7 @@ impl VirtualRouter {
         let step = self.become_backup(now, terms, terms.interval, Reason::Ordered);
         if let (State::Backup(backup), Some(wait)) = (&mut self.state, returns_after) {
             backup.active_down = now + wait;
+            backup.downs = None;
             backup.because = Reason::Unclaimed;
         }
         Step {
@@ -323,7 +352,7 @@ impl VirtualRouter {
             }
             State::Active(active) if active.adver <= now => {
                 // On the grid of the interval: lateness does not accumulate, and a long stall is not made up for.
-                let period = terms.interval.duration();
+                let period = terms.period();
                 let next = active.adver + period;
                 let adver = if next <= now { now + period } else { next };
                 self.state = State::Active(Active {
@@ -357,12 +386,13 @@ impl VirtualRouter {
                     backup.active_interval = learned;
                 }
                 backup.active_down = now + terms.down_interval(backup.active_interval);
+                backup.downs = None;
                 backup.because = Reason::NoResponse;
             }
             State::Active(active) => {
                 if let Some(sent) = sent.filter(|sent| (active.sent..=now).contains(sent)) {
                     active.sent = sent;
-                    active.adver = sent + terms.interval.duration();
+                    active.adver = sent + terms.period();
                 }
             }
         }
@@ -390,13 +420,14 @@ impl VirtualRouter {
                 self.state = State::Backup(Backup {
                     active_down,
                     active_interval: learned,
+                    downs: None,
                     ..backup
                 });
                 Step::default()
             }
             State::Active(active) => {
                 self.state = State::Active(Active {
-                    adver: now + new.interval.duration(),
+                    adver: now + new.period(),
                     sent: now,
                     ..active
                 });
@@ -418,6 +449,7 @@ impl VirtualRouter {
                 active_down: now + terms.down_interval(backup.active_interval),
                 because: Reason::NoResponse,
                 hold: None,
+                downs: None,
                 ..*backup
             };
         }
@@ -425,8 +457,11 @@ impl VirtualRouter {
 
     /// RFC 9568 §6.4.3 (700) to (770).
     fn contest(&mut self, now: Instant, terms: &Terms, active: Active, heard: &Heard) -> Step {
+        if let (Some(rules), Some(bid)) = (&terms.rules, heard.bid) {
+            return self.compare(now, terms, rules, bid);
+        }
         if heard.priority == Priority::RELEASE {
-            let adver = now + terms.interval.duration();
+            let adver = now + terms.period();
             let step = self.answer(now, terms, Active { adver, ..active });
             if step.send.is_none() {
                 // It comes as soon as it may: Backups that heard the release wait for their skew time only.
@@ -462,6 +497,21 @@ impl VirtualRouter {
         }
     }
 
+    /// What an Active does about a bid: it gives way without another word, or does nothing.
+    fn compare(&mut self, now: Instant, terms: &Terms, rules: &Rules, bid: carp::Bid) -> Step {
+        let Some(reason) = rules.yields_to(bid) else {
+            return Step {
+                conflict: !bid.is_bow_out(),
+                ..Step::default()
+            };
+        };
+        let step = self.become_backup(now, terms, terms.interval, reason);
+        if let (State::Backup(backup), Reason::EqualBid) = (&mut self.state, reason) {
+            backup.active_down = backup.active_down + Rules::courtesy(terms.primary);
+        }
+        step
+    }
+
     /// Advertises out of turn, unless that was done a moment ago: a flood of losing or releasing advertisements must not
     /// make us flood the link in turn. Everybody who spoke since has heard the last answer.
     fn answer(&mut self, now: Instant, terms: &Terms, active: Active) -> Step {
@@ -483,13 +533,13 @@ impl VirtualRouter {
     }
 
     fn answer_pause(terms: &Terms) -> Duration {
-        terms.interval.duration() / 20
+        terms.period() / 20
     }
 
     fn become_active(&mut self, now: Instant, terms: &Terms, reason: Reason) -> Step {
         let from = self.role();
         self.state = State::Active(Active {
-            adver: now + terms.interval.duration(),
+            adver: now + terms.period(),
             sent: now,
             answered: None,
         });
@@ -514,6 +564,7 @@ impl VirtualRouter {
             active_interval,
             because: Reason::NoResponse,
             hold: None,
+            downs: None,
         });
         Step {
             transition: Some((from, Role::Backup, reason)),
@@ -530,6 +581,10 @@ impl Backup {
 
     /// RFC 9568 §6.4.2 (420) to (470).
     fn hear(self, now: Instant, terms: &Terms, heard: &Heard) -> Self {
+        if let (Some(rules), Some(bid)) = (&terms.rules, heard.bid) {
+            let family = Family::of(heard.source);
+            return carp::election::heard_by_backup(self, now, terms, rules, bid, family);
+        }
         if heard.priority == Priority::RELEASE {
             let skew = terms
                 .dialect
@@ -571,6 +626,7 @@ impl Backup {
             active_interval,
             because: Reason::NoResponse,
             hold,
+            downs: None,
         }
     }
 }

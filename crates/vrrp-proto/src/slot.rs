@@ -11,6 +11,9 @@ use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::announce::Announcer;
+use crate::carp::bid::ticks;
+use crate::carp::voice::{self, Voice};
+use crate::carp::{Bid, Rules};
 use crate::complaint::{Allowance, Complaint, Complaints};
 use crate::desired::{Desired, Generation, KernelReport};
 use crate::engine::{Announce, Output, Timer, Transmit};
@@ -24,7 +27,7 @@ use crate::packet::Advertisement;
 use crate::peers::Peers;
 use crate::plan::{ChecksumForm, RouterPlan};
 use crate::prepare::{Awakening, Preparation};
-use crate::receive::{Heard, Oddity};
+use crate::receive::{self, Envelope, Expectation, Heard, Oddity, Reject};
 use crate::refusal::Refusal;
 use crate::router::{Role, Send, State, Step, Terms, VirtualRouter};
 use crate::statistics::RouterStatistics;
@@ -58,6 +61,12 @@ pub(crate) struct Slot {
     pub(crate) machine: VirtualRouter,
     pub(crate) since: Instant,
     pub(crate) primary: Option<IpAddr>,
+    /// The same in the other family, if it speaks both.
+    #[serde(default)]
+    pub(crate) beside: Option<IpAddr>,
+    /// With CARP only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) voice: Option<Box<Voice>>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) refusal: Option<Refusal>,
     /// The Active last heard.
@@ -112,6 +121,8 @@ impl Slot {
             machine: VirtualRouter::default(),
             since: now,
             primary: None,
+            beside: None,
+            voice: None,
             faults: Vec::new(),
             refusal: None,
             followed: None,
@@ -144,6 +155,47 @@ impl Slot {
         self.ready.clear();
         self.addresses = self.plan.ips();
         self.scheduled = None;
+        self.tune();
+    }
+
+    /// Gives it the voice that its plan asks for.
+    fn tune(&mut self) {
+        match (&mut self.voice, &self.plan.carp) {
+            (Some(voice), Some(_)) => voice.tune(&self.plan),
+            (voice, carp) => *voice = carp.map(|_| Box::new(Voice::new(&self.plan, 0))),
+        }
+    }
+
+    /// Where its counter begins, if it has one.
+    pub(crate) fn seed(&mut self, counter: u64) {
+        if self.plan.carp.is_some() {
+            self.voice = Some(Box::new(Voice::new(&self.plan, counter)));
+        }
+    }
+
+    /// Checks what was received for its identifier.
+    ///
+    /// # Errors
+    /// The first check that failed.
+    pub(crate) fn examine(&mut self, envelope: &Envelope, message: &[u8]) -> Result<Heard, Reject> {
+        if let (Some(carp), Some(voice)) = (&self.plan.carp, &mut self.voice) {
+            let sources = [self.primary, self.beside];
+            return voice.hear(envelope, message, &self.plan, carp, sources);
+        }
+        receive::examine(envelope, message, |_| {
+            Some(Expectation {
+                plan: &self.plan,
+                primary: self.primary,
+            })
+        })
+    }
+
+    /// How its bids are compared, with CARP.
+    pub(crate) fn rules(&self) -> Option<Rules> {
+        let plan = self.plan.carp.as_ref()?;
+        let advbase = self.plan.interval.as_secs().unwrap_or(u8::MAX);
+        let effective = self.common().priority;
+        Some(Rules::new(plan, advbase, effective, self.plan.is_dual()))
     }
 
     /// The priority it has by itself.
@@ -176,6 +228,7 @@ impl Slot {
             preempt,
             preempt_delay,
             primary: self.primary?,
+            rules: self.rules(),
         })
     }
 
@@ -244,7 +297,7 @@ impl Slot {
         {
             // Late enough for others to have wondered: somebody may have spoken for our addresses meanwhile.
             if let State::Active(active) = self.machine.state()
-                && active.adver + terms.interval.duration() < now
+                && active.adver + terms.period() < now
             {
                 self.announcer.begin_again(now);
             }
@@ -541,12 +594,15 @@ impl Slot {
         } else {
             self.plan.mac()
         };
+        let link = self.link;
+        let beside = self.beside;
         let mut push = |destination: IpAddr, message: Arc<[u8]>| {
+            let near = Family::of(destination) == Family::of(terms.primary);
             let transmit = Transmit {
                 router: id,
-                link: self.link,
+                link,
                 mac,
-                source: terms.primary,
+                source: beside.filter(|_| !near).unwrap_or(terms.primary),
                 destination,
                 message,
                 unhurried: unhurried && !dormant,
@@ -554,6 +610,21 @@ impl Slot {
             };
             outputs.push_back(Output::Transmit(transmit));
         };
+        if let Some(rules) = &terms.rules {
+            let bid = match send {
+                Send::Regular => rules.own,
+                Send::Release => Bid {
+                    demotion: rules.own.demotion,
+                    ..Bid::BOW_OUT
+                },
+            };
+            for (destination, message) in self.speak(bid) {
+                push(destination, message);
+            }
+            self.statistics.advertisement_sent += 1;
+            self.statistics.priority_zero_pkts_sent += u64::from(send == Send::Release);
+            return;
+        }
         match send {
             Send::Regular => {
                 if self.ready.is_empty() {
@@ -571,6 +642,23 @@ impl Slot {
             }
         }
         self.statistics.advertisement_sent += 1;
+    }
+
+    /// The same advertisement, never said before, to all destinations.
+    fn speak(&mut self, bid: Bid) -> Vec<(IpAddr, Arc<[u8]>)> {
+        let (Some(carp), Some(voice)) = (&self.plan.carp, &mut self.voice) else {
+            return Vec::new();
+        };
+        let message: Arc<[u8]> = voice.speak(&self.plan, carp, bid).into();
+        let destinations = if self.plan.is_unicast() {
+            self.plan.unicast_peers.clone()
+        } else {
+            voice::groups(&self.plan)
+        };
+        destinations
+            .into_iter()
+            .map(|to| (to, Arc::clone(&message)))
+            .collect()
     }
 
     /// Those of its addresses that it advertises.
@@ -616,7 +704,10 @@ impl Slot {
         let link = links.get(link_index(self.link));
         let facts = link.and_then(|link| link.facts.as_ref());
         let mut faults = fault::of_link(&self.plan, facts, primary);
-        let deaf = link.and_then(|link| link.deaf.get(&self.plan.family));
+        let deaf = link.and_then(|link| {
+            let mut families = self.plan.families();
+            families.find_map(|family| link.deaf.get(&family))
+        });
         faults.extend(deaf.map(|reason| Fault::Deaf {
             interface: self.plan.interface.clone(),
             reason: reason.clone(),
@@ -654,6 +745,10 @@ impl Slot {
             self.primary = primary;
             self.ready.clear();
         }
+        self.beside = facts.filter(|_| self.plan.is_dual()).and_then(|facts| {
+            let mut all = facts.link_local.iter().map(|ip| IpAddr::V6(*ip));
+            all.find(|ip| !self.plan.has(*ip))
+        });
         if let Some(terms) = self.terms()
             && self.faults.is_empty()
             && self.bond.is_none()
@@ -716,6 +811,7 @@ impl Slot {
         self.contributions = contributions;
         self.ready.clear();
         self.addresses = new.ips();
+        self.tune();
         if old.checksum != new.checksum {
             self.form = new.checksum.send.unwrap_or(self.form);
         }
@@ -740,6 +836,7 @@ impl Slot {
                 plan.checksum,
                 plan.unicast_peers.clone(),
                 plan.virtual_mac,
+                plan.carp,
             )
         };
         if let (Some(old_terms), Some(new_terms)) = (old_terms, self.terms())
@@ -786,7 +883,7 @@ impl Slot {
             generation: self.generation,
             name: self.plan.name.clone(),
             interface: self.plan.interface.clone(),
-            family: self.plan.family,
+            family: self.plan.block(),
             vrid: self.plan.vrid,
             mac: self.plan.mac(),
             plane: self.plan.data_plane,
@@ -821,6 +918,7 @@ impl Slot {
             State::Initialize | State::Active(_) => self.plan.interval,
         };
         let priority = self.common().priority;
+        let rules = self.rules();
         RouterStatus {
             id,
             plan: &self.plan,
@@ -839,11 +937,18 @@ impl Slot {
             gate: self.gate.closed_until(),
             contributions: &self.contributions,
             active_interval,
-            skew_time: self.plan.dialect.skew_time(priority, active_interval),
-            active_down_interval: self
-                .plan
-                .dialect
-                .active_down_interval(priority, active_interval),
+            skew_time: rules.map_or_else(
+                || self.plan.dialect.skew_time(priority, active_interval),
+                |rules| ticks(u32::from(rules.advskew)),
+            ),
+            active_down_interval: rules.map_or_else(
+                || {
+                    let dialect = self.plan.dialect;
+                    dialect.active_down_interval(priority, active_interval)
+                },
+                |rules| rules.down_interval(),
+            ),
+            rules,
             state: self.machine.state(),
             deadline: self.machine.deadline(),
             membership: None,

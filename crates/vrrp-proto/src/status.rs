@@ -4,6 +4,7 @@ use alloc::string::String;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::carp::Rules;
 use crate::fault::Fault;
 use crate::interval::Interval;
 use crate::orders::Orders;
@@ -48,6 +49,8 @@ pub struct RouterStatus<'a> {
     pub skew_time: Duration,
     /// Active_Down_Interval.
     pub active_down_interval: Duration,
+    /// With CARP: what it bids, and how it compares that.
+    pub rules: Option<Rules>,
     /// State of the election, with its timer.
     pub state: State,
     /// When its own timer runs out.

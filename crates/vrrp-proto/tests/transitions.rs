@@ -239,6 +239,7 @@ fn terms(dialect: Dialect, us: Us) -> Terms {
         preempt: matches!(us, Plain | Owner),
         preempt_delay: Duration::ZERO,
         primary: address(11),
+        rules: None,
     }
 }
 
@@ -254,6 +255,7 @@ fn heard(priority: u8, last: u8, centis: u16) -> Heard {
         form: ChecksumForm::Rfc9568,
         other_interval: false,
         other_addresses: false,
+        bid: None,
     }
 }
 

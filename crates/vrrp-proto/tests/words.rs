@@ -232,6 +232,11 @@ fn reasons() {
             "another router has the same priority and a higher address",
         ),
         (
+            Reason::EqualBid,
+            "equal-bid",
+            "another router has the same advbase and advskew, and equals give way to each other",
+        ),
+        (
             Reason::Late,
             "late",
             "it was silent for so long that another router must have taken over",

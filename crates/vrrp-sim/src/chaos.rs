@@ -99,11 +99,11 @@ impl World {
             Dialect::Vrrp3,
         ]);
         let family = match dialect {
-            Dialect::Vrrp2 => Family::Ipv4,
+            Dialect::Vrrp2 | Dialect::Carp => Family::Ipv4,
             Dialect::Vrrp3 => random.one_of(&[Family::Ipv4, Family::Ipv6]),
         };
         let interval = match dialect {
-            Dialect::Vrrp2 => random.one_of(&[centis(100), centis(200)]),
+            Dialect::Vrrp2 | Dialect::Carp => random.one_of(&[centis(100), centis(200)]),
             Dialect::Vrrp3 => random.one_of(&[centis(1), centis(10), centis(100), centis(300)]),
         };
         let count = 2 + random.index(4);
@@ -509,7 +509,7 @@ impl World {
             router.name = format!("{}{number}", random.one_of(&["gateway", "renamed"]));
             if random.happens(Chance::percent(25)) {
                 router.interval = match router.dialect {
-                    Dialect::Vrrp2 => random.one_of(&[centis(100), centis(200)]),
+                    Dialect::Vrrp2 | Dialect::Carp => random.one_of(&[centis(100), centis(200)]),
                     Dialect::Vrrp3 => random.one_of(&[centis(5), centis(50), centis(100)]),
                 };
             }

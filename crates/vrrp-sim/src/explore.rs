@@ -66,6 +66,7 @@ pub const fn router(dialect: Dialect, priority: u8, interval: Interval) -> Terms
         preempt: true,
         preempt_delay: Duration::ZERO,
         primary: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        rules: None,
     }
 }
 
@@ -525,6 +526,7 @@ impl Search<'_> {
             form: ChecksumForm::Rfc9568,
             other_interval: sender.interval != terms.interval,
             other_addresses: false,
+            bid: None,
         };
         let node = &mut world.nodes[flight.to];
         let role = node.router.role();
@@ -600,6 +602,7 @@ impl Search<'_> {
                         | Reason::Owner
                         | Reason::HigherPriority
                         | Reason::HigherAddress
+                        | Reason::EqualBid
                         | Reason::Late
                         | Reason::Fault
                         | Reason::Shutdown

@@ -265,7 +265,7 @@ impl Bench {
         let destination = plan.family.group();
         let addresses: Vec<IpAddr> = plan.addresses.iter().map(|address| address.ip).collect();
         let interval = match plan.dialect {
-            Dialect::Vrrp2 => plan.interval,
+            Dialect::Vrrp2 | Dialect::Carp => plan.interval,
             Dialect::Vrrp3 => centis(every),
         };
         let advertisement = Advertisement {

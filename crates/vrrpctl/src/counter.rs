@@ -127,7 +127,11 @@ const COUNTERS: [Counter; 22] = [
         "auth-type-mismatch",
         "another type of authentication than ours",
     ),
-    counter(Group::Refused, "auth-failures", "wrong password"),
+    counter(
+        Group::Refused,
+        "auth-failures",
+        "wrong password; with CARP another passphrase or another list of addresses",
+    ),
     counter(
         Group::Refused,
         "owner-conflicts",

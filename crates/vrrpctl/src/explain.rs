@@ -114,6 +114,10 @@ fn render(explanation: &Explanation, look: &Look) -> String {
             page.wrapped(&format!("  {time}  "), &event.text);
         }
     }
+    if router.carp.is_some() {
+        // What others would do is known of VRRP only, and nothing is not what would be told.
+        return page.text;
+    }
     page.heading(match router.state.as_str() {
         "active" => "It stays Active unless there is",
         _ => "What would make it Active",

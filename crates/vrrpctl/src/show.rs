@@ -1,6 +1,6 @@
 //! Everything about one virtual router.
 
-use vrrp_control::{Answer, EventRecord, RouterReport};
+use vrrp_control::{Answer, CarpReport, EventRecord, RouterReport};
 
 use crate::cli::Shown;
 use crate::client::Client;
@@ -149,6 +149,10 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
     let priority = router.priority;
     let active = match &router.active {
         _ if router.state == "active" => "this router".to_owned(),
+        Some(active) if router.carp.is_some() => {
+            let skew = 254 - active.priority.min(254);
+            format!("{}, advskew {skew}", active.address)
+        }
         Some(active) => format!("{}, priority {}", active.address, active.priority),
         None => "none known".to_owned(),
     };
@@ -157,17 +161,27 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
         (
             "protocol",
             format!(
-                "{}, {}, VRID {}",
-                router.protocol, router.family, router.vrid
+                "{}, {}, {} {}",
+                router.protocol,
+                families(router),
+                if router.carp.is_some() {
+                    "vhid"
+                } else {
+                    "VRID"
+                },
+                router.vrid
             ),
         ),
-        (
-            "priority",
-            match priority.effective == priority.configured {
-                true => priority.effective.to_string(),
-                false => format!("{}, configured {}", priority.effective, priority.configured),
-            },
-        ),
+        match &router.carp {
+            Some(carp) => ("advskew", skew(carp)),
+            None => (
+                "priority",
+                match priority.effective == priority.configured {
+                    true => priority.effective.to_string(),
+                    false => format!("{}, configured {}", priority.effective, priority.configured),
+                },
+            ),
+        },
         ("active", active),
     ];
     lines.extend(router.group.as_ref().map(|group| {
@@ -247,6 +261,27 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
         .to_owned(),
     ));
     lines
+}
+
+/// A CARP group may have addresses of both.
+fn families(router: &RouterReport) -> &str {
+    let six = |address: &String| address.contains(':');
+    if router.family == "ipv4" && router.addresses.iter().any(six) {
+        "ipv4 and ipv6"
+    } else {
+        &router.family
+    }
+}
+
+fn skew(carp: &CarpReport) -> String {
+    let mut text = carp.advertised_advskew.to_string();
+    if carp.advertised_advskew != carp.advskew {
+        text += &format!(", configured {}", carp.advskew);
+    }
+    if carp.demotion > 0 {
+        text += &format!(", demoted by {}", carp.demotion);
+    }
+    text
 }
 
 const fn yes(is: bool) -> &'static str {

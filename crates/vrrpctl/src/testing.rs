@@ -68,6 +68,7 @@ fn router(name: &str, interface: &str, vrid: u8, state: &str, addresses: &[&str]
         group: None,
         waits_for_ready_ms: None,
         waits_for_hooks: None,
+        carp: None,
         preempt: true,
         accept_mode: true,
         checksum: None,

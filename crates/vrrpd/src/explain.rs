@@ -97,7 +97,12 @@ fn explain(services: &Services, name: &str) -> Result<Explanation, String> {
         .map(|record| EventRecord::clone(record))
         .collect();
     events.drain(..events.len().saturating_sub(EVENTS));
-    let found = prospects(&moment.handover, moment.now, name);
+    // What others would do is known of VRRP.
+    let found = if plan.carp.is_some() {
+        Vec::new()
+    } else {
+        prospects(&moment.handover, moment.now, name)
+    };
     let words = Words {
         report: &report,
         skew,
@@ -155,6 +160,11 @@ fn why(status: &RouterStatus<'_>, now: Instant) -> String {
 
 fn of_role(status: &RouterStatus<'_>, now: Instant) -> String {
     let own = status.effective_priority;
+    let carp = status.plan.carp.is_some();
+    let said = |priority: Priority| match carp {
+        true => format!("advskew {}", 254 - priority.get().min(254)),
+        false => priority.to_string(),
+    };
     match status.state {
         State::Initialize => {
             let faults: Vec<String> = status.faults.iter().map(ToString::to_string).collect();
@@ -172,10 +182,12 @@ fn of_role(status: &RouterStatus<'_>, now: Instant) -> String {
                 .max_by_key(|peer| (peer.priority, peer.address));
             match lost {
                 Some(peer) => format!(
-                    "we advertise {own}, and {} stood back with {}",
-                    peer.address, peer.priority
+                    "we advertise {}, and {} stood back with {}",
+                    said(own),
+                    peer.address,
+                    said(peer.priority)
                 ),
-                None => format!("we advertise {own}, and nobody else is heard"),
+                None => format!("we advertise {}, and nobody else is heard", said(own)),
             }
         }
         State::Backup(backup) => {
@@ -193,7 +205,11 @@ fn of_role(status: &RouterStatus<'_>, now: Instant) -> String {
                 return format!("no Active is heard; it takes over in {left} if that stays so");
             };
             let (address, priority) = (peer.address, peer.priority);
-            let they = format!("{address} advertises {priority}, we have {own}");
+            let they = format!(
+                "{address} advertises {}, we have {}",
+                said(priority),
+                said(own)
+            );
             if priority >= own {
                 they
             } else if let Some(until) = status.gate {
@@ -271,12 +287,17 @@ fn preemption(status: &RouterStatus<'_>, now: Instant) -> String {
 
 /// What the priority is made of.
 fn arithmetic(plan: &RouterPlan, report: &RouterReport, config: &Path) -> Vec<PriorityPart> {
+    let configured = match plan.carp {
+        Some(_) => "254 less the configured advskew",
+        None => "configured priority",
+    };
     let (text, place) = match said(plan, config) {
         Said::Here(line) => {
             let name = config.file_name().unwrap_or(config.as_os_str());
             let place = format!("{}:{line}", name.display());
-            ("configured priority", Some(place))
+            (configured, Some(place))
         }
+        Said::Default if plan.carp.is_some() => ("254 less the default advskew", None),
         Said::Default => ("default priority", None),
         Said::Otherwise => (
             "configured priority; the file says something else by now",
@@ -384,7 +405,10 @@ fn said(plan: &RouterPlan, config: &Path) -> Said {
     let routers = loaded.config.plan.routers.iter().zip(&loaded.config.places);
     let found = routers
         .filter(|(router, _)| router.name == plan.name && router.priority == plan.priority)
-        .map(|(_, place)| place.line("priority", &loaded.text))
+        .map(|(_, place)| {
+            let key = plan.carp.map_or("priority", |_| "advskew");
+            place.line(key, &loaded.text)
+        })
         .next();
     match found {
         Some(Some(line)) => Said::Here(line),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use vrrp_control::{
-    ActiveRouter, AwaitedHooks, GroupMembership, Lateness, LatenessClass, PriorityStatus,
-    Protection, RouterReport, StandingOrder, UnadvertisedAddress,
+    ActiveRouter, AwaitedHooks, CarpReport, GroupMembership, Lateness, LatenessClass,
+    PriorityStatus, Protection, RouterReport, StandingOrder, UnadvertisedAddress,
 };
 use vrrp_linux::lateness::{BOUNDS, LatenessReport};
 use vrrp_linux::{Means, Protection as Stands};
@@ -88,6 +88,7 @@ pub(crate) fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant)
             configured: plan.priority.get(),
             effective: status.effective_priority.get(),
         },
+        carp: carp(status),
         active: status.active.map(|(address, priority)| ActiveRouter {
             address: address.to_string(),
             priority: priority.get(),
@@ -153,6 +154,19 @@ fn waits_for_hooks(status: &RouterStatus<'_>, now: Instant) -> Option<AwaitedHoo
     Some(AwaitedHooks {
         hooks: wanted.hooks.clone(),
         within_ms: millis(until.saturating_since(now)),
+    })
+}
+
+fn carp(status: &RouterStatus<'_>) -> Option<CarpReport> {
+    let (plan, rules) = (status.plan.carp?, status.rules?);
+    let configured = status.plan.priority.get();
+    Some(CarpReport {
+        advbase: rules.own.advbase,
+        advskew: plan.advskew,
+        advertised_advskew: rules.own.advskew,
+        advertised_demotion: rules.own.demotion,
+        demotion: configured.saturating_sub(status.effective_priority.get()),
+        profile: plan.profile.name().to_owned(),
     })
 }
 

@@ -80,6 +80,7 @@ fn forecast(services: &Services, supposition: &Supposition) -> Result<ForecastRe
     let prepared = services
         .engine
         .inspect(move |engine, now| {
+            no_carp(engine)?;
             check(engine, &asked).map(|hypotheses| (hypotheses, Moment::of(engine, now)))
         })
         .ok_or(STOPPED)?;
@@ -94,6 +95,17 @@ fn forecast(services: &Services, supposition: &Supposition) -> Result<ForecastRe
         horizon.map(|horizon| horizon.min(FARTHEST)),
     );
     Ok(foresight::report(&forecast, timestamp(moment.wall)))
+}
+
+/// How others speak CARP is not known here yet.
+fn no_carp(engine: &Engine) -> Result<(), String> {
+    let mut speaks = engine.status().filter(|router| router.plan.carp.is_some());
+    speaks.next().map_or(Ok(()), |router| {
+        let name = &router.plan.name;
+        Err(format!(
+            "{name} speaks CARP, of which this version makes no forecast"
+        ))
+    })
 }
 
 fn parse(text: &str) -> Result<vrrp_proto::Plan, String> {

@@ -308,12 +308,12 @@ impl Planner<'_> {
             let sentence = format!("the interface {name} is in use by router {}", first.0);
             return self.obstacle(id, sentence);
         }
-        if desired.family == Family::Ipv6 && parent.ipv6.is_none() {
+        if desired.has(Family::Ipv6) && parent.ipv6.is_none() {
             let sentence = format!("the kernel has no IPv6 on {}", parent.name);
             return self.obstacle(id, sentence);
         }
         self.links.insert(name.clone(), id);
-        let uses_arp = desired.family == Family::Ipv4;
+        let uses_arp = desired.has(Family::Ipv4);
         if uses_arp {
             self.needed.insert(parent.index);
         }
@@ -436,10 +436,9 @@ impl Planner<'_> {
             self.step(Stage::Configure, Some(id), op);
         }
         if let Some(conf) = link.ipv6.as_ref() {
-            let wanted: &[(Ipv6Key, i32)] = match desired.family {
-                // Nothing but `disable_ipv6` matters where that is always set.
-                Family::Ipv4 => &[],
-                Family::Ipv6 => &[
+            // Nothing but `disable_ipv6` matters where that is always set.
+            let wanted: &[(Ipv6Key, i32)] = if desired.has(Family::Ipv6) {
+                &[
                     (Ipv6Key::AcceptRa, 0),
                     (Ipv6Key::RouterSolicitations, 0),
                     (Ipv6Key::AcceptDad, 0),
@@ -447,7 +446,9 @@ impl Planner<'_> {
                     (Ipv6Key::NdiscNotify, 0),
                     // Makes neighbour advertisements say that this is a router; whether it forwards is the host's setting.
                     (Ipv6Key::Forwarding, 1),
-                ],
+                ]
+            } else {
+                &[]
             };
             for (key, value) in wanted
                 .iter()
@@ -474,7 +475,7 @@ impl Planner<'_> {
 
     /// IPv4 settings of a macvlan; `forwarding`, which depends on the role and the gate, comes first.
     fn ipv4(&self, desired: &Desired, parent: &Link, open: bool) -> [(Ipv4Key, i32); 10] {
-        let forwarding = if open && desired.family == Family::Ipv4 {
+        let forwarding = if open && desired.has(Family::Ipv4) {
             parent.ipv4.get(Ipv4Key::Forwarding)
         } else {
             0
@@ -522,7 +523,7 @@ impl Planner<'_> {
             };
             self.step(stage, Some(id), op);
         }
-        if desired.family == Family::Ipv6 && open {
+        if desired.has(Family::Ipv6) && open {
             self.ipv6_switch(id, link, opening, true);
         } else {
             self.ipv6_switch(id, link, Stage::Shut, false);
@@ -554,7 +555,7 @@ impl Planner<'_> {
                     .contains(&address(there.ip, there.prefix_len))
                 && there.is_of(self.owner);
             // Those of IPv6 go with `disable_ipv6`, when that is due.
-            let alone = there.ip.is_ipv4() || (open && desired.family == Family::Ipv6);
+            let alone = there.ip.is_ipv4() || (open && desired.has(Family::Ipv6));
             if alone && !wanted {
                 let op = Op::Remove {
                     link: link.index,

@@ -376,6 +376,7 @@ impl Interface {
 
     /// What an advertisement is worth. All of them pass.
     fn renewals(&self, at: &Places, sets: &Sets, chain: &str, to: &mut Transaction) {
+        self.carp_renewals(at, sets, chain, to);
         let release = [Term::Bytes(at.priority, 1), Term::Are(&[0]), Term::Accept];
         to.add_rule(chain, &release);
         // The virtual MAC address that belongs to it, whatever address it was sent from: with the identifier at its end.
@@ -399,6 +400,40 @@ impl Interface {
         let renewed = [Term::In(&sets.guarded), Term::Renew(&sets.leased, usual)];
         to.add_rule(chain, &[&whose[..], &renewed].concat());
         to.add_rule(chain, &[Term::Accept]);
+    }
+
+    /// The same for CARP, where 255 in the place of the priority gives up, and 0 is the best there is. Its virtual MAC address is
+    /// from the block of IPv4 in both families. No VRRPv2 message has that length with seven addresses, and VRRPv3 begins
+    /// otherwise.
+    fn carp_renewals(&self, at: &Places, sets: &Sets, chain: &str, to: &mut Transaction) {
+        let carp = [
+            Term::Bytes(at.vrid - 1, 1),
+            Term::Are(&[0x21]),
+            Term::Bytes(at.length, 2),
+            Term::Are(&at.carp),
+        ];
+        let gives_up = [Term::Bytes(at.priority, 1), Term::Are(&[255]), Term::Accept];
+        to.add_rule(chain, &[&carp[..], &gives_up].concat());
+        let end_with = [0, 0, 0, 0, 0, 0xff];
+        let whose = [
+            Term::Bytes(at.vrid - (MAC - 1), MAC),
+            Term::Masked(&end_with, &IPV4.prefix),
+        ];
+        let usual = self.usual();
+        for (router, lease) in &self.routers {
+            if router.0 == Family::Ipv4 && *lease != usual && !lease.is_zero() {
+                let mac = mac_of(*router);
+                let renewed = [
+                    Term::Are(&mac.0),
+                    Term::Renew(&sets.leased, *lease),
+                    Term::Accept,
+                ];
+                to.add_rule(chain, &[&carp[..], &whose, &renewed].concat());
+            }
+        }
+        let renewed = [Term::In(&sets.guarded), Term::Renew(&sets.leased, usual)];
+        to.add_rule(chain, &[&carp[..], &whose, &renewed].concat());
+        to.add_rule(chain, &[&carp[..], &[Term::Accept]].concat());
     }
 
     /// The lease that most have: theirs is one rule for all.
@@ -473,6 +508,9 @@ struct Places {
     /// TTL and protocol, which are neighbours in both, in one order or the other.
     protocol: u32,
     vrrp: [u8; 2],
+    /// Of the packet, or of what is in it; and what that is for CARP.
+    length: u32,
+    carp: [u8; 2],
     vrid: u32,
     priority: u32,
     /// The virtual MAC address without the identifier (RFC 9568 §7.3).
@@ -486,6 +524,8 @@ const IPV4: Places = Places {
     ethertype: [0x08, 0x00],
     protocol: 14 + 8,
     vrrp: [255, PROTOCOL],
+    length: 14 + 2,
+    carp: [0, 20 + 36],
     vrid: 14 + 20 + 1,
     priority: 14 + 20 + 2,
     prefix: [0x00, 0x00, 0x5e, 0x00, 0x01, 0x00],
@@ -498,6 +538,8 @@ const IPV6: Places = Places {
     ethertype: [0x86, 0xdd],
     protocol: 14 + 6,
     vrrp: [PROTOCOL, 255],
+    length: 14 + 4,
+    carp: [0, 36],
     vrid: 14 + 40 + 1,
     priority: 14 + 40 + 2,
     prefix: [0x00, 0x00, 0x5e, 0x00, 0x02, 0x00],

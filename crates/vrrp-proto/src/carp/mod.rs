@@ -5,14 +5,19 @@
 //! | [`packet`] | the 36 bytes of an advertisement |
 //! | [`digest`] | the passphrase, what the digest covers, and the digest |
 //! | [`bid`] | what decides between two routers: base, skew and demotion |
+//! | [`election`] | who wins |
+//! | `voice` | what is said and heard with the passphrase |
 //!
 //! There is no RFC. What is said here was read in, or measured at, the implementations of OpenBSD, FreeBSD, NetBSD and
 //! UCarp, which differ: where that matters, it is said which does what.
 
 pub mod bid;
 pub mod digest;
+pub mod election;
 pub mod packet;
+pub(crate) mod voice;
 
 pub use bid::Bid;
 pub use digest::{Covered, LinkLocal, Passphrase, PassphraseError};
+pub use election::{CarpPlan, Profile, Rules, priority};
 pub use packet::Advertisement;

@@ -134,7 +134,7 @@ impl World {
             (Dialect::Vrrp2, Family::Ipv4),
         ]);
         let usual = match dialect {
-            Dialect::Vrrp2 => 100,
+            Dialect::Vrrp2 | Dialect::Carp => 100,
             Dialect::Vrrp3 => random.one_of(&[10, 30, 100]),
         };
         let mut world = Self {

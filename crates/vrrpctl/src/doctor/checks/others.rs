@@ -119,7 +119,9 @@ pub(crate) fn way(facts: &Facts, router: Router<'_>) -> Vec<Finding> {
     let active = router.stayed("active");
     // To a peer whose MAC address is not known, nothing can leave, and that is another finding.
     let lost = !unreachable(facts, router).is_empty();
-    let mute = active && listened && sent >= 2 && seen == 0 && !lost;
+    // Those of CARP are not among what was looked at.
+    let looked_at = router.after.carp.is_none();
+    let mute = looked_at && active && listened && sent >= 2 && seen == 0 && !lost;
     if mute {
         found.push(Finding::new(
             Kind::NotSent,

@@ -78,9 +78,10 @@ fn judge(router: Router<'_>, advert: &Advert) -> Vec<Misfit> {
         Reject::HopLimit => Misfit::Hops,
         Reject::IntervalMismatch => Misfit::Interval,
         Reject::AddressMismatch => Misfit::Addresses,
-        Reject::AuthTypeInvalid | Reject::AuthTypeMismatch | Reject::AuthFailure => {
-            Misfit::Authentication
-        }
+        Reject::AuthTypeInvalid
+        | Reject::AuthTypeMismatch
+        | Reject::AuthFailure
+        | Reject::Digest => Misfit::Authentication,
         Reject::Source | Reject::Mode => Misfit::Mode,
         Reject::Short
         | Reject::Carp

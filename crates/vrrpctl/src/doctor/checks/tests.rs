@@ -219,6 +219,7 @@ fn who_has_the_same_priority_and_loses_does_not_hear() {
         form: vrrp_proto::ChecksumForm::Rfc9568,
         other_interval: false,
         other_addresses: false,
+        bid: None,
     });
     for second in 0..3 {
         let advert = advert("10.20.0.1", 200, second);
