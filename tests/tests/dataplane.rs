@@ -12,7 +12,6 @@ use vrrp_lab::capture::{Capture, Frame, answer_for, speaks_for};
 use vrrp_lab::client::{Client, Experience};
 use vrrp_lab::clock::{Stamp, ms, slack};
 use vrrp_lab::daemon::Daemon;
-use vrrp_lab::netns::Namespace;
 use vrrp_lab::pair::{LOWER, Pair, quick};
 use vrrp_lab::profile::Profile;
 use vrrp_lab::rival::{Make::Ours, Orders, ours};
@@ -330,16 +329,6 @@ fn ms_of(span: Duration) -> f64 {
     span.as_secs_f64() * 1e3
 }
 
-/// Packets that a router has sent on.
-fn forwarded(router: &Namespace, profile: Profile) -> u64 {
-    let all = if profile.is_ipv6() {
-        router.sh("awk '$1 == \"Ip6OutForwDatagrams\" { print $2 }' /proc/net/snmp6")
-    } else {
-        router.sh("awk '$1 == \"Ip:\" { print $7 }' /proc/net/snmp | tail -n 1")
-    };
-    all.trim().parse().expect("a number")
-}
-
 /// RFC 9568 §6.1: Accept_Mode false closes the address, not the gateway; neighbour discovery is never dropped.
 fn accept_mode_off_still_serves_as_gateway(profile: Profile, plane: Plane) {
     let lan = Lan::new(1);
@@ -361,20 +350,14 @@ fn accept_mode_off_still_serves_as_gateway(profile: Profile, plane: Plane) {
     std::thread::sleep(ms(1000));
     let seen = client.experience(from);
     assert_eq!(seen.lost, 0, "{seen:?}");
-    drop(client);
     let tester = Tester::new(&lan.client, "eth0");
     let host = stranger(profile, &tester);
-    let before = forwarded(&lan.routers[0], profile);
     for address in profile.virtual_addresses() {
         assert!(
             !tester.ping(host, address, profile.virtual_mac()),
             "{address} answers pings"
         );
     }
-    // Nor does it send them on: to itself by way of others, or to whoever has the default route.
-    let after = forwarded(&lan.routers[0], profile);
-    assert!(before > 1000, "the stream was counted: {before}");
-    assert_eq!(after, before);
     // The same question to the router's own address is answered, so it was a question.
     let own = if profile.is_ipv6() {
         "2001:db8::11"
