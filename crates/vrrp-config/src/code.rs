@@ -53,6 +53,7 @@ codes! {
     PREEMPT_WHEN = "VR0055", "Preemption is to wait for something that does not exist, or is off.";
     GROUP_NAME = "VR0060", "The name of a group is not usable.";
     GROUP_MEMBER = "VR0061", "A member of a group is no virtual router of the file, or cannot be a member.";
+    GROUP_TRACK = "VR0062", "A group and a member of it refer to the same tracker.";
     ROUTE = "VR0080", "A route that is to follow a router cannot be one.";
     RULE = "VR0081", "A rule that is to follow a router cannot be one.";
     CARP_KEY = "VR0090", "A key of CARP stands where VRRP is spoken, or the reverse.";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::de::DeTable;
-use vrrp_proto::Dialect;
+use vrrp_proto::{Dialect, Track};
 
 use crate::code;
 use crate::finding::{Finding, excerpt};
@@ -12,6 +12,7 @@ use crate::keys;
 use crate::name;
 use crate::router::Router;
 use crate::section::{Given, Section, kind};
+use crate::track;
 
 const HEADER: &str =
     "write for example [group.edge], and below it `members = [\"lan4\", \"wan4\"]`";
@@ -84,9 +85,13 @@ fn group(
     let Some(list) = section.strings("members", "lan4", findings).into_given() else {
         return;
     };
+    let references = track::read(section, findings).into_given();
     let mut members = Vec::new();
     for given in &list.value {
         members.extend(member(name, given, routers, taken, findings));
+    }
+    if let Some(references) = references {
+        track_together(name, references.value, &members, routers, findings);
     }
     for index in &members {
         if let Some(plan) = &mut routers[*index].plan {
@@ -110,6 +115,48 @@ fn group(
         );
     }
     unequal(name, &list.span, &members, routers, findings);
+}
+
+/// What all members track because their group does.
+fn track_together(
+    name: &Given<String>,
+    references: Vec<Given<Track>>,
+    members: &[usize],
+    routers: &mut [Router],
+    findings: &mut Vec<Finding>,
+) {
+    for (position, index) in members.iter().enumerate() {
+        let router = &mut routers[*index];
+        let Some(plan) = &mut router.plan else {
+            continue;
+        };
+        for reference in &references {
+            let tracker = &reference.value.tracker;
+            if plan.track.iter().any(|own| own.tracker == *tracker) {
+                let (group, shown) = (excerpt(&name.value), excerpt(tracker));
+                let member = excerpt(&router.name.value);
+                let message =
+                    format!("group `{group}` and its member `{member}` both track `{shown}`");
+                findings.push(
+                    Finding::error(code::GROUP_TRACK, reference.span.clone(), message)
+                        .label("which of them counts?")
+                        .related(router.place.value("track"), "tracked here, too")
+                        .help(
+                            "what a group tracks counts for all members; remove it from the member",
+                        ),
+                );
+                continue;
+            }
+            plan.track.push(Track {
+                by_group: true,
+                ..reference.value.clone()
+            });
+        }
+        // Whether they exist is asked once.
+        if position == 0 {
+            router.track.extend(references.iter().cloned());
+        }
+    }
 }
 
 /// The router that is meant, if it can be a member.

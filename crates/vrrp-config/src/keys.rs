@@ -15,7 +15,7 @@ pub(crate) const CONTROL_TABLE: &str = "control";
 pub(crate) const GROUP_TABLE: &str = "group";
 
 /// Keys of a group, in the order of the documentation.
-pub(crate) const GROUP: [&str; 1] = ["members"];
+pub(crate) const GROUP: [&str; 2] = ["members", "track"];
 
 /// The table that has the hooks.
 pub(crate) const HOOK_TABLE: &str = "hook";

@@ -79,12 +79,11 @@ pub fn settings(router: &RouterPlan) -> Vec<Setting> {
     both("preempt", &|it| it.preempt.to_string());
     if router.preempt {
         both("preempt-delay", &|it| span(it.preempt_delay));
-        both("preempt-when", &|it| match it.preempt_when {
-            Some(_) => list(&[gate::READY]),
-            None => list::<&str>(&[]),
+        both("preempt-when", &|it| {
+            list(&it.preempt_when.as_ref().map_or_else(Vec::new, gate::words))
         });
         if router.preempt_when.is_some() {
-            let timeout = |it: &RouterPlan| it.preempt_when.map(|when| when.timeout);
+            let timeout = |it: &RouterPlan| it.preempt_when.as_ref().map(|when| when.timeout);
             both("preempt-when-timeout", &|it| {
                 span(timeout(it).unwrap_or(gate::TIMEOUT))
             });
@@ -112,7 +111,9 @@ pub fn settings(router: &RouterPlan) -> Vec<Setting> {
         both("checksum-strict", &|it| it.checksum.strict.to_string());
     }
     both("unicast-peers", &|it| list(&it.unicast_peers));
-    both("track", &|it| references(&it.track));
+    both("track", &|it| {
+        references(it.track.iter().filter(|track| !track.by_group))
+    });
     let Following {
         addresses,
         routes,
@@ -175,6 +176,10 @@ pub fn listing(plan: &Plan, defaults: bool) -> String {
     }
     for (name, members) in groups(plan) {
         let gap = if text.is_empty() { "" } else { "\n" };
+        let mut routers = plan.routers.iter();
+        let member = routers.find(|router| router.group.as_deref() == Some(name));
+        let track = member.into_iter().flat_map(|router| &router.track);
+        let mut track = track.filter(|track| track.by_group).peekable();
         let name = bare(name);
         let _ = writeln!(
             text,
@@ -182,6 +187,11 @@ pub fn listing(plan: &Plan, defaults: bool) -> String {
             keys::GROUP_TABLE,
             list(&members)
         );
+        match (track.peek().is_some(), defaults) {
+            (true, _) => _ = writeln!(text, "track = {}", references(track)),
+            (false, true) => text.push_str("# track = {}\n"),
+            (false, false) => {}
+        }
     }
     text
 }

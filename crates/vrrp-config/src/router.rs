@@ -103,7 +103,8 @@ pub(crate) fn read(
     let family = addresses.first().map(|first| Family::of(first.value.ip));
     let preempt = section.boolean("preempt", findings);
     let preempt_delay = timing::preempt_delay(&section, findings);
-    let preempt_when = gate::read(&section, &preempt, findings);
+    let mut awaited = Vec::new();
+    let preempt_when = gate::read(&section, &preempt, &mut awaited, findings);
     let accept = section.boolean("accept-mode", findings);
     let virtual_mac = section.boolean("virtual-mac", findings);
     let data_plane = plane::read(&section, &virtual_mac, findings);
@@ -197,9 +198,10 @@ pub(crate) fn read(
         })
     };
     let plan = plan();
-    let track = references
+    let mut track = references
         .into_given()
         .map_or_else(Vec::new, |list| list.value);
+    track.append(&mut awaited);
     Router {
         name,
         interface,

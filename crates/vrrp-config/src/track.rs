@@ -33,6 +33,7 @@ pub(crate) fn read(section: &Section<'_>, findings: &mut Vec<Finding>) -> Field<
                     tracker: name.get_ref().clone().into_owned(),
                     effect,
                     reverse,
+                    by_group: false,
                 },
                 span: name.span(),
             }),

@@ -10,9 +10,9 @@ use crate::tracked::{PROTOCOLS, RECORDS};
 use crate::tracker::defaults;
 
 /// `{ uplink = -40, bgp = "fault" }`
-pub(crate) fn references(track: &[Track]) -> String {
+pub(crate) fn references<'a>(track: impl Iterator<Item = &'a Track>) -> String {
     let mut text = String::from("{");
-    for (index, track) in track.iter().enumerate() {
+    for (index, track) in track.enumerate() {
         let effect = match track.effect {
             Effect::Weight(weight) => weight.to_string(),
             Effect::Fault => quoted("fault"),
@@ -28,7 +28,8 @@ pub(crate) fn references(track: &[Track]) -> String {
             false => write!(text, "{comma} {name} = {effect}"),
         };
     }
-    text + if track.is_empty() { "}" } else { " }" }
+    let end = if text.len() == 1 { "}" } else { " }" };
+    text + end
 }
 
 /// All keys that have a meaning for `tracker`, in the order of the reference.

@@ -212,9 +212,16 @@ pub struct RouterReport {
     /// What it has to do with its sync group; absent if it is a member of none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub group: Option<GroupMembership>,
-    /// It does not preempt before `vrrpctl ready` says so, or this time is over, in milliseconds; absent if it does not wait.
+    /// It does not preempt before it is ready, or this time is over, in milliseconds; absent if it does not wait. Ready is who was
+    /// said to be by `vrrpctl ready`, where that is asked for, and whose trackers are up.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub waits_for_ready_ms: Option<u64>,
+    /// The trackers that are waited for in this way.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub waits_for_trackers: Vec<String>,
+    /// Whether `vrrpctl ready` is waited for in this way.
+    #[serde(default)]
+    pub waits_for_word: bool,
     /// Hooks that run before its addresses go live; absent if none are waited for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub waits_for_hooks: Option<AwaitedHooks>,

@@ -41,6 +41,7 @@ use crate::statistics::{GlobalStatistics, RouterStatistics};
 use crate::status::RouterStatus;
 use crate::time::Instant;
 use crate::tracker::{Sample, Tracker, contributions};
+use crate::tracking::missing;
 use crate::types::{Family, MacAddress, RouterId, Vrid};
 
 /// A received packet of protocol 112.
@@ -802,6 +803,7 @@ impl Engine {
         let mut slot = Box::new(Slot::new(now, plan.clone(), link));
         slot.contributions = contributions(plan, &self.trackers);
         slot.seed(self.seed.wrapping_add(u64::from(id.0) << 20));
+        slot.gate.lack(missing(plan, &self.trackers));
         slot.publish(id, &mut self.outputs);
         self.insert(id, slot);
         id

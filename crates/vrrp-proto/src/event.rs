@@ -248,6 +248,8 @@ pub enum Happening {
 pub enum Readiness {
     /// Somebody said that it is ready.
     Said,
+    /// The trackers that it waited for are up.
+    Tracked,
     /// That took too long.
     TimedOut,
 }
@@ -377,9 +379,12 @@ impl fmt::Display for Happening {
                 )?;
                 write!(f, " = {priority}")
             }
+            Self::Ready(Readiness::Tracked) => {
+                f.write_str("ready: what it waited for is there; it may preempt")
+            }
             Self::Ready(Readiness::Said) => f.write_str("ready: it may preempt"),
             Self::Ready(Readiness::TimedOut) => f.write_str(
-                "nobody has said that it is ready; it may preempt all the same, because preempt-when-timeout is over",
+                "it is not ready; it may preempt all the same, because preempt-when-timeout is over",
             ),
             Self::Preparing { hooks, timeout, .. } => write!(
                 f,

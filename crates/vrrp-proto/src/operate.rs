@@ -186,7 +186,10 @@ impl Slot {
         };
         match order {
             Order::Announce => self.announcer.begin(now),
-            Order::Ready => self.open_gate(now, id, Readiness::Said, links, outputs),
+            Order::Ready => {
+                self.gate.say(self.plan.preempt_when.as_ref());
+                self.try_gate(now, id, Readiness::Said, links, outputs);
+            }
             Order::SetPriority { priority, terms } => {
                 self.reorder(now, id, links, outputs, |orders| {
                     orders.set_priority(priority, terms);
@@ -248,6 +251,20 @@ impl Slot {
                 self.machine.restrain(now, &new);
             }
             self.apply(now, id, Some(&new), step, links, outputs);
+        }
+    }
+
+    /// It may preempt from now on, if there is nothing left to wait for.
+    pub(crate) fn try_gate(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        why: Readiness,
+        links: &[Link],
+        outputs: &mut Outputs,
+    ) {
+        if self.gate.is_done(self.plan.preempt_when.as_ref()) {
+            self.open_gate(now, id, why, links, outputs);
         }
     }
 

@@ -500,7 +500,9 @@ impl Slot {
         self.since = now;
         self.followed = None;
         match (from, to) {
-            (Role::Initialize, Role::Backup) => self.gate.close(now, self.plan.preempt_when),
+            (Role::Initialize, Role::Backup) => {
+                self.gate.close(now, self.plan.preempt_when.as_ref());
+            }
             (_, Role::Active | Role::Initialize) => _ = self.gate.open(),
             (Role::Backup | Role::Active, Role::Backup) => {}
         }
@@ -935,6 +937,8 @@ impl Slot {
             peers: self.peers.all(),
             orders: &self.orders,
             gate: self.gate.closed_until(),
+            awaits_word: self.gate.awaits_word(self.plan.preempt_when.as_ref()),
+            awaits_trackers: self.gate.awaits_trackers(),
             contributions: &self.contributions,
             active_interval,
             skew_time: rules.map_or_else(

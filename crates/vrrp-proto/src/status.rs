@@ -37,8 +37,12 @@ pub struct RouterStatus<'a> {
     pub peers: &'a [Peer],
     /// What operators asked of it.
     pub orders: &'a Orders,
-    /// Until when it does not preempt unless somebody says that it is ready.
+    /// Until when it does not preempt unless it is ready before.
     pub gate: Option<Instant>,
+    /// Whether it waits for somebody to say that,
+    pub awaits_word: bool,
+    /// and the trackers that it waits for.
+    pub awaits_trackers: &'a [String],
     /// What trackers do to it, in the order of its configuration.
     pub contributions: &'a [Contribution],
     /// Source of our advertisements.

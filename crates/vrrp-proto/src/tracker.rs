@@ -131,6 +131,9 @@ pub struct Track {
     pub effect: Effect,
     /// Whether up counts as down, and down as up.
     pub reverse: bool,
+    /// Whether its group says so, for all members.
+    #[serde(default)]
+    pub by_group: bool,
 }
 
 /// What a tracker does to a router.

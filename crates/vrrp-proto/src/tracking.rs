@@ -5,8 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::engine::{Engine, Output, schedule};
-use crate::event::{Event, Happening};
-use crate::plan::Plan;
+use crate::event::{Event, Happening, Readiness};
+use crate::plan::{Plan, RouterPlan};
 use crate::slot::{Link, Outputs, Slot, link_index};
 use crate::time::Instant;
 use crate::tracker::{Contribution, Level, Sample, Tracker, adjusted, contributions, sum};
@@ -92,7 +92,12 @@ impl Engine {
             }));
         }
         let name = tracker.plan().name.clone();
-        let concerned = |slot: &Slot| slot.plan.track.iter().any(|track| track.tracker == name);
+        let concerned = |slot: &Slot| {
+            let plan = &slot.plan;
+            let mut awaited = plan.preempt_when.iter().flat_map(|when| &when.trackers);
+            plan.track.iter().any(|track| track.tracker == name)
+                || awaited.any(|awaited| *awaited == name)
+        };
         self.retrack(now, concerned);
     }
 
@@ -102,6 +107,13 @@ impl Engine {
         for (id, slot) in &mut self.slots {
             if slot.retiring || self.stopped || !concerned(slot) {
                 continue;
+            }
+            let (links, outputs) = (&self.links, &mut self.outputs);
+            slot.gate.lack(missing(&slot.plan, &self.trackers));
+            if slot.gate.closed_until().is_some() {
+                slot.try_gate(now, *id, Readiness::Tracked, links, outputs);
+                schedule(&mut self.wakeups, *id, slot);
+                groups.extend(slot.group());
             }
             let contributions = contributions(&slot.plan, &self.trackers);
             if slot.contributions != contributions {
@@ -137,6 +149,16 @@ impl Engine {
     pub(crate) fn retrack_all(&mut self, now: Instant) {
         self.retrack(now, |_| true);
     }
+}
+
+/// Of the trackers that must be up before a router of this plan preempts, those that are not.
+pub(crate) fn missing(plan: &RouterPlan, trackers: &[Tracker]) -> Vec<String> {
+    let up = |name: &&String| {
+        let mut all = trackers.iter();
+        all.any(|tracker| tracker.plan().name == **name && tracker.level() == Level::Up)
+    };
+    let awaited = plan.preempt_when.iter().flat_map(|when| &when.trackers);
+    awaited.filter(|name| !up(name)).cloned().collect()
 }
 
 impl Slot {

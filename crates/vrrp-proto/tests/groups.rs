@@ -395,6 +395,7 @@ fn who_waits_until_it_is_ready_does_not_preempt_before() {
     let waiting = |number| RouterPlan {
         preempt_when: Some(PreemptWhen {
             ready: true,
+            trackers: Vec::new(),
             timeout: Duration::from_secs(60),
         }),
         ..router(number, 200)

@@ -106,7 +106,7 @@ pub(crate) fn run(client: &Client, page: &mut Page, wanted: &Wanted) -> Result<(
     }
 }
 
-fn list(client: &Client) -> Result<(Box<HooksReport>, Value), Failure> {
+pub(crate) fn list(client: &Client) -> Result<(Box<HooksReport>, Value), Failure> {
     match client.ask_one(&Request::Hook(HookRequest::List))? {
         Reply {
             answer: Answer::Hooks(report),

@@ -230,11 +230,16 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
         (
             "preempt",
             match (router.waits_for_ready_ms, router.preempt) {
-                (Some(ms), true) => format!(
-                    "not before `vrrpctl ready {}`, or in {}",
-                    router.name,
-                    span(ms.saturating_mul(1000))
-                ),
+                (Some(ms), true) => {
+                    let word = format!("`vrrpctl ready {}`", router.name);
+                    let trackers = router.waits_for_trackers.join(", ");
+                    let what = match (router.waits_for_word, trackers.is_empty()) {
+                        (_, true) => word,
+                        (true, false) => format!("{word} and {trackers} is up"),
+                        (false, false) => format!("{trackers} is up"),
+                    };
+                    format!("not before {what}, or in {}", span(ms.saturating_mul(1000)))
+                }
                 (_, preempt) => yes(preempt).to_owned(),
             },
         ),

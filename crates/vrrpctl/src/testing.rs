@@ -67,6 +67,8 @@ fn router(name: &str, interface: &str, vrid: u8, state: &str, addresses: &[&str]
         active_down_interval: 3_218_750,
         group: None,
         waits_for_ready_ms: None,
+        waits_for_trackers: Vec::new(),
+        waits_for_word: false,
         waits_for_hooks: None,
         carp: None,
         preempt: true,

@@ -215,8 +215,8 @@ fn of_role(status: &RouterStatus<'_>, now: Instant) -> String {
             } else if let Some(until) = status.gate {
                 let left = span(until.saturating_since(now));
                 format!(
-                    "{they}, and it waits for `vrrpctl ready {}`, for another {left} at most",
-                    status.plan.name
+                    "{they}, and it waits for {}, for another {left} at most",
+                    awaited(status)
                 )
             } else if let Some(order) = hindrance(status) {
                 format!("{they}, and it {order}")
@@ -232,6 +232,17 @@ fn of_role(status: &RouterStatus<'_>, now: Instant) -> String {
                 }
             }
         }
+    }
+}
+
+/// What it is not ready without.
+fn awaited(status: &RouterStatus<'_>) -> String {
+    let word = format!("`vrrpctl ready {}`", status.plan.name);
+    let trackers = status.awaits_trackers.join(", ");
+    match (status.awaits_word, trackers.is_empty()) {
+        (_, true) => word,
+        (true, false) => format!("{word} and tracker {trackers}"),
+        (false, false) => format!("tracker {trackers}"),
     }
 }
 
@@ -259,10 +270,7 @@ fn preemption(status: &RouterStatus<'_>, now: Instant) -> String {
     }
     if let Some(until) = status.gate {
         let left = span(until.saturating_since(now));
-        return format!(
-            "off until `vrrpctl ready {}`, for another {left} at most",
-            plan.name
-        );
+        return format!("off until {}, for another {left} at most", awaited(status));
     }
     if let Some(order) = hindrance(status) {
         return format!("off while it {order}");

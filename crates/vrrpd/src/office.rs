@@ -227,7 +227,7 @@ fn is_good_news(happening: &Happening) -> bool {
         Happening::Tracker { to, .. } => *to == Level::Up,
         Happening::Adjusted { base, priority, .. } => priority >= base,
         Happening::Left(successor) => successor.is_some(),
-        Happening::Ready(why) => *why == Readiness::Said,
+        Happening::Ready(why) => *why != Readiness::TimedOut,
         Happening::Preparing { .. } => true,
         Happening::Prepared { how, .. } => *how != Preparedness::TimedOut,
         Happening::OrderEnded { why, .. } => *why != Ended::Unclaimed,

@@ -136,6 +136,8 @@ pub(crate) fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant)
             waits_for: membership.waits_for.map(str::to_owned),
         }),
         waits_for_ready_ms: status.gate.map(|until| millis(until.saturating_since(now))),
+        waits_for_trackers: status.awaits_trackers.to_vec(),
+        waits_for_word: status.awaits_word,
         waits_for_hooks: waits_for_hooks(status, now),
         preempt: plan.preempt,
         accept_mode: plan.accept,

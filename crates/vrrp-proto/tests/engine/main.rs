@@ -12,6 +12,7 @@ mod lateness;
 mod orders;
 mod pre_active;
 mod preempt_delay;
+mod preempt_when;
 mod primary;
 mod receive;
 mod reload;

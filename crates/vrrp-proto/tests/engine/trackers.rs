@@ -25,6 +25,7 @@ fn track(tracker: &str, effect: Effect) -> Track {
         tracker: tracker.into(),
         effect,
         reverse: false,
+        by_group: false,
     }
 }
 
@@ -184,6 +185,7 @@ fn an_owner_stays_one() {
 fn reversed_down_is_up() {
     let reversed = |effect| Track {
         reverse: true,
+        by_group: false,
         ..track(UPLINK, effect)
     };
     let mut bench = backup(&plan_with(100, quick(), &[reversed(Effect::Fault)]));

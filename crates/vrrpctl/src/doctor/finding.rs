@@ -67,6 +67,8 @@ kinds! {
     "VD0114" Warning Lacking "something that follows an Active is not there"
     "VD0115" Error NoProbes "nobody probes what trackers watch"
     "VD0116" Warning ProbeUnable "a probe cannot be made"
+    "VD0117" Error NoHooks "nobody runs hooks"
+    "VD0118" Warning HookUnable "a hook cannot be run"
     // The host.
     "VD0201" Warning NoForwarding "the interface does not forward IPv4"
     "VD0202" Warning NoForwarding6 "the host does not forward IPv6"

@@ -24,6 +24,7 @@ use vrrp_control::{Answer, EventsWanted, Request, StatusReport};
 use crate::client::Client;
 use crate::events;
 use crate::failure::Failure;
+use crate::hook;
 use crate::page::Page;
 use crate::ports;
 use crate::status;
@@ -98,6 +99,9 @@ fn gather(
     facts.late = late(client);
     // An older daemon has none.
     facts.trackers = trackers::fetch(client).ok().map(|(report, _)| report);
+    if let Ok((report, _)) = hook::list(client) {
+        facts.hooks = facts::hooks::look(&report);
+    }
     // What passes is judged by what is configured; without that, each packet by itself.
     let plan = facts.plan().cloned().unwrap_or_default();
     facts.wire = listening::listen(&facts.ports, &before, &plan, span)?;

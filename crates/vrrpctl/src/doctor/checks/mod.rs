@@ -3,6 +3,7 @@
 mod addresses;
 mod daemon;
 mod firewall;
+mod hooks;
 mod host;
 mod interface;
 mod others;
@@ -15,7 +16,8 @@ use super::facts::{Facts, Router};
 use super::finding::Finding;
 
 /// Those that look at the whole.
-const WHOLE: [fn(&Facts) -> Vec<Finding>; 6] = [
+const WHOLE: [fn(&Facts) -> Vec<Finding>; 7] = [
+    hooks::programs,
     daemon::reachable,
     daemon::file,
     daemon::well,

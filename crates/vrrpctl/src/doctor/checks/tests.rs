@@ -377,3 +377,24 @@ fn nobody_probes() {
         "{finding:?}"
     );
 }
+
+#[test]
+fn a_hook_that_is_not_run() {
+    use super::super::facts::hooks::{Hooks, Unfit};
+    let mut facts = healthy();
+    facts.hooks = Hooks {
+        problem: None,
+        unfit: vec![Unfit {
+            name: "notify".into(),
+            on: vec!["active".into(), "backup".into()],
+            why: "/srv/notify can be written by others, its mode is 0777".into(),
+            advice: "chmod go-w /srv/notify".into(),
+        }],
+    };
+    let finding = one(&facts);
+    assert_eq!(finding.kind, Kind::HookUnable);
+    assert!(finding.evidence.contains("its mode is 0777"), "{finding:?}");
+    facts.hooks.unfit.clear();
+    facts.hooks.problem = Some("it is not installed".into());
+    assert_eq!(kinds(&facts), [Kind::NoHooks]);
+}

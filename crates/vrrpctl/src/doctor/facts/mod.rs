@@ -1,5 +1,6 @@
 //! What the doctor looks at, all of it gathered before anything is judged.
 
+pub(crate) mod hooks;
 pub(crate) mod host;
 pub(crate) mod question;
 pub(crate) mod wire;
@@ -33,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) late: Option<String>,
     /// What the routers need beside their own interfaces.
     pub(crate) trackers: Option<TrackersReport>,
+    /// Hooks that are not run.
+    pub(crate) hooks: hooks::Hooks,
     /// The host.
     pub(crate) host: Host,
     /// Its interfaces.
