@@ -42,5 +42,8 @@ pub fn stand_back() {
     // Who is never killed for want of memory is the daemon.
     let _ = std::fs::write("/proc/self/oom_score_adj", "0");
     let all = CAPABILITIES.iter().map(|(_, number)| *number).chain(OWN);
-    syscall::keep_capabilities(all.fold(0, |mask, number| mask | 1 << number));
+    let kept = all.fold(0, |mask, number| mask | 1 << number);
+    // Those whom it starts need not give up one by one what it does not have: hundreds of them may be started in a second.
+    let _ = syscall::bound_capabilities(kept);
+    syscall::keep_capabilities(kept);
 }

@@ -634,6 +634,21 @@ pub(crate) fn keep_capabilities(mask: u64) {
     let _ = reduce_capabilities(mask, false);
 }
 
+/// Sees to it that the calling thread, and what it starts, never have other capabilities than those in `mask`; whether it may.
+/// Makes system calls only.
+pub(crate) fn bound_capabilities(mask: u64) -> bool {
+    for capability in (0..=LAST_CAPABILITY).filter(|number| mask & (1 << number) == 0) {
+        // To ask costs next to nothing, and of most there is nothing left. Numbers that the kernel does not know are refused.
+        // SAFETY: no pointers.
+        let there = unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) };
+        // SAFETY: no pointers.
+        if there == 1 && unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
+            return false;
+        }
+    }
+    true
+}
+
 fn reduce_capabilities(mask: u64, inheritable: bool) -> io::Result<()> {
     let mut header = CapabilityHeader {
         version: CAPABILITY_VERSION,
@@ -685,16 +700,11 @@ fn change_into(identity: Option<&crate::child::Identity>, kept: u64) -> io::Resu
             Err(io::Error::last_os_error())
         }
     };
-    // What must not be had cannot be had again, also by a program that is root or becomes it. Numbers that the kernel does not
-    // know are refused in another way than everything is to who has no right to this; then the program may gain nothing at all.
-    for capability in (0..=LAST_CAPABILITY).filter(|number| kept & (1 << number) == 0) {
+    // What must not be had cannot be had again, also by a program that is root or becomes it. Who has no right to see to that may
+    // gain nothing at all.
+    if !bound_capabilities(kept) {
         // SAFETY: no pointers.
-        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
-        if dropped != 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EPERM) {
-            // SAFETY: no pointers.
-            check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
-            break;
-        }
+        check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
     }
     if let Some(identity) = identity {
         // Capabilities are to be chosen below, and not lost with the user.
