@@ -53,7 +53,7 @@ fn run(effort: &Effort) -> Vec<Measure> {
 }
 
 /// For each advertisement by how many milliseconds it is behind a grid of `interval` that none is ahead of.
-pub(crate) fn lateness(adverts: &[Stamp], interval: Duration) -> Vec<(f64, Stamp)> {
+fn lateness(adverts: &[Stamp], interval: Duration) -> Vec<(f64, Stamp)> {
     let Some(first) = adverts.first() else {
         return Vec::new();
     };

@@ -1,7 +1,6 @@
 //! What five hundred trackers cost, of which two hundred are scripts that are run each second.
 
 use super::Row;
-use super::lateness::lateness;
 use crate::duel::millis;
 use crate::effort::Effort;
 use crate::fleet::REAL_TIME;
@@ -27,7 +26,8 @@ use vrrp_lab::topology::Lan;
 pub(crate) const ROW: Row = Row {
     name: "trackers-500",
     about: "An Active at 10 ms without trackers, and with 500: 200 scripts (a shell that ends at once, as nobody, each second), 100 \
-            processes, 100 files and 100 interfaces, all of them up. Lateness by the kernel's stamps at the switch, as in `lateness`. \
+            processes, 100 files and 100 interfaces, all of them up; keepalived without the processes, which it cannot watch in a \
+            namespace. Lateness by the kernel's stamps at the switch. \
             Processor time is the scheduler's account of the daemon's processes, and of what they started and waited for.",
     run,
 };
@@ -41,7 +41,6 @@ const PROGRAMS: usize = 10;
 
 /// The figures of both looks, without and with trackers.
 struct Table {
-    grid: [Measure; 2],
     apart: [Measure; 2],
     own: [Measure; 2],
     started: Measure,
@@ -57,7 +56,6 @@ impl Table {
         };
         let share = "% of a processor";
         Self {
-            grid: both("behind the grid", "ms"),
             apart: both("longer than the interval apart", "ms"),
             own: both("the daemon's own processes", share),
             started: Measure::new("the scripts", share),
@@ -69,7 +67,6 @@ impl Table {
 
     fn measures(self) -> Vec<Measure> {
         let Self {
-            grid,
             apart,
             own,
             started,
@@ -77,7 +74,7 @@ impl Table {
             rate,
             memory,
         } = self;
-        let mut all: Vec<Measure> = grid.into_iter().chain(apart).chain(own).collect();
+        let mut all: Vec<Measure> = apart.into_iter().chain(own).collect();
         all.extend([started, rate]);
         all.extend(machine.into_iter().chain(memory));
         all
@@ -159,18 +156,17 @@ fn look(maker: Maker, tracked: bool, span: Duration, table: &mut Table) {
         let more = pair[1].since(pair[0]).saturating_sub(INTERVAL);
         table.apart[how].add(maker, millis(more), witness::stalled(pair[0], pair[1]));
     }
-    if maker.is_ours() {
-        for (late, at) in lateness(&adverts, INTERVAL) {
-            table.grid[how].add(maker, late, witness::stalled(at - INTERVAL, at));
-        }
-    }
 }
 
 /// What is there to be watched.
 fn prepare(lan: &Lan, scratch: &Scratch) -> Vec<Process> {
-    let links: String = (0..OTHERS)
-        .map(|number| format!("link add d{number} type dummy\nlink set d{number} up\n"))
-        .collect();
+    let pair = |number: usize| {
+        let other = number + 1;
+        format!(
+            "link add d{number} type veth peer name d{other}\nlink set d{number} up\nlink set d{other} up\n"
+        )
+    };
+    let links: String = (0..OTHERS).step_by(2).map(pair).collect();
     lan.routers[0].ip(links.trim());
     for number in 0..OTHERS {
         scratch.write(&format!("file{number}"), "0\n");
@@ -243,7 +239,7 @@ fn keepalived(folder: &str, real_time: &str, tracked: bool) -> String {
     let mut text = format!(
         "global_defs {{\n router_id bench\n vrrp_version 3\n enable_script_security\n script_user nobody\n {real_time}\n}}\n"
     );
-    let mut lists = [const { String::new() }; 4];
+    let mut lists = [const { String::new() }; 3];
     if tracked {
         for number in 0..SCRIPTS {
             let _ = write!(
@@ -253,15 +249,13 @@ fn keepalived(folder: &str, real_time: &str, tracked: bool) -> String {
             let _ = writeln!(lists[0], "  s{number}");
         }
         for number in 0..OTHERS {
-            let program = program_name(number);
+            // It hears of processes from the kernel's connector, which does not speak in namespaces: it has no trackers of them.
             let _ = write!(
                 text,
-                "vrrp_track_process p{number} {{\n process {program}\n weight -1\n}}\n\
-                 vrrp_track_file f{number} {{\n file \"{folder}/file{number}\"\n}}\n"
+                "track_file f{number} {{\n file \"{folder}/file{number}\"\n}}\n"
             );
-            let _ = writeln!(lists[1], "  p{number}");
-            let _ = writeln!(lists[2], "  f{number} weight 1");
-            let _ = writeln!(lists[3], "  d{number} weight -1");
+            let _ = writeln!(lists[1], "  f{number} weight 1");
+            let _ = writeln!(lists[2], "  d{number} weight -1");
         }
     }
     let _ = write!(
@@ -271,12 +265,7 @@ fn keepalived(folder: &str, real_time: &str, tracked: bool) -> String {
         INTERVAL.as_secs_f64(),
         Profile::V3Ipv4.virtual_prefixes().join("\n  ")
     );
-    let blocks = [
-        "track_script",
-        "track_process",
-        "track_file",
-        "track_interface",
-    ];
+    let blocks = ["track_script", "track_file", "track_interface"];
     for (block, list) in blocks
         .iter()
         .zip(&lists)
