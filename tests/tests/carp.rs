@@ -3,6 +3,7 @@
 //! That a digest of ours is right is for UCarp to say: it drops whatever it cannot verify.
 
 use vrrp_lab::capture::{Capture, Frame, announces};
+use vrrp_lab::client::Client;
 use vrrp_lab::clock::{Stamp, ms, slack, wait_for};
 use vrrp_lab::daemon::Daemon;
 use vrrp_lab::netns::Namespace;
@@ -145,6 +146,7 @@ fn ours_is_better_than_ucarp() {
     assert_eq!((last.base, last.skew), (255, 255));
     let first = mixed.wait_said(2, stopped, UCARP_LOOKS + 500);
     assert!(first.at > last.at);
+    println!("UCarp {:?} after our bow-out", first.at.since(last.at));
     mixed.wait_ucarp(true, 1000, &ucarp);
     assert!(daemon.stop().success());
     mixed.answers();
@@ -160,6 +162,7 @@ fn ours_is_better_than_ucarp() {
         .rfind(|bid| bid.at < first.at)
         .expect("it was heard");
     let after = first.at.since(before.at);
+    println!("ours back {after:?} after an advertisement of UCarp");
     assert!(after < ms(20) + slack(), "{after:?} after an advertisement");
     mixed.wait_ucarp(false, 2000, &ucarp);
     mixed.answers();
@@ -167,6 +170,7 @@ fn ours_is_better_than_ucarp() {
     // Killed, it answers no more when UCarp takes over, whatever is left of it.
     let killed = daemon.kill();
     let first = mixed.wait_said(2, killed, DOWN + UCARP_LOOKS + 500);
+    println!("UCarp {:?} after our SIGKILL", first.at.since(killed));
     mixed.wait_ucarp(true, 1000, &ucarp);
     mixed.answers();
     let later = first.at;
@@ -195,6 +199,7 @@ fn ucarp_is_better_than_ours() {
     let last = *mixed.said(2, begun).last().expect("it was Active");
     let first = mixed.wait_said(1, killed, DOWN + 500);
     let after = first.at.since(last.at);
+    println!("ours {after:?} after the last word of UCarp, which was killed");
     assert!(
         after > ms(DOWN - 5) && after < ms(DOWN) + slack(),
         "{after:?}"
@@ -235,7 +240,11 @@ fn ours_loses_its_link() {
     let pulled = Stamp::now();
     mixed.lan.unplug(0);
     daemon.wait_state("fw", "initialize", ms(1000));
-    mixed.wait_said(2, pulled, DOWN + UCARP_LOOKS + 500);
+    let first = mixed.wait_said(2, pulled, DOWN + UCARP_LOOKS + 500);
+    println!(
+        "UCarp {:?} after our cable was pulled",
+        first.at.since(pulled)
+    );
     mixed.wait_ucarp(true, 1000, &ucarp);
     mixed.answers();
     mixed.lan.plug(0);
@@ -311,6 +320,10 @@ fn ours_with_ours_in_both_families() {
     });
     assert!(sources.iter().all(|mac| *mac == VIRTUAL_MAC), "{sources:?}");
 
+    // A datagram every millisecond, through whoever has the address.
+    let upstream = "198.51.100.1".parse().expect("an address");
+    let client = Client::start(&lan.client, &lan.upstream, upstream);
+    std::thread::sleep(ms(300));
     let drained = Stamp::now();
     let output = better.ctl(&["drain", "fw"]);
     assert!(output.status.success(), "{output:?}");
@@ -320,9 +333,14 @@ fn ours_with_ours_in_both_families() {
     let gives_up = gives_up.expect("a bow-out");
     let first = wait_for(ms(500), || said(2, drained).first().copied()).expect("a successor");
     let after = first.at.since(gives_up.at);
+    println!("ours {after:?} after a bow-out of ours");
     assert!(after < ms(20) + slack(), "{after:?} after the bow-out");
     other.wait_state("fw", "active", ms(500));
     better.wait_state("fw", "backup", ms(500));
+    std::thread::sleep(ms(500));
+    let experience = client.experience(drained);
+    println!("a drain, for a client: {experience:?}");
+    assert!(experience.gap < ms(20) + slack(), "{experience:?}");
     for address in ["192.0.2.254", "2001:db8::254"] {
         reaches(address);
     }

@@ -52,6 +52,49 @@ fn a_good_pair() {
     assert_eq!(differences(A, &b("lan4", "inside")), []);
 }
 
+const CARP: &str = r#"
+[virtual-router.fw]
+interface = "eth0"
+protocol = "carp"
+vhid = 7
+advskew = 0
+passphrase = "tOp5ecre"
+addresses = ["192.0.2.1/24", "2001:db8::1/64"]
+"#;
+
+/// The digest covers addresses and passphrase; equals give way to each other.
+#[test]
+fn each_difference_of_a_carp_group_is_found() {
+    use Severity::{Error, Warning};
+    let other = CARP.replace("advskew = 0", "advskew = 100");
+    assert_eq!(differences(CARP, &other), []);
+    let shuffled = other.replace(
+        "\"192.0.2.1/24\", \"2001:db8::1/64\"",
+        "\"2001:db8::1/64\", \"192.0.2.1/24\"",
+    );
+    assert_eq!(differences(CARP, &shuffled), []);
+    for (from, to, expected) in [
+        (
+            "advskew = 100",
+            "advskew = 0",
+            (code::PAIR_PRIORITY, Warning),
+        ),
+        (
+            "vhid = 7",
+            "vhid = 7\nadvbase = 2",
+            (code::PAIR_INTERVAL, Warning),
+        ),
+        ("tOp5ecre", "0ther", (code::PAIR_AUTHENTICATION, Error)),
+        (", \"2001:db8::1/64\"", "", (code::PAIR_ADDRESSES, Error)),
+        ("vhid = 7", "vhid = 8", (code::PAIR_VRID, Error)),
+    ] {
+        assert!(other.contains(from), "{from}");
+        let found = differences(CARP, &other.replace(from, to));
+        let found: Vec<_> = found.iter().map(|it| (it.code, it.severity)).collect();
+        assert_eq!(found, [expected], "{to}");
+    }
+}
+
 #[test]
 fn each_difference_is_found() {
     use Severity::{Error, Warning};
