@@ -76,6 +76,9 @@ fn forecast(services: &Services, supposition: &Supposition) -> Result<ForecastRe
         Some(text) => Some(parse(text)?),
         None => None,
     };
+    if plan.as_ref().is_some_and(speaks_carp) {
+        return Err("that configuration has CARP, of which this version makes no forecast".into());
+    }
     let asked = supposition.clone();
     let prepared = services
         .engine
@@ -95,6 +98,11 @@ fn forecast(services: &Services, supposition: &Supposition) -> Result<ForecastRe
         horizon.map(|horizon| horizon.min(FARTHEST)),
     );
     Ok(foresight::report(&forecast, timestamp(moment.wall)))
+}
+
+/// Whether there is a router of which no forecast can be made.
+pub(crate) fn speaks_carp(plan: &vrrp_proto::Plan) -> bool {
+    plan.routers.iter().any(|router| router.carp.is_some())
 }
 
 /// How others speak CARP is not known here yet.
