@@ -32,13 +32,14 @@ const DUPLICATES: [(&str, &str); 2] = [
 ];
 
 /// Which of our crates each may use. Arrows point from the daemon to the protocol and never back.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("vrrp-proto", &[]),
+    ("vrrp-bfd", &["vrrp-proto"]),
     ("vrrp-config", &["vrrp-proto"]),
     ("vrrp-control", &["vrrp-proto"]),
     ("vrrp-forecast", &["vrrp-proto"]),
     ("vrrp-gate", &["vrrp-proto"]),
-    ("vrrp-linux", &["vrrp-proto", "vrrp-gate"]),
+    ("vrrp-linux", &["vrrp-proto", "vrrp-gate", "vrrp-bfd"]),
     // Who may run a program, and what that may then do, is decided where the daemon and vrrpctl decide it.
     (
         "vrrp-agent",
