@@ -49,6 +49,8 @@ codes! {
     WEIGHT = "VR0041", "The weight of a tracker is out of range.";
     COUNT = "VR0042", "A number is out of range.";
     TRACKED = "VR0043", "What a tracker is to watch is not usable.";
+    TAKEOVER = "VR0044", "A takeover is to follow from something that cannot tell of one.";
+    BFD_PEER = "VR0045", "Nobody can have a BFD session like that.";
     HOOK = "VR0050", "A hook is not usable.";
     PREEMPT_WHEN = "VR0055", "Preemption is to wait for something that does not exist, or is off.";
     GROUP_NAME = "VR0060", "The name of a group is not usable.";
@@ -70,6 +72,8 @@ codes! {
     GROUP_PREEMPT = "VR0113", "Some members of a group preempt, and others do not.";
     PREEMPT_TIMEOUT = "VR0120", "There is a time to wait before preemption, and nothing to wait for.";
     PASSPHRASE_OPEN = "VR0130", "Everybody can read the passphrase of a CARP group.";
+    TAKEOVER_NEVER = "VR0140", "A BFD session cannot tell of the Active of this router.";
+    BFD_NETWORK = "VR0141", "The peer of a BFD session is on no network of its interface that is known.";
     HOOK_PROGRAM = "VR0150", "The program of a hook or a script is not there, or others could change it.";
     HOOK_WAIT = "VR0151", "There is a time to wait for a hook that nothing waits for.";
     PAIR_VRID = "VR0201", "Two routers of a pair share an address, and not the VRID.";

@@ -62,7 +62,7 @@ pub(crate) const COMMON: [&str; 9] = [
 ];
 
 /// Keys of trackers, each of some types or all, in the order of the documentation.
-pub(crate) const TRACKER: [&str; 36] = [
+pub(crate) const TRACKER: [&str; 39] = [
     "type",
     "interface",
     "carrier",
@@ -88,7 +88,10 @@ pub(crate) const TRACKER: [&str; 36] = [
     "server",
     "record-type",
     "expect",
-    "multiplier",
+    "min-interval",
+    "desired-min-tx-interval",
+    "required-min-rx-interval",
+    "local-multiplier",
     "interval",
     "timeout",
     "rise",

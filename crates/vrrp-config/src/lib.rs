@@ -16,6 +16,7 @@
 mod address;
 mod addresses;
 mod authentication;
+mod bfd;
 mod carp;
 mod checksum;
 pub mod code;
@@ -96,6 +97,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Finding>> {
     group::read(document.root.get_ref(), &mut routers, &mut findings);
     let trackers = tracker::read(document.root.get_ref(), &mut findings);
     track::check(&routers, &trackers, &mut findings);
+    bfd::check(&routers, &trackers, &mut findings);
     let control = control::read(document.root.get_ref(), &mut findings);
     let groups = document.root.get_ref().get(keys::GROUP_TABLE);
     let groups = groups.and_then(|groups| groups.get_ref().as_table());

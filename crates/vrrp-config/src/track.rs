@@ -101,11 +101,14 @@ fn effect(value: &Spanned<DeValue<'_>>, findings: &mut Vec<Finding>) -> Option<E
     if value.get_ref().as_str() == Some("fault") {
         return Some(Effect::Fault);
     }
+    if value.get_ref().as_str() == Some("takeover") {
+        return Some(Effect::Takeover);
+    }
     let number = value.get_ref().as_integer().map(|digits| {
         let number = i64::from_str_radix(digits.as_str(), digits.radix());
         number.unwrap_or(i64::MAX)
     });
-    let help = "a negative number is added to the priority while the tracker is down, a positive one while it is up; \"fault\" keeps the router out while it is down";
+    let help = "a negative number is added to the priority while the tracker is down, a positive one while it is up; \"fault\" keeps the router out while it is down; \"takeover\", of a BFD session with the other router, lets a Backup take over as soon as that is lost";
     let finding = match number {
         Some(0) => Finding::error(code::WEIGHT, value.span(), "a weight of 0 changes nothing"),
         Some(number) if (-FARTHEST..=FARTHEST).contains(&number) => {
@@ -115,12 +118,12 @@ fn effect(value: &Spanned<DeValue<'_>>, findings: &mut Vec<Finding>) -> Option<E
         None => Finding::error(
             code::TYPE,
             value.span(),
-            "a tracker adds to the priority, or is a fault",
+            "a tracker adds to the priority, is a fault, or tells of a takeover",
         ),
     };
     findings.push(
         finding
-            .label("expected -253 to 253, or \"fault\"")
+            .label("expected -253 to 253, \"fault\" or \"takeover\"")
             .help(help),
     );
     None

@@ -16,6 +16,7 @@ pub(crate) fn references<'a>(track: impl Iterator<Item = &'a Track>) -> String {
         let effect = match track.effect {
             Effect::Weight(weight) => weight.to_string(),
             Effect::Fault => quoted("fault"),
+            Effect::Takeover => quoted("takeover"),
         };
         let comma = if index == 0 { "" } else { "," };
         let name = crate::listing::bare(&track.tracker);
@@ -220,14 +221,20 @@ impl Keys {
                 peer,
                 source,
                 interface,
-                interval,
+                desired_min_tx,
+                required_min_rx,
                 multiplier,
             } => {
                 self.given("address", quoted(&peer.to_string()));
-                self.optional("interface", text(interface));
+                self.given("interface", quoted(interface));
                 self.optional("source", address(source));
-                self.both("interval", span(*interval), quoted("300ms"));
-                self.both("multiplier", *multiplier, 3);
+                for (key, interval) in [
+                    ("desired-min-tx-interval", desired_min_tx),
+                    ("required-min-rx-interval", required_min_rx),
+                ] {
+                    self.both(key, span(*interval), quoted("300ms"));
+                }
+                self.both("local-multiplier", multiplier.get(), 3);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What a tracker watches: the keys of each type.
 
 use std::net::IpAddr;
+use std::num::NonZeroU8;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -44,11 +45,8 @@ pub(crate) const TYPES: [Type; 12] = [
     Type { word: "tcp", keys: &["address", "port", "interface", "source", "interval", "timeout"], required: &["address", "port"], example: "port = 443" },
     Type { word: "http", keys: &["url", "host", "status", "body", "verify", "interval", "timeout"], required: &["url"], example: "url = \"https://192.0.2.80/health\"" },
     Type { word: "dns", keys: &["server", "port", "name", "record-type", "expect", "interval", "timeout"], required: &["server", "name"], example: "server = \"192.0.2.53\"" },
-    Type { word: "bfd", keys: &["address", "interface", "source", "interval", "multiplier"], required: &["address"], example: "address = \"198.51.100.1\"" },
+    Type { word: "bfd", keys: &["address", "interface", "source", "min-interval", "desired-min-tx-interval", "required-min-rx-interval", "local-multiplier"], required: &["address", "interface"], example: "address = \"192.0.2.2\"` and `interface = \"eth0\"" },
 ];
-
-/// Types that are watched by a program that this version does not have.
-const PROBED: [&str; 1] = ["bfd"];
 
 /// The words that a key may have as its value.
 const LEVELS: [(&str, Level); 3] = [
@@ -91,21 +89,6 @@ pub(crate) const PROTOCOLS: [(&str, u8); 14] = [
 pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Option<TrackerKind> {
     let kind = reader.type_of()?;
     reader.check_keys(kind);
-    if PROBED.contains(&kind.word) {
-        let span = reader.section.place("type");
-        reader.findings.push(
-            Finding::error(
-                code::UNSUPPORTED,
-                span,
-                format!(
-                    "this version does not watch trackers of type \"{}\" yet",
-                    kind.word
-                ),
-            )
-            .label("not yet")
-            .help("a \"ping\" with a short `interval` notices less quickly, and needs nothing at the other end"),
-        );
-    }
     match kind.word {
         "interface" => {
             let (interface, carrier) = (reader.interface(), reader.boolean("carrier", true));
@@ -224,17 +207,20 @@ pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Option<TrackerKind> {
         // The last one of `TYPES`.
         _ => {
             let (peer, source) = (reader.address("address"), reader.address("source"));
-            let (interface, multiplier) = (
-                reader.interface(),
-                reader.count("multiplier", &(1..=255), 3),
-            );
-            let interval = reader.duration("interval", &BFD_INTERVAL, BFD_DEFAULT);
+            let interface = reader.interface();
+            let both = reader.duration("min-interval", &BFD_INTERVAL, BFD_DEFAULT);
+            let plain = both.unwrap_or(BFD_DEFAULT);
+            let transmit = reader.duration("desired-min-tx-interval", &BFD_INTERVAL, plain);
+            let receive = reader.duration("required-min-rx-interval", &BFD_INTERVAL, plain);
+            let multiplier = reader.count("local-multiplier", &(1..=255), 3);
+            both?;
             Some(TrackerKind::Bfd {
                 peer: peer??,
                 source: source?,
-                interface: interface?,
-                interval: interval?,
-                multiplier: u8::try_from(multiplier?).ok()?,
+                interface: interface??,
+                desired_min_tx: transmit?,
+                required_min_rx: receive?,
+                multiplier: NonZeroU8::try_from(u8::try_from(multiplier?).ok()?).ok()?,
             })
         }
     }

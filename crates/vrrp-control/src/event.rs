@@ -35,7 +35,7 @@ pub struct EventRecord {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub router: Option<String>,
     /// A stable word: `role`, `faults`, `followed-active`, `conflict`, `claimed`, `refused`, `odd`, `late`, `repaired`,
-    /// `following`, `kernel-refused`, `revised`, `added`, `removed`, `changed`, `order-ended`, `ready`, `pre-active`, `prepared`, `tracker`, `adjusted`, `reload`, `reload-refused`, `confirmed`,
+    /// `following`, `kernel-refused`, `revised`, `added`, `removed`, `changed`, `order-ended`, `ready`, `pre-active`, `prepared`, `tracker`, `adjusted`, `peer-lost`, `reload`, `reload-refused`, `confirmed`,
     /// `rolled-back`, `start`, `restart`, `resume`, `upgrade`, `upgrade-failed`, `stop`, `boot`, `hook-failed`, `agent`.
     pub kind: Cow<'static, str>,
     /// A sentence.

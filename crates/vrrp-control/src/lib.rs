@@ -44,8 +44,8 @@ pub use status::{
 };
 
 pub use tracker::{
-    ProbeReport, ProbeRun, ProbeTrial, TrackerReport, TrackerRequest, TrackerUse, TrackersReport,
-    Tracking,
+    BfdReport, ProbeReport, ProbeRun, ProbeTrial, TrackerReport, TrackerRequest, TrackerUse,
+    TrackersReport, Tracking,
 };
 pub use upgrade::{UpgradeReport, UpgradeStage};
 

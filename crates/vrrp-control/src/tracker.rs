@@ -57,6 +57,62 @@ pub struct TrackerReport {
     pub probe: Option<ProbeReport>,
     /// The routers that refer to it.
     pub routers: Vec<TrackerUse>,
+    /// Its session, where it is of type `bfd`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub session: Option<BfdReport>,
+}
+
+/// A BFD session, mostly in the words of RFC 9314.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct BfdReport {
+    /// The peer's address.
+    pub dest_addr: String,
+    /// The interface.
+    pub interface: String,
+    /// The UDP port that we speak from; absent while there is no socket.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_port: Option<u16>,
+    /// Our state: `admin-down`, `down`, `init` or `up`.
+    pub local_state: String,
+    /// Since when, as RFC 3339 in UTC with microseconds.
+    pub since: String,
+    /// Why: `none`, `control-expiry`, `neighbor-down`, `admin-down` and others of RFC 5880 §4.1.
+    pub local_diagnostic: String,
+    /// The peer's state, as it said last.
+    pub remote_state: String,
+    /// The peer's reason for it.
+    pub remote_diagnostic: String,
+    /// Our number of the session.
+    pub local_discriminator: u32,
+    /// The peer's; absent if it has not been heard for the detection time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub remote_discriminator: Option<u32>,
+    /// How many packets of the peer may be missing; 0 before it was heard.
+    pub remote_multiplier: u8,
+    /// Between two of our packets, in microseconds, before jitter; absent if the peer wants none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub negotiated_tx_interval_us: Option<u64>,
+    /// How long the peer may be silent, in microseconds; 0 before it was heard.
+    pub detection_time_us: u64,
+    /// When the peer was heard last, in microseconds before this was said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub heard_us: Option<u64>,
+    /// Packets that left.
+    pub send_packet_count: u64,
+    /// Packets that were taken.
+    pub receive_packet_count: u64,
+    /// Packets that were refused,
+    pub receive_invalid_packet_count: u64,
+    /// and why the last one was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub receive_invalid_reason: Option<String>,
+    /// How often it was up and went down.
+    pub session_down_count: u64,
+    /// Why nothing can be sent or heard.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failure: Option<String>,
 }
 
 /// How a probe is doing.
@@ -143,6 +199,9 @@ pub struct TrackerUse {
     pub adds: i16,
     /// Whether it is a fault now.
     pub fault: bool,
+    /// Whether the router takes over as soon as the session is lost, if the peer is its Active.
+    #[serde(skip_serializing_if = "core::ops::Not::not", default)]
+    pub takeover: bool,
 }
 
 /// What a tracker does to a router.
@@ -156,11 +215,14 @@ pub struct Tracking {
     pub state: String,
     /// Why it is that.
     pub detail: String,
-    /// The configured weight; absent where it is a fault while it is down.
+    /// The configured weight; absent where it is a fault while it is down, and where it tells of a takeover.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weight: Option<i16>,
     /// What is added to the priority now.
     pub adds: i16,
     /// Whether it is a fault now.
     pub fault: bool,
+    /// Whether the router takes over as soon as the session is lost, if the peer is its Active.
+    #[serde(skip_serializing_if = "core::ops::Not::not", default)]
+    pub takeover: bool,
 }

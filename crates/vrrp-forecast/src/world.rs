@@ -554,6 +554,7 @@ impl World {
                         | Happening::Prepared { .. }
                         | Happening::OrderEnded { .. }
                         | Happening::Tracker { .. }
+                        | Happening::PeerLost { .. }
                         | Happening::Adjusted { .. } => continue,
                     };
                     self.predict(id, Who::We, kind);

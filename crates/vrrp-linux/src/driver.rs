@@ -33,6 +33,7 @@ use vrrp_proto::{
     LinkId, Output, Plan, RouterId, Sample, Tracker, Transmit, Wakeup,
 };
 
+use crate::bfd::{self, Bfd, SessionReport};
 use crate::clock;
 use crate::ears::{Ears, Source, bury};
 use crate::fences::Fences;
@@ -132,6 +133,7 @@ enum Mail {
     Reload(Arc<Plan>),
     Samples(Vec<(String, Sample)>),
     Prepared(String, Option<u64>),
+    Bfd(Vec<bfd::News>),
     Operate(Orders, SyncSender<Outcomes>),
     StepAside(Duration, Farewell),
     Shutdown,
@@ -153,6 +155,7 @@ pub struct Handle {
     lost: Arc<AtomicU64>,
     lateness: Arc<Lateness>,
     protection: Arc<Mutex<BTreeMap<String, Protection>>>,
+    sessions: bfd::Board,
     /// However many want to look at the engine, it is shown to one of them in a turn.
     inspecting: Arc<Mutex<()>>,
 }
@@ -192,6 +195,7 @@ impl std::fmt::Debug for Mail {
             Self::Reload(_) => "Reload",
             Self::Samples(_) => "Samples",
             Self::Prepared(..) => "Prepared",
+            Self::Bfd(_) => "Bfd",
             Self::Operate(..) => "Operate",
             Self::StepAside(..) => "StepAside",
             Self::Shutdown => "Shutdown",
@@ -269,6 +273,7 @@ impl Driver {
             .map_err(thread_error)?;
         let lost = Arc::new(AtomicU64::new(0));
         let protection = Arc::new(Mutex::new(BTreeMap::new()));
+        let estate = heritage.as_mut().map(Heritage::bfd);
         let (legacy, heirlooms) = heritage.map(Heritage::settle).unzip();
         let opener = {
             let post = mail.clone();
@@ -277,6 +282,10 @@ impl Driver {
         .map_err(StartError::Thread)?;
         let post = mail.clone();
         let watch = Watch::new(Arc::new(move |samples| post.send(Mail::Samples(samples))));
+        let sessions = bfd::Board::default();
+        let post = mail.clone();
+        let deliver = Arc::new(move |news| post.send(Mail::Bfd(news)));
+        let bfd = Bfd::new(deliver, Arc::clone(&sessions), estate);
         let mut turn = Turn {
             engine: inherited.unwrap_or_else(|| Engine::new(plan, now)),
             kernel: Some(kernel),
@@ -287,6 +296,7 @@ impl Driver {
             ears: Ears::new(WAKE_SOCKETS, heirlooms),
             opener,
             watch,
+            bfd,
             legacy,
             deaf: false,
             retry_at: Instant::ZERO,
@@ -344,6 +354,7 @@ impl Driver {
                 lost,
                 lateness,
                 protection,
+                sessions,
                 inspecting: Arc::default(),
             },
             thread,
@@ -423,6 +434,13 @@ impl Handle {
         self.mail.send(Mail::Shutdown);
     }
 
+    /// How the BFD sessions of trackers stand, by the names of those.
+    #[must_use]
+    pub fn sessions(&self) -> BTreeMap<String, SessionReport> {
+        let sessions = self.sessions.lock();
+        sessions.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How the engine's thread is scheduled.
     #[must_use]
     pub const fn scheduling(&self) -> Scheduling {
@@ -469,6 +487,7 @@ struct Turn {
     ears: Ears,
     opener: Opener,
     watch: Watch,
+    bfd: Bfd,
     /// What is left to a successor, if there will be one.
     legacy: Option<Legacy>,
     /// Whether something that a router needs to hear cannot be heard, and when to try again.
@@ -762,6 +781,7 @@ impl Turn {
                     self.engine.handle(now, Input::Prepared { router, number });
                     self.drain();
                 }
+                Mail::Bfd(news) => self.take_news(now, &news),
                 Mail::Operate(orders, answer) => {
                     let _ = answer.send(self.operate(orders));
                 }
@@ -770,6 +790,8 @@ impl Turn {
                 }
                 Mail::Shutdown => {
                     self.note_changes();
+                    // While routers wait for their successors, peers are told that it is no failure.
+                    self.bfd.want(Vec::new());
                     self.engine.handle(now, Input::Shutdown);
                     if self.engine.is_stopped() {
                         // The kernel is told once, by the stop that follows, and removes everything in one go.
@@ -793,8 +815,23 @@ impl Turn {
         }
     }
 
-    /// What the kernel can tell of trackers is asked of it.
+    /// What happened to BFD sessions.
+    fn take_news(&mut self, now: Instant, news: &[bfd::News]) {
+        for news in news {
+            let input = match news {
+                bfd::News::Sample(tracker, sample) => Input::Sample { tracker, sample },
+                bfd::News::Lost(tracker, detail) => Input::PeerLost { tracker, detail },
+            };
+            self.engine.handle(now, input);
+            self.drain();
+        }
+    }
+
+    /// What the kernel can tell of trackers is asked of it, and BFD is spoken with peers.
     fn watch_for_trackers(&mut self) {
+        let trackers = self.engine.trackers().iter().map(Tracker::plan);
+        let sessions = trackers.filter_map(bfd::Wanted::of);
+        self.bfd.want(sessions.collect());
         let trackers = self.engine.trackers().iter().map(Tracker::plan);
         let kernel = trackers.filter(|plan| plan.kind.is_kernel());
         let watched = kernel.map(|plan| (plan.name.clone(), plan.kind.clone()));

@@ -13,6 +13,7 @@ use thiserror::Error;
 use vrrp_gate::{Gate, Parts};
 use vrrp_proto::{Engine, Family, Gather, Handover, Input, Instant, Output, RouterId};
 
+use crate::bfd::{Estate, is_ours};
 use crate::clock;
 use crate::ears::{Ear, bury};
 use crate::frame;
@@ -203,6 +204,20 @@ impl Heritage {
         let text = read_text(self.rest.remove(FILTER)?).ok()?;
         let (uses, script) = text.split_once('\n')?;
         Some((script.to_owned(), uses.parse().ok()?))
+    }
+
+    /// What the last process left of its BFD sessions.
+    pub(crate) fn bfd(&mut self) -> Estate {
+        let ours: Vec<String> = self
+            .rest
+            .keys()
+            .filter(|name| is_ours(name))
+            .cloned()
+            .collect();
+        let found = ours
+            .into_iter()
+            .filter_map(|name| self.rest.remove_entry(&name));
+        Estate::new(self.store.clone(), found.collect())
     }
 
     /// Parts with what is not needed once the engine runs.

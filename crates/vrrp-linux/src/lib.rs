@@ -5,6 +5,7 @@
 //! | [`driver`] | the engine's thread: what it waits for and in which order it works |
 //! | [`socket`], [`frame`] | packets in and out |
 //! | `ears`, `claim` | sockets of each interface, opened and closed off the engine's thread; claims of our addresses |
+//! | [`bfd`] | the thread that has the BFD sessions of trackers |
 //! | [`store`], `heritage` | what outlives a process, and how another one goes on with it |
 //! | `journal`, `pulse` | its state, change by change; what moves with every packet |
 //! | [`kernel`] | macvlans, addresses, sysctls and filters, reconciled with what the engine wants |
@@ -13,6 +14,7 @@
 //! | [`lateness`] | how late the engine's timers run |
 //! | [`clock`] | time |
 
+pub mod bfd;
 pub mod child;
 mod claim;
 pub mod clock;

@@ -116,6 +116,14 @@ pub enum Input<'a> {
         /// Which time that was; `None` if it is not known.
         number: Option<u64>,
     },
+    /// The peer of this BFD session is gone: it was heard, and then not for the detection time. That the session is switched
+    /// off, or that the peer hears nothing itself, is not that.
+    PeerLost {
+        /// The name of the tracker that has the session.
+        tracker: &'a str,
+        /// How that is known, in a few words.
+        detail: &'a str,
+    },
     /// Another configuration. Routers with the same interface, family, VRID and version go on without a transition.
     Reload(&'a Plan),
     /// Everything is given up, for good: no router takes part any more. The addresses of an Active stay until its
@@ -276,9 +284,10 @@ impl Engine {
                 report,
             } => self.kernel_report(now, router, generation, report),
             Input::Upkeep { router, upkeep } => self.upkeep(now, router, upkeep),
-            Input::Reload(_) | Input::Sample { .. } if self.stopped => {}
+            Input::Reload(_) | Input::Sample { .. } | Input::PeerLost { .. } if self.stopped => {}
             Input::Sample { tracker, sample } => self.sample(now, tracker, sample),
             Input::Prepared { router, number } => self.prepared(now, router, number),
+            Input::PeerLost { tracker, detail } => self.peer_lost(now, tracker, detail),
             Input::Reload(plan) => self.reload(now, plan),
             Input::Shutdown => self.shutdown(now),
         }

@@ -63,6 +63,8 @@ pub enum Reason {
     Unclaimed,
     /// The other members of its group did so.
     Group,
+    /// The BFD session with the Active went down.
+    BfdDown,
 }
 
 impl Reason {
@@ -85,6 +87,7 @@ impl Reason {
             Self::Ordered => "ordered",
             Self::Unclaimed => "unclaimed",
             Self::Group => "group",
+            Self::BfdDown => "bfd-down",
         }
     }
 }
@@ -109,6 +112,7 @@ impl fmt::Display for Reason {
             Self::Ordered => "an operator asked for it",
             Self::Unclaimed => "nobody took over",
             Self::Group => "its group moves together",
+            Self::BfdDown => "the BFD session with the Active went down",
         })
     }
 }
@@ -226,6 +230,17 @@ pub enum Happening {
         /// Why.
         detail: String,
     },
+    /// The Active that this Backup follows is gone, as a BFD session says.
+    PeerLost {
+        /// The name of the tracker.
+        tracker: String,
+        /// The Active.
+        address: IpAddr,
+        /// How it is known.
+        detail: String,
+        /// When this router takes over, if nobody is heard until then.
+        takes_over_in: Duration,
+    },
     /// A tracker adds something else to the priority.
     Adjusted {
         /// Its name.
@@ -290,6 +305,7 @@ impl Happening {
             Self::Prepared { .. } => "prepared",
             Self::OrderEnded { .. } => "order-ended",
             Self::Tracker { .. } => "tracker",
+            Self::PeerLost { .. } => "peer-lost",
             Self::Adjusted { .. } => "adjusted",
         }
     }
@@ -382,6 +398,16 @@ impl fmt::Display for Happening {
             Self::Ready(Readiness::Tracked) => {
                 f.write_str("ready: what it waited for is there; it may preempt")
             }
+            Self::PeerLost {
+                tracker,
+                address,
+                detail,
+                takes_over_in,
+            } => write!(
+                f,
+                "the Active {address} is gone, says {tracker}: {detail}; takes over in {} ms unless an Active is heard",
+                takes_over_in.as_millis()
+            ),
             Self::Ready(Readiness::Said) => f.write_str("ready: it may preempt"),
             Self::Ready(Readiness::TimedOut) => f.write_str(
                 "it is not ready; it may preempt all the same, because preempt-when-timeout is over",

@@ -188,7 +188,7 @@ impl Ballot<'_> {
                 && slot.followed.map(|(_, priority)| priority) == self.surrendered
         };
         match backup.because {
-            Reason::Released | Reason::Preempting => self.now,
+            Reason::Released | Reason::Preempting | Reason::BfdDown => self.now,
             Reason::NoResponse if surrenders() => self.now,
             Reason::NoResponse if backup.accepted(&terms) <= self.first_due => {
                 silent_at(&backup, &terms)

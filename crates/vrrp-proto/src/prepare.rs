@@ -231,7 +231,7 @@ impl Slot {
             return;
         };
         match backup.because {
-            Reason::Released => self.begin_preparing(now, id, outputs),
+            Reason::Released | Reason::BfdDown => self.begin_preparing(now, id, outputs),
             Reason::Preempting => {}
             Reason::NoResponse
             | Reason::Unclaimed

@@ -411,7 +411,10 @@ impl VirtualRouter {
                 } else {
                     new.interval
                 };
-                let fixed = matches!(backup.because, Reason::Released | Reason::Unclaimed);
+                let fixed = matches!(
+                    backup.because,
+                    Reason::Released | Reason::Unclaimed | Reason::BfdDown
+                );
                 let active_down = if fixed {
                     backup.active_down
                 } else {
@@ -437,6 +440,24 @@ impl VirtualRouter {
                 }
             }
         }
+    }
+
+    /// The Active is gone, as somebody says who notices it sooner than the timer: what is left is the skew time, as after a
+    /// release (RFC 9568 §6.4.2 (420)), so that the order of the priorities is kept. Whoever is heard before that is followed
+    /// as ever. The time that is left; `None` if that changes nothing: a Backup only, and one that would take over no later.
+    pub fn bereave(&mut self, now: Instant, terms: &Terms) -> Option<Duration> {
+        let State::Backup(backup) = &mut self.state else {
+            return None;
+        };
+        let skew = terms
+            .dialect
+            .skew_time(terms.priority, backup.active_interval);
+        if backup.active_down <= now + skew {
+            return None;
+        }
+        backup.active_down = now + skew;
+        backup.because = Reason::BfdDown;
+        Some(skew)
     }
 
     /// An operator wants less than the configuration: a Backup that was about to preempt waits anew, because the Active is

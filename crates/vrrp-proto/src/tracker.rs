@@ -144,6 +144,9 @@ pub enum Effect {
     Weight(i16),
     /// Is a fault while it is down.
     Fault,
+    /// Says that the Active is gone: a Backup that follows the peer of this BFD session waits for its Skew_Time only when
+    /// that peer is not heard for the detection time.
+    Takeover,
 }
 
 /// What a tracker does to a router now.
@@ -171,7 +174,7 @@ impl Contribution {
             tracker.level
         };
         let adds = match (track.effect, tracker.offset) {
-            (Effect::Fault, _) => 0,
+            (Effect::Fault | Effect::Takeover, _) => 0,
             (Effect::Weight(weight), Some(offset)) => {
                 let weight = if track.reverse { -weight } else { weight };
                 weight.saturating_mul(offset)

@@ -9,7 +9,9 @@ use crate::event::{Event, Happening, Readiness};
 use crate::plan::{Plan, RouterPlan};
 use crate::slot::{Link, Outputs, Slot, link_index};
 use crate::time::Instant;
-use crate::tracker::{Contribution, Level, Sample, Tracker, adjusted, contributions, sum};
+use crate::tracker::{
+    Contribution, Effect, Level, Sample, Tracker, TrackerKind, adjusted, contributions, sum,
+};
 use crate::types::RouterId;
 
 impl Engine {
@@ -41,6 +43,37 @@ impl Engine {
         }
         if changed {
             self.tracker_changed(now, index, before);
+        }
+    }
+
+    /// The peer of this tracker is gone. Backups that follow it, and were asked to believe that, do not wait for its silence.
+    pub(crate) fn peer_lost(&mut self, now: Instant, name: &str, detail: &str) {
+        let mut all = self.trackers.iter().map(Tracker::plan);
+        let kind = all.find(|plan| plan.name == name).map(|plan| &plan.kind);
+        let Some(&TrackerKind::Bfd { peer, .. }) = kind else {
+            return;
+        };
+        for (id, slot) in &mut self.slots {
+            let asked = slot
+                .plan
+                .track
+                .iter()
+                .any(|track| track.tracker == name && track.effect == Effect::Takeover);
+            let follows = slot.followed.is_some_and(|(address, _)| address == peer);
+            let Some(terms) = slot.terms().filter(|_| asked && follows && !slot.retiring) else {
+                continue;
+            };
+            if let Some(takes_over_in) = slot.machine.bereave(now, &terms) {
+                let happening = Happening::PeerLost {
+                    tracker: name.into(),
+                    address: peer,
+                    detail: detail.into(),
+                    takes_over_in,
+                };
+                slot.say(now, *id, happening, &mut self.outputs);
+                slot.review_preparation(now, *id, &mut self.outputs);
+                schedule(&mut self.wakeups, *id, slot);
+            }
         }
     }
 

@@ -250,6 +250,11 @@ fn reasons() {
         ),
         (Reason::Ordered, "ordered", "an operator asked for it"),
         (Reason::Unclaimed, "unclaimed", "nobody took over"),
+        (
+            Reason::BfdDown,
+            "bfd-down",
+            "the BFD session with the Active went down",
+        ),
     ];
     for (reason, name, sentence) in rows {
         assert_eq!(reason.name(), name);

@@ -609,7 +609,8 @@ impl Search<'_> {
                         | Reason::Removed
                         | Reason::Ordered
                         | Reason::Unclaimed
-                        | Reason::Group => {}
+                        | Reason::Group
+                        | Reason::BfdDown => {}
                     }
                 }
                 Role::Backup => {

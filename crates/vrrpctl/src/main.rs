@@ -10,6 +10,7 @@
 //! answer is a failure, never an old answer.
 #![forbid(unsafe_code)]
 
+mod bfd;
 mod capture;
 mod check;
 mod cli;

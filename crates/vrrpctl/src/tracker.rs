@@ -114,6 +114,7 @@ mod tests {
                 offset: None,
             },
             tracker: TrackerReport {
+                session: None,
                 name: "web".into(),
                 kind: "script".into(),
                 state: "up".into(),

@@ -5,6 +5,7 @@ use vrrp_control::{
     Answer, ProbeReport, Request, TrackerReport, TrackerUse, TrackersReport, Tracking,
 };
 
+use crate::bfd;
 use crate::client::{Client, Reply};
 use crate::failure::Failure;
 use crate::moment::span;
@@ -148,6 +149,7 @@ fn details(tracker: &TrackerReport, look: &Look) -> Vec<String> {
                 .map(|ago| format!("last result {} ago", span(ago))),
         ),
     }
+    lines.extend(tracker.session.iter().flat_map(bfd::lines));
     lines.extend(tracker.routers.iter().map(effect));
     if tracker.routers.is_empty() {
         lines.push("no virtual router refers to it".to_owned());
@@ -182,6 +184,9 @@ fn probing(probe: &ProbeReport, look: &Look) -> Vec<String> {
 fn effect(one: &TrackerUse) -> String {
     let router = &one.router;
     match (one.fault, one.adds) {
+        _ if one.takeover => format!(
+            "{router}: if the peer is its Active and is lost, it takes over after the skew time"
+        ),
         (true, _) => format!("{router}: is a fault"),
         (false, 0) => format!("{router}: changes nothing now"),
         (false, adds) => format!("{router}: priority {adds:+}"),
@@ -197,6 +202,7 @@ pub(crate) fn sentence(tracking: &Tracking) -> String {
         ..
     } = tracking;
     let does = match (tracking.fault, tracking.adds, tracking.weight) {
+        _ if tracking.takeover => "takes over when the peer is lost".to_owned(),
         (true, ..) => "a fault".to_owned(),
         (false, 0, Some(weight)) => format!("weight {weight}"),
         (false, 0, None) => "a fault while it is not as it must be".to_owned(),
@@ -229,7 +235,9 @@ mod tests {
                 router: "lan4".into(),
                 adds: 0,
                 fault: false,
+                takeover: false,
             }],
+            session: None,
         };
         let down = TrackerReport {
             name: "default-route".into(),
@@ -245,11 +253,13 @@ mod tests {
                     router: "lan4".into(),
                     adds: -40,
                     fault: false,
+                    takeover: false,
                 },
                 TrackerUse {
                     router: "lan6".into(),
                     adds: 0,
                     fault: true,
+                    takeover: false,
                 },
             ],
             ..up.clone()
@@ -318,6 +328,7 @@ mod tests {
     fn what_a_router_is_told() {
         let of = |weight, adds, fault| {
             sentence(&Tracking {
+                takeover: false,
                 tracker: "uplink".into(),
                 state: "down".into(),
                 detail: "eth1 is down".into(),

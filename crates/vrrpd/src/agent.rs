@@ -247,7 +247,7 @@ impl Agent {
         }
         desk.configured = true;
         desk.hooks = hooks.iter().map(hooks::spec).collect();
-        let probes = plan.trackers.iter().filter(|it| !it.kind.is_kernel());
+        let probes = plan.trackers.iter().filter(|it| it.kind.is_probed());
         desk.probes = probes.cloned().collect();
         // What only hooks are told.
         (desk.routers, desk.groups, desk.priorities) = if hooks.is_empty() {

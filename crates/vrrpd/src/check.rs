@@ -24,7 +24,7 @@ pub(crate) fn run(file: &Path, program: Option<&Path>) -> ExitCode {
                     vrrp_config::render(&findings, &file, &text, color)
                 );
             }
-            let probed = config.plan.trackers.iter().any(|it| !it.kind.is_kernel());
+            let probed = config.plan.trackers.iter().any(|it| it.kind.is_probed());
             if (probed || !config.hooks.is_empty())
                 && let Err(error) = agent::find(program)
             {

@@ -10,7 +10,7 @@ use vrrp_proto::orders::{DRAINED, OrderKind, OrderView, PINNED};
 use vrrp_proto::router::State;
 use vrrp_proto::tracker::adjusted;
 use vrrp_proto::{
-    Engine, Instant, Parting, Peer, PreActive, Priority, Role, RouterPlan, RouterStatus,
+    Engine, Instant, Parting, Peer, PreActive, Priority, Reason, Role, RouterPlan, RouterStatus,
 };
 
 use crate::answers::Answers;
@@ -24,7 +24,7 @@ use crate::what_if::{BUSY, Moment, in_turn};
 const EVENTS: usize = 6;
 
 /// What the events that matter here are called: those about a role, and what leads to one.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "pre-active",
     "prepared",
     "ready",
@@ -38,6 +38,7 @@ const KINDS: [&str; 14] = [
     "added",
     "changed",
     "adjusted",
+    "peer-lost",
     "order-ended",
 ];
 
@@ -199,6 +200,11 @@ fn of_role(status: &RouterStatus<'_>, now: Instant) -> String {
                 let heard = "no Active is heard";
                 return format!(
                     "{heard}, but group {group} waits for {member}, which hears one that it leaves alone"
+                );
+            }
+            if let (Reason::BfdDown, Some((address, _))) = (backup.because, status.active) {
+                return format!(
+                    "the BFD session with the Active {address} went down; it takes over in {left} unless an Active is heard"
                 );
             }
             let Some(peer) = lead(status) else {

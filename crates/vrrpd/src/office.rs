@@ -121,6 +121,7 @@ impl Office {
             | Happening::Preparing { .. }
             | Happening::OrderEnded { .. }
             | Happening::Tracker { .. }
+            | Happening::PeerLost { .. }
             | Happening::Adjusted { .. } => {}
         }
         self.file(record)
@@ -237,6 +238,7 @@ fn is_good_news(happening: &Happening) -> bool {
         | Happening::Odd { .. }
         | Happening::Late(_)
         | Happening::Repaired(_)
+        | Happening::PeerLost { .. }
         | Happening::Lacks(_)
         | Happening::KernelRefused(_) => false,
     }

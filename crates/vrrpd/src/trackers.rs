@@ -1,11 +1,14 @@
 //! Trackers in the words of the control socket.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, SystemTime};
 
 use vrrp_control::{
-    Answer, ProbeTrial, TrackerReport, TrackerRequest, TrackerUse, TrackersReport, Tracking,
+    Answer, BfdReport, ProbeTrial, TrackerReport, TrackerRequest, TrackerUse, TrackersReport,
+    Tracking,
 };
+use vrrp_linux::bfd::SessionReport;
 use vrrp_proto::{Contribution, Effect, Engine, Instant, Tracker};
 
 use crate::answers::Answers;
@@ -76,15 +79,57 @@ pub(crate) async fn request(
 }
 
 async fn look(services: &Services) -> Option<Vec<TrackerReport>> {
-    let trackers = services.blocking(|services| services.engine.inspect(trackers));
+    let trackers = services.blocking(|services| {
+        let mut sessions = services.engine.sessions();
+        let inspect = move |engine: &mut Engine, now| trackers(engine, now, &mut sessions);
+        services.engine.inspect(inspect)
+    });
     trackers.await.flatten()
 }
 
-fn trackers(engine: &mut Engine, now: Instant) -> Vec<TrackerReport> {
+/// BFD sessions, by the names of their trackers.
+type Sessions = BTreeMap<String, SessionReport>;
+
+fn trackers(engine: &mut Engine, now: Instant, sessions: &mut Sessions) -> Vec<TrackerReport> {
     let wall = SystemTime::now();
     let all = engine.trackers().iter();
-    all.map(|tracker| report(engine, tracker, now, wall))
-        .collect()
+    let one = |tracker| {
+        let tracker = report(engine, tracker, now, wall);
+        let session = sessions.remove(&tracker.name);
+        TrackerReport {
+            session: session.map(|session| bfd(session, now, wall)),
+            ..tracker
+        }
+    };
+    all.map(one).collect()
+}
+
+fn bfd(session: SessionReport, now: Instant, wall: SystemTime) -> BfdReport {
+    let ago = now.saturating_since(session.since);
+    let word = |(word, _): (&'static str, u8)| word.to_owned();
+    let (receive_invalid_packet_count, receive_invalid_reason) = session.discarded;
+    BfdReport {
+        dest_addr: session.peer.to_string(),
+        interface: session.interface,
+        source_port: session.source_port,
+        local_state: session.state.to_owned(),
+        since: timestamp(wall.checked_sub(ago).unwrap_or(wall)),
+        local_diagnostic: word(session.diagnostic),
+        remote_state: session.remote_state.to_owned(),
+        remote_diagnostic: word(session.remote_diagnostic),
+        local_discriminator: session.discriminator,
+        remote_discriminator: session.remote_discriminator,
+        remote_multiplier: session.remote_multiplier,
+        negotiated_tx_interval_us: session.transmit_interval.map(micros),
+        detection_time_us: micros(session.detection_time),
+        heard_us: session.heard.map(|at| micros(now.saturating_since(at))),
+        send_packet_count: session.sent,
+        receive_packet_count: session.received,
+        receive_invalid_packet_count,
+        receive_invalid_reason,
+        session_down_count: session.lost,
+        failure: session.failure,
+    }
 }
 
 fn report(engine: &Engine, tracker: &Tracker, now: Instant, wall: SystemTime) -> TrackerReport {
@@ -98,6 +143,7 @@ fn report(engine: &Engine, tracker: &Tracker, now: Instant, wall: SystemTime) ->
             router: router.plan.name.clone(),
             adds: it.adds,
             fault: it.fault,
+            takeover: it.effect == Effect::Takeover,
         })
     });
     TrackerReport {
@@ -116,6 +162,7 @@ fn report(engine: &Engine, tracker: &Tracker, now: Instant, wall: SystemTime) ->
             .map(|(_, at)| micros(at.saturating_since(now))),
         probe: None,
         routers: uses.collect(),
+        session: None,
     }
 }
 
@@ -127,10 +174,11 @@ pub(crate) fn tracking(contributions: &[Contribution]) -> Vec<Tracking> {
         detail: it.detail.clone(),
         weight: match it.effect {
             Effect::Weight(weight) => Some(weight),
-            Effect::Fault => None,
+            Effect::Fault | Effect::Takeover => None,
         },
         adds: it.adds,
         fault: it.fault,
+        takeover: it.effect == Effect::Takeover,
     };
     contributions.iter().map(one).collect()
 }

@@ -4,6 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::num::NonZeroU8;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -134,14 +135,16 @@ pub enum TrackerKind {
     Bfd {
         /// With whom.
         peer: IpAddr,
-        /// From which address.
+        /// From which address; as the routes say if it is not said.
         source: Option<IpAddr>,
         /// On which interface.
-        interface: Option<String>,
-        /// Desired Min TX and Required Min RX Interval.
-        interval: Duration,
+        interface: String,
+        /// Desired Min TX Interval.
+        desired_min_tx: Duration,
+        /// Required Min RX Interval.
+        required_min_rx: Duration,
         /// Detect Mult.
-        multiplier: u8,
+        multiplier: NonZeroU8,
     },
 }
 
@@ -220,7 +223,13 @@ impl TrackerKind {
         }
     }
 
-    /// Whether the kernel tells of changes by itself. Whatever else there is has to be probed.
+    /// Whether it has to be looked at again and again.
+    #[must_use]
+    pub const fn is_probed(&self) -> bool {
+        !self.is_kernel() && !matches!(self, Self::Bfd { .. })
+    }
+
+    /// Whether the kernel tells of changes by itself.
     #[must_use]
     pub const fn is_kernel(&self) -> bool {
         matches!(

@@ -4,6 +4,7 @@
 mod advertisements;
 mod announcements;
 mod bench;
+mod bfd;
 mod complaints;
 mod conflict;
 mod faults;

@@ -65,6 +65,7 @@ fn story(did: &Did) -> String {
             | Happening::Ready(_)
             | Happening::OrderEnded { .. }
             | Happening::Tracker { .. }
+            | Happening::PeerLost { .. }
             | Happening::Adjusted { .. } => None,
         },
     };

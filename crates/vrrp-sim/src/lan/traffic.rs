@@ -259,6 +259,7 @@ fn sighting(happening: &Happening) -> Cow<'static, str> {
         | Happening::Removed
         | Happening::OrderEnded { .. }
         | Happening::Tracker { .. }
+        | Happening::PeerLost { .. }
         | Happening::Adjusted { .. } => happening.name().into(),
     }
 }
