@@ -10,7 +10,7 @@
 //! * [`wire`]: a codec of its own. It shares no line with `vrrp-proto`: a judge who borrows the
 //!   defendant's ruler measures nothing;
 //! * [`capture`], [`tester`]: a timestamped frame log, and the end of a cable that plays routers and hosts;
-//! * [`daemon`], [`keepalived`], [`frr`], [`ucarp`]: the routers under test;
+//! * [`daemon`], [`keepalived`], [`frr`], [`bfdd`], [`ucarp`]: the routers under test;
 //! * [`manager`]: what of a service manager they need to be started again;
 //! * [`client`]: a host that counts what it loses; [`observer`]: all a LAN sees of its virtual router;
 //! * [`mod@flood`]: a stranger who sends as fast as he is told;
@@ -22,6 +22,7 @@
 //! drop, on panic, and those of a killed run by the next one.
 
 pub mod bench;
+pub mod bfdd;
 pub mod capture;
 pub mod client;
 pub mod clock;
