@@ -117,11 +117,12 @@ impl Preparation {
     }
 
     fn finish(&mut self, now: Instant, how: Preparedness) {
-        if let Stage::Running { since, .. } = self.stage {
+        if let Stage::Running { since, until } = self.stage {
+            // Nobody may have looked at the clock meanwhile, which must make no difference.
             self.stage = Stage::Ready {
                 how,
                 since,
-                at: now,
+                at: now.min(until),
             };
         }
     }
@@ -265,6 +266,7 @@ impl Slot {
 
     /// Waits for nothing any more; how long it did.
     fn stop_preparing(&mut self, now: Instant) -> Option<Duration> {
+        self.note_time(now);
         self.preparation.finish(now, Preparedness::CalledOff);
         self.preparation.take().map(|(_, after)| after)
     }
@@ -276,14 +278,14 @@ impl Slot {
         }
     }
 
-    /// Its hooks, or those of another preparation of the same router, are done. Whether that is news.
+    /// Its hooks, or those of another preparation of the same router, are done. Whether it waits no longer since this moment.
     fn note_done(&mut self, now: Instant, number: Option<u64>) -> bool {
-        let is_this = number.is_none_or(|number| number == self.preparation.number);
-        let is_news = is_this && self.preparation.is_running();
-        if is_news {
+        let before = self.preparation.is_running();
+        self.note_time(now);
+        if number.is_none_or(|number| number == self.preparation.number) {
             self.preparation.finish(now, Preparedness::Done);
         }
-        is_news
+        before && !self.preparation.is_running()
     }
 
     /// Its addresses go live, if they only waited for hooks that have run.
@@ -294,7 +296,13 @@ impl Slot {
         links: &[Link],
         outputs: &mut Outputs,
     ) {
-        if !self.is_dormant() {
+        if !self.is_dormant() || self.preparation.is_running() {
+            return;
+        }
+        // Whoever has been replaced says nothing more.
+        if let Some(terms) = self.terms()
+            && self.stand_back_if_late(now, id, &terms, links, outputs)
+        {
             return;
         }
         if let Some(outcome) = self.preparation.take() {

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use vrrp_proto::Plan;
+use vrrp_proto::{Level, Plan};
 
 use crate::host::Host;
 use crate::kernel::{Meddling, Temper};
@@ -60,6 +60,10 @@ pub enum Action {
     Reload(Host, Plan),
     /// An operator asks this of all its routers.
     Operate(Host, Wish),
+    /// Its uplink is found like this.
+    Sample(Host, Level),
+    /// The hooks that this router's addresses wait for are done, for this time.
+    Prepared(Host, String, u64),
 }
 
 impl fmt::Display for Action {
@@ -121,6 +125,13 @@ impl fmt::Display for Action {
                 frame.source, frame.message
             ),
             Self::Readdress(host, last) => write!(f, "{host} has address {last} now"),
+            Self::Sample(host, level) => write!(f, "the uplink of {host} is {level}"),
+            Self::Prepared(host, router, number) => {
+                write!(
+                    f,
+                    "the hooks of {router} on {host} are done, for the {number}. time"
+                )
+            }
             Self::Operate(host, wish) => write!(f, "{host} is asked {wish}"),
             Self::Reload(host, plan) => {
                 write!(f, "{host} reloads:")?;
@@ -158,7 +169,9 @@ impl Action {
             | Self::Meddle(host, _)
             | Self::Readdress(host, _)
             | Self::Reload(host, _)
-            | Self::Operate(host, _) => vec![*host],
+            | Self::Operate(host, _)
+            | Self::Sample(host, _)
+            | Self::Prepared(host, ..) => vec![*host],
             Self::Cut(from, to) => vec![*from, *to],
             Self::Separate(hosts) => hosts.clone(),
             Self::Heal | Self::Weather(_) | Self::Inject(_) => Vec::new(),

@@ -17,7 +17,8 @@ use std::thread;
 
 use vrrp_proto::packet::Advertisement;
 use vrrp_proto::{
-    ChecksumForm, ChecksumPolicy, Dialect, Family, Interval, Plan, Priority, VirtualAddress,
+    ChecksumForm, ChecksumPolicy, Dialect, Effect, Family, Interval, Level, Plan, Priority,
+    VirtualAddress,
 };
 
 use crate::action::Action;
@@ -152,6 +153,7 @@ impl World {
             hosts.push(host);
         }
         let weather = weather(&mut random, interval.duration());
+        let hosts = Self::surroundings(seed, interval.duration(), hosts);
         let refusing = random.happens(Chance::percent(10));
         let mut world = Self {
             seed,
@@ -164,6 +166,25 @@ impl World {
         };
         world.misfortunes = world.draw();
         world
+    }
+
+    /// Hooks that addresses wait for, and an uplink that counts, in some worlds.
+    fn surroundings(seed: u64, pace: Duration, hosts: Vec<HostPlan>) -> Vec<HostPlan> {
+        // Drawn apart, so that the worlds of all other seeds are what they are.
+        let mut random = Random::stream(seed, 0x5a770);
+        let hooked = random.happens(Chance::percent(20));
+        let tracked = random.happens(Chance::percent(20));
+        let around = |mut host: HostPlan| {
+            if hooked {
+                host = host.pre_active(pace / 50 + random.up_to(pace * 2));
+            }
+            if tracked {
+                let effects = [Effect::Fault, Effect::Weight(-20), Effect::Weight(-150)];
+                host = host.tracking(random.one_of(&effects));
+            }
+            host
+        };
+        hosts.into_iter().map(around).collect()
     }
 
     fn host(random: &mut Random, value: u8, interval: Interval) -> HostPlan {
@@ -329,6 +350,7 @@ impl World {
             }
         }
         misfortunes.extend(self.orders());
+        misfortunes.extend(self.samples());
         misfortunes
     }
 
@@ -362,6 +384,32 @@ impl World {
             }
         }
         orders
+    }
+
+    /// What is found of uplinks, where there are any.
+    fn samples(&self) -> Vec<Misfortune> {
+        let mut random = Random::stream(self.seed, 0x5a4b1);
+        let mut samples = Vec::new();
+        let tracks = |host: &HostPlan| host.routers.iter().any(|it| !it.track.is_empty());
+        if !self.hosts.iter().any(tracks) {
+            return samples;
+        }
+        for round in 0..ROUNDS {
+            for _ in 0..1 + random.below(8) {
+                let host = Host(random.index(self.hosts.len()));
+                let down = Action::Sample(host, Level::Down);
+                let later = random.up_to(self.pace * 10);
+                samples.push(Misfortune {
+                    round,
+                    at: random.up_to(self.length()),
+                    deeds: vec![
+                        (Duration::ZERO, down),
+                        (later, Action::Sample(host, Level::Up)),
+                    ],
+                });
+            }
+        }
+        samples
     }
 
     /// What goes wrong, each with its time after the first.
@@ -545,7 +593,7 @@ impl World {
             for action in mending
                 .into_iter()
                 .chain(reload)
-                .chain([Action::Start(host)])
+                .chain([Action::Start(host), Action::Sample(host, Level::Up)])
             {
                 lan.schedule(at, action);
             }

@@ -208,13 +208,18 @@ impl Judge {
         for status in &statuses {
             let record = self.records.entry(status.id).or_default();
             let active = status.role == Role::Active;
-            if record.desired != (active || status.leaving) {
+            // Who waits for its hooks is Active, and serves nobody yet.
+            let serves = active && status.preparing.is_none();
+            if record.desired != (serves || status.leaving) {
                 return broken(Violation::DesiredDisagrees(status.role));
             }
             let timed = status.role != Role::Initialize;
-            let overslept = status
-                .deadline
-                .is_some_and(|due| wakeup.is_none_or(|at| at > due));
+            // A Backup that is to preempt waits for its hooks first.
+            let due = status.deadline.map(|due| match status.preparing {
+                Some(until) if !active => due.max(until),
+                Some(_) | None => due,
+            });
+            let overslept = due.is_some_and(|due| wakeup.is_none_or(|at| at > due));
             if status.deadline.is_some() != timed || overslept {
                 return broken(Violation::Timer(status.role));
             }

@@ -21,6 +21,7 @@ use crate::judge::{Judge, Verdict, Violation};
 use crate::kernel::{Kernel, Key};
 use crate::ledger::Ledger;
 use crate::plan::HostPlan;
+use crate::random::Random;
 use crate::trace::Trace;
 use crate::wire::{Frame, Weather, Wire};
 
@@ -46,6 +47,8 @@ pub struct Lan {
     sent: Vec<u64>,
     /// The longest interval that was ever reloaded.
     slowest: Duration,
+    /// How long hooks take.
+    hooks: Random,
     /// What is not to be seen in this run.
     forbidden: Option<String>,
     /// The host whose process did not run for a while until now, and what is to be said when it stands back.
@@ -126,6 +129,7 @@ impl Lan {
             arrivals: BTreeMap::new(),
             sent: vec![0; hosts.len()],
             slowest: Duration::ZERO,
+            hooks: Random::stream(seed, 0x400c5),
             forbidden: None,
             stalled: None,
             heirs: BTreeSet::new(),

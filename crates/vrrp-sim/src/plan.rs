@@ -4,8 +4,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use vrrp_proto::{
-    ChecksumPolicy, Dialect, Family, Interval, LinkFacts, MacAddress, Plan, Priority, RouterPlan,
-    VirtualAddress, Vrid,
+    ChecksumPolicy, Dialect, Effect, Family, Hysteresis, Interval, Level, LinkFacts, MacAddress,
+    Plan, PreActive, Priority, RouterPlan, Track, TrackerKind, TrackerPlan, VirtualAddress, Vrid,
 };
 
 use crate::clock::{Rate, TRUE};
@@ -13,6 +13,9 @@ use crate::kernel::Habits;
 
 /// The one interface every host has.
 pub const INTERFACE: &str = "eth0";
+
+/// The tracker of a world in which hosts have one.
+pub const UPLINK: &str = "uplink";
 
 /// A host to be: what it is configured with and how its machine behaves.
 #[derive(Clone, Debug)]
@@ -122,6 +125,28 @@ impl HostPlan {
         self.each(|router| router.preempt_delay = delay)
     }
 
+    /// Its addresses wait for hooks, for so long at most.
+    #[must_use]
+    pub fn pre_active(self, timeout: Duration) -> Self {
+        self.each(|router| {
+            let hooks = vec!["table".to_owned()];
+            router.pre_active = Some(PreActive { hooks, timeout });
+        })
+    }
+
+    /// What [`UPLINK`] does to it while that is down. Nothing to an owner.
+    #[must_use]
+    pub fn tracking(self, effect: Effect) -> Self {
+        self.each(|router| {
+            router.track = vec![Track {
+                tracker: UPLINK.to_owned(),
+                effect,
+                reverse: false,
+                by_group: false,
+            }];
+        })
+    }
+
     /// Checksum forms.
     #[must_use]
     pub fn checksum(self, checksum: ChecksumPolicy) -> Self {
@@ -168,9 +193,10 @@ impl HostPlan {
     /// What its engine is given.
     #[must_use]
     pub fn plan(&self) -> Plan {
+        let tracks = self.routers.iter().any(|router| !router.track.is_empty());
         Plan {
             routers: self.routers.clone(),
-            ..Plan::default()
+            trackers: tracks.then(uplink).into_iter().collect(),
         }
     }
 
@@ -211,6 +237,21 @@ impl HostPlan {
                 11 + u16::from(number),
             )],
         }
+    }
+}
+
+/// Up until something else is said: so it is for a process that begins anew.
+fn uplink() -> TrackerPlan {
+    TrackerPlan {
+        name: UPLINK.to_owned(),
+        kind: TrackerKind::Interface {
+            interface: "eth1".to_owned(),
+            carrier: true,
+        },
+        hysteresis: Hysteresis {
+            start: Level::Up,
+            ..Hysteresis::default()
+        },
     }
 }
 

@@ -6,7 +6,7 @@ use crate::lan::Sightings;
 pub type Situation = (&'static str, u64);
 
 /// Every situation that is interesting enough to be waited for.
-pub const SITUATIONS: [Situation; 42] = [
+pub const SITUATIONS: [Situation; 45] = [
     ("active: no-response", 1_000),
     ("active: released", 1_000),
     ("active: preempting", 1_000),
@@ -54,6 +54,9 @@ pub const SITUATIONS: [Situation; 42] = [
     ("backup: ordered", 1_000),
     ("active: unclaimed", 100),
     ("order-ended", 1_000),
+    ("pre-active", 1_000),
+    ("prepared", 1_000),
+    ("adjusted", 500),
     ("left when the successor was heard", 1_000),
 ];
 

@@ -134,6 +134,22 @@ fn an_active_that_fell_asleep_meanwhile_does_not_wait_longer() {
 }
 
 #[test]
+fn an_active_that_slept_for_too_long_does_not_go_live() {
+    for answered in [false, true] {
+        let mut bench = Bench::backup(hooked(plan()));
+        pass(&mut bench, DOWN);
+        bench.sleep(millis(5000));
+        let did = if answered {
+            done(&mut bench, 1)
+        } else {
+            bench.tick()
+        };
+        assert_eq!(story(&did), "backup", "somebody else has taken over");
+        assert_eq!(bench.status().preparing, None);
+    }
+}
+
+#[test]
 fn before_it_preempts_hooks_run_while_it_is_backup() {
     let mut bench = Bench::backup(hooked(plan()));
     assert_eq!(story(&beside_a_lower_one(&mut bench, 3)), "");

@@ -3,12 +3,13 @@
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
-use vrrp_proto::{Family, Happening, Input, LinkFacts, Output};
+use vrrp_proto::{Family, Happening, Input, LinkFacts, Output, Sample};
 
 use super::{Due, Lan};
 use crate::action::Action;
 use crate::host::{Host, Mail};
 use crate::judge::{Verdict, Violation};
+use crate::plan::UPLINK;
 
 /// The process learns that its sockets fail after this time.
 const HEARING_NEWS: Duration = Duration::from_millis(1);
@@ -97,6 +98,30 @@ impl Lan {
                     .fold(self.slowest, Duration::max);
                 let outputs = self.machines[host.0].feed(self.now, Input::Reload(&plan));
                 self.machines[host.0].config = plan;
+                return self.carry_out(host, outputs);
+            }
+            // What is told to a process that is stopped or changes hands is lost, as with an agent that dies.
+            Action::Sample(host, _) | Action::Prepared(host, ..)
+                if !self.machines[host.0].is_awake() => {}
+            Action::Sample(host, level) => {
+                let sample = Sample {
+                    level,
+                    offset: None,
+                    detail: String::new(),
+                };
+                let input = Input::Sample {
+                    tracker: UPLINK,
+                    sample: &sample,
+                };
+                let outputs = self.machines[host.0].feed(self.now, input);
+                return self.carry_out(host, outputs);
+            }
+            Action::Prepared(host, router, number) => {
+                let input = Input::Prepared {
+                    router: &router,
+                    number: Some(number),
+                };
+                let outputs = self.machines[host.0].feed(self.now, input);
                 return self.carry_out(host, outputs);
             }
             Action::Operate(host, wish) => {

@@ -6,8 +6,10 @@ use vrrp_proto::packet::Header;
 use vrrp_proto::{Event, Fault, Happening, Output, Priority, Reason, Role};
 
 use super::{Due, Lan, Takeover};
+use crate::action::Action;
 use crate::host::{Host, Mail};
 use crate::judge::{Verdict, Violation};
+use crate::random::Chance;
 use crate::wire::{Frame, Missed};
 
 impl Lan {
@@ -162,6 +164,7 @@ impl Lan {
                 }
                 Output::Event(event) => {
                     self.witness(host, &event);
+                    self.run_hooks(host, &event);
                     self.trace.note(self.now, Some(host), || {
                         format!("{}: {}", event.name, event.happening)
                     });
@@ -173,6 +176,21 @@ impl Lan {
             self.exit(host);
         }
         Ok(())
+    }
+
+    /// Hooks take their time, and some are never done.
+    fn run_hooks(&mut self, host: Host, event: &Event) {
+        let Happening::Preparing {
+            timeout, number, ..
+        } = &event.happening
+        else {
+            return;
+        };
+        let after = self.hooks.up_to(*timeout * 3 / 2);
+        if !self.hooks.happens(Chance::percent(10)) {
+            let action = Action::Prepared(host, event.name.clone(), *number);
+            self.schedule(self.now + after, action);
+        }
     }
 
     fn send(&mut self, from: Host, frame: &Frame) {
