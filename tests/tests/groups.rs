@@ -90,6 +90,13 @@ fn both_sides_move_when_one_loses_its_carrier_and_come_back_together() {
     // Who was heard once only on each side is not known to be the same on both.
     std::thread::sleep(INTERVAL * 2);
 
+    // It is foreseen that the loss of one side moves both.
+    let foreseen = higher.ctl(&["what-if", "--link-down", "eth0"]);
+    let foreseen = String::from_utf8_lossy(&foreseen.stdout).into_owned();
+    for sentence in ["lan4", "wan4", "group edge: lan4 has a fault"] {
+        assert!(foreseen.contains(sentence), "{foreseen}");
+    }
+
     for round in 0..3 {
         let begin = Stamp::now();
         lan.unplug(0);
