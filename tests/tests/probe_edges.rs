@@ -12,10 +12,13 @@ use std::time::Duration;
 use serde_json::Value;
 use vrrp_lab::clock::wait_for;
 use vrrp_lab::daemon::Daemon;
+use vrrp_lab::misfortune::Impairment;
+use vrrp_lab::netns::Namespace;
 use vrrp_lab::profile::Profile;
+use vrrp_lab::relay::Relay;
 use vrrp_lab::scratch::Scratch;
 use vrrp_lab::settings::{Router, file};
-use vrrp_lab::topology::Lan;
+use vrrp_lab::topology::{Lan, cable};
 
 /// By itself it is made once, at the beginning.
 const RARE: &str = "interval = \"3600s\"\nrise = 2\nfall = 3\n";
@@ -42,7 +45,7 @@ enum Manner {
 impl World {
     fn new(trackers: &str) -> Self {
         let (lan, scratch) = (Lan::new(1), Scratch::new("edges"));
-        serve(&lan);
+        serve(&lan.upstream);
         let script = format!(
             "#!/bin/sh\nexec test -e {}/good\n",
             scratch.path().display()
@@ -134,8 +137,8 @@ impl World {
 }
 
 /// A web server and a name server, over both families.
-fn serve(lan: &Lan) {
-    let (web, names) = lan.upstream.enter(|| {
+fn serve(host: &Namespace) {
+    let (web, names) = host.enter(|| {
         let web = TcpListener::bind("[::]:80").unwrap();
         (web, UdpSocket::bind("[::]:53").unwrap())
     });
@@ -162,12 +165,45 @@ fn serve(lan: &Lan) {
     });
 }
 
-#[test]
-fn what_another_host_answers() {
-    let hosts = [
-        ("4", "198.51.100.1", "198.51.100.1"),
-        ("6", "2001:db8:f::1", "[2001:db8:f::1]"),
-    ];
+/// A host at the end of a cable that can be as slow as it likes.
+struct Distant {
+    relay: Relay,
+    _ends: [Namespace; 2],
+}
+
+impl Distant {
+    fn from(router: &Namespace) -> Self {
+        let ends = ["middle", "distant"].map(Namespace::new);
+        cable((router, "far0"), (&ends[0], "cab1"));
+        cable((&ends[0], "tap1"), (&ends[1], "eth0"));
+        for (end, interface, number) in [(router, "far0", 1), (&ends[1], "eth0", 2)] {
+            end.ip(&format!(
+                "addr add 203.0.113.{number}/24 dev {interface}
+                 addr add 2001:db8:e::{number}/64 dev {interface} nodad
+                 link set {interface} up"
+            ));
+        }
+        ends[0].sysctl("ipv6/conf/default/disable_ipv6=1 ipv6/conf/all/disable_ipv6=1");
+        ends[0].ip("link set cab1 up\nlink set tap1 up");
+        ends[1].wait_carrier("eth0");
+        serve(&ends[1]);
+        Self {
+            relay: Relay::between(&ends[0], "cab1", "tap1", 1),
+            _ends: ends,
+        }
+    }
+
+    /// How long anything takes in either direction.
+    fn takes(&self, milliseconds: u64) {
+        self.relay.set_both(Impairment {
+            delay: Duration::from_millis(milliseconds),
+            ..Impairment::default()
+        });
+    }
+}
+
+/// Trackers of every kind that asks another host.
+fn asking(hosts: [(&str, &str, &str); 2]) -> String {
     let each = |(n, ip, host): (&str, &str, &str)| {
         format!(
             "[tracker.ping{n}]\ntype = \"ping\"\naddress = \"{ip}\"\n{RARE}{PATIENT}
@@ -176,7 +212,36 @@ fn what_another_host_answers() {
              [tracker.dns{n}]\ntype = \"dns\"\nserver = \"{ip}\"\nname = \"www.example\"\n{RARE}{PATIENT}\n"
         )
     };
-    let world = World::new(&hosts.map(each).concat());
+    hosts.map(each).concat()
+}
+
+/// A slow answer is one, up to the timeout. What comes later is none, and no answer to the next question, either: that is still
+/// on its way when the next one is asked.
+#[test]
+fn what_comes_late() {
+    let world = World::new(&asking([
+        ("4", "203.0.113.2", "203.0.113.2"),
+        ("6", "2001:db8:e::2", "[2001:db8:e::2]"),
+    ]));
+    let distant = Distant::from(&world.lan.routers[0]);
+    for kind in ["ping", "tcp", "http", "dns"] {
+        for n in ["4", "6"] {
+            let name = format!("{kind}{n}");
+            world.edge(&name, |_, good| distant.takes(if good { 25 } else { 90 }));
+            let probe = world.tracker(&name)["probe"].clone();
+            let took = probe["last"]["took-us"].as_u64().unwrap();
+            assert!((50_000..150_000).contains(&took), "{name}: {probe:#}");
+        }
+    }
+}
+
+#[test]
+fn what_another_host_answers() {
+    let hosts = [
+        ("4", "198.51.100.1", "198.51.100.1"),
+        ("6", "2001:db8:f::1", "[2001:db8:f::1]"),
+    ];
+    let world = World::new(&asking(hosts));
     for (n, ..) in hosts {
         for kind in ["ping", "tcp", "http", "dns"] {
             for bad in [Manner::Refuses, Manner::Hangs] {
