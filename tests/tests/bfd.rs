@@ -69,24 +69,39 @@ fn wait_up(daemon: &Daemon, name: &str) {
     assert!(reached.is_some(), "{:#}", tracker(daemon, name));
 }
 
+/// Who speaks BFD on the host of the Active.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    Nobody,
+    Ours,
+    Frr,
+}
+
 /// When a router that lives on its own takes over from one whose cable is cut: the cut to its first advertisement.
-fn takeover(priorities: [u8; 2], bfd: bool, rounds: u32) -> Vec<Duration> {
+fn takeover(priorities: [u8; 2], speaker: Speaker, rounds: u32) -> Vec<Duration> {
     let lan = Lan::new(2);
     let port = Capture::start(&lan.switch, "lan2");
-    let text = |priority, peer| match bfd {
+    let bfd = speaker != Speaker::Nobody;
+    let text = |priority, peer, bfd| match bfd {
         true => router(priority, "peer = \"takeover\"") + &session("peer", peer),
         false => router(priority, ""),
     };
-    let higher = Daemon::start(&lan.routers[0], &text(priorities[0], "192.0.2.12"));
+    let frr =
+        (speaker == Speaker::Frr).then(|| Bfdd::start(&lan.routers[0], &["192.0.2.12"], ms(50)));
+    let own = speaker == Speaker::Ours;
+    let higher = Daemon::start(&lan.routers[0], &text(priorities[0], "192.0.2.12", own));
     higher.wait_state("lan4", "active", ms(8000));
-    let lower = Daemon::start(&lan.routers[1], &text(priorities[1], "192.0.2.11"));
+    let lower = Daemon::start(&lan.routers[1], &text(priorities[1], "192.0.2.11", bfd));
     let mut times = Vec::new();
     for _ in 0..rounds {
         lower.wait_state("lan4", "backup", ms(8000));
         higher.wait_state("lan4", "active", ms(8000));
         if bfd {
             wait_up(&lower, "peer");
-            wait_up(&higher, "peer");
+            match &frr {
+                Some(frr) => frr.wait("192.0.2.12", "up"),
+                None => wait_up(&higher, "peer"),
+            }
         }
         // It has heard the Active.
         std::thread::sleep(ms(1200));
@@ -163,13 +178,16 @@ fn rounds() -> u32 {
 
 #[test]
 fn a_lost_active_is_replaced_after_the_detection_and_the_skew_time() {
-    let with = takeover([254, 250], true, rounds());
-    let without = takeover([200, 100], false, 1);
+    let with = takeover([254, 250], Speaker::Ours, rounds());
+    let with_frr = takeover([254, 250], Speaker::Frr, rounds());
+    let without = takeover([200, 100], Speaker::Nobody, 1);
     println!("from the cut to the first advertisement, 1 s between advertisements:");
     println!("  BFD of 50 ms x 3, priority 250 (skew 23 ms): {with:?}");
+    println!("  the same, and FRR's bfdd beside the Active: {with_frr:?}");
     println!("  no BFD, priority 100 (skew 609 ms): {without:?}");
     // 150 ms of detection, of which a packet may have used some already, and 23 ms of skew.
     assert!(with.iter().all(|time| *time < ms(200)), "{with:?}");
+    assert!(with_frr.iter().all(|time| *time < ms(200)), "{with_frr:?}");
     assert!(without.iter().all(|time| *time > ms(2600)), "{without:?}");
 }
 
