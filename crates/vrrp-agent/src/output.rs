@@ -14,9 +14,9 @@ pub(crate) struct Lines<R> {
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    pub(crate) fn new(pipe: Option<R>) -> Self {
+    pub(crate) fn new(pipe: R) -> Self {
         Self {
-            reader: pipe.map(|pipe| BufReader::with_capacity(4096, pipe)),
+            reader: Some(BufReader::with_capacity(4096, pipe)),
             line: Vec::new(),
             cut: false,
         }
@@ -68,7 +68,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn long_lines_are_cut() {
         let text = format!("one\n{}\nthree\x1b[2J", "x".repeat(10_000));
-        let mut lines = Lines::new(Some(text.as_bytes()));
+        let mut lines = Lines::new(text.as_bytes());
         assert_eq!(lines.next().await.as_deref(), Some("one"));
         assert_eq!(lines.next().await.map(|line| line.len()), Some(LINE + 3));
         assert_eq!(lines.next().await.as_deref(), Some("three[2J"));

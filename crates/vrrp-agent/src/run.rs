@@ -1,20 +1,24 @@
 //! A run of a hook: who runs it, what it may do, and how it ends.
 
 use std::collections::BTreeMap;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, geteuid};
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
+use nix::unistd::{geteuid, pipe2};
 use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use vrrp_config::trusted;
 use vrrp_control::agent::{HookAction, HookEvent, HookRun, HookSpec, Invocation};
-use vrrp_linux::child::confine;
+use vrrp_linux::child::{Child, Program, start};
 
 use crate::account::Account;
 use crate::output::Lines;
@@ -177,7 +181,7 @@ pub(crate) async fn execute(
 ) -> Ended {
     let limit = Instant::now() + order.timeout;
     match spawn(order).await {
-        Ok(child) => follow(child, order, limit, hurry, say).await,
+        Ok(running) => follow(running, order, limit, hurry, say).await,
         Err(why) => Ended {
             unable: true,
             ..Ended::bad(why)
@@ -185,69 +189,78 @@ pub(crate) async fn execute(
     }
 }
 
-async fn spawn(order: &Order<'_>) -> Result<tokio::process::Child, String> {
-    let Some((program, arguments)) = order.command.split_first() else {
+/// A program that was started, and what it is told and says.
+struct Running {
+    child: Child,
+    /// Absent if there is nothing to be told.
+    input: Option<pipe::Sender>,
+    output: pipe::Receiver,
+}
+
+async fn spawn(order: &Order<'_>) -> Result<Running, String> {
+    let Some(program) = order.command.first() else {
         return Err("not run: there is no command".into());
     };
     let (path, name) = (program.clone(), order.user.map(str::to_owned));
     let account = tokio::task::spawn_blocking(move || admit(&path, name.as_deref()))
         .await
         .unwrap_or_else(|error| Err(error.to_string()))?;
-    let mut command = std::process::Command::new(program);
-    command
-        .args(arguments)
-        .env_clear()
-        .env("PATH", PATH)
-        .envs(order.environment)
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    if order.input.is_empty() {
-        command.stdin(Stdio::null());
-    }
-    command.envs(account.environment);
-    command.arg0(program);
-    confine(&mut command, account.identity, order.capabilities);
-    let mut command = Command::from(command);
-    command.kill_on_drop(true);
-    command
-        .spawn()
-        .map_err(|error| format!("cannot run {program}: {error}"))
+    begin(order, &account).map_err(|error| format!("cannot run {program}: {error}"))
 }
 
-/// A process group that is killed unless it was waited for.
-struct Guard(Option<Pid>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let _ = self.0.map(|group| killpg(group, Signal::SIGKILL));
+fn begin(order: &Order<'_>, account: &Account) -> std::io::Result<Running> {
+    let words = order.command.iter().map(|word| CString::new(word.as_str()));
+    let words = words.collect::<Result<Vec<_>, _>>()?;
+    let mut environment = vec![CString::new(format!("PATH={PATH}"))?];
+    for (name, value) in &account.environment {
+        let bytes = [name.as_bytes(), b"=", value.as_bytes()].concat();
+        environment.push(CString::new(bytes)?);
     }
+    for (name, value) in order.environment {
+        environment.push(CString::new(format!("{name}={value}"))?);
+    }
+    let (output, its_output) = pipe2(OFlag::O_CLOEXEC)?;
+    let (its_input, input) = if order.input.is_empty() {
+        (File::open("/dev/null")?.into(), None)
+    } else {
+        let (its_input, input) = pipe2(OFlag::O_CLOEXEC)?;
+        (its_input, Some(input))
+    };
+    // Ours do not wait; a program expects that its own do.
+    let output = pipe::Receiver::from_owned_fd(output)?;
+    let input = input.map(pipe::Sender::from_owned_fd).transpose()?;
+    let program = Program {
+        words: &words,
+        environment: &environment,
+        identity: account.identity.as_ref(),
+        capabilities: order.capabilities,
+    };
+    Ok(Running {
+        child: start(&program, its_input.as_fd(), its_output.as_fd())?,
+        input,
+        output,
+    })
 }
 
 /// Waits for it to end, and sees to it that it does.
 async fn follow(
-    mut child: tokio::process::Child,
+    running: Running,
     order: &Order<'_>,
     limit: Instant,
     hurry: &mut watch::Receiver<bool>,
     mut say: impl FnMut(String),
 ) -> Ended {
-    let group = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .map(Pid::from_raw);
-    let signal = |signal| group.map(|group| killpg(group, signal));
-    let mut guard = Guard(group);
-    if let Some(mut stdin) = child.stdin.take() {
+    let Running {
+        mut child,
+        input,
+        output,
+    } = running;
+    if let Some(mut pipe) = input {
         let input = order.input.to_owned();
         // Whoever does not read it does without.
-        tokio::spawn(async move { stdin.write_all(input.as_bytes()).await });
+        tokio::spawn(async move { pipe.write_all(input.as_bytes()).await });
     }
-    let mut pipes = (
-        Lines::new(child.stdout.take()),
-        Lines::new(child.stderr.take()),
-    );
+    let mut output = Lines::new(output);
     let (mut shown, mut lines_lost) = (0, 0);
     let mut note = |line: Option<String>| {
         let Some(line) = line else {
@@ -263,26 +276,24 @@ async fn follow(
     // Why it was asked to end.
     let mut asked: Option<String> = None;
     let mut due = limit;
-    let mut ended: Option<std::io::Result<ExitStatus>> = None;
+    let mut ended: Option<nix::Result<WaitStatus>> = None;
     loop {
         tokio::select! {
             // What it wrote comes before its end.
             biased;
-            line = pipes.0.next(), if pipes.0.is_open() => note(line),
-            line = pipes.1.next(), if pipes.1.is_open() => note(line),
+            line = output.next(), if output.is_open() => note(line),
             status = child.wait(), if ended.is_none() => {
                 if asked.is_some() {
                     // Nothing of it stays behind.
-                    let _ = signal(Signal::SIGKILL);
+                    child.signal(Signal::SIGKILL);
                 }
                 // What it leaves behind on purpose may stay.
-                guard.0 = None;
                 ended = Some(status);
                 due = Instant::now() + REST;
             }
             _ = hurry.wait_for(|now| *now), if asked.is_none() && ended.is_none() => {
                 asked = Some("ended with the daemon".into());
-                let _ = signal(Signal::SIGTERM);
+                child.signal(Signal::SIGTERM);
                 due = Instant::now() + REST;
             }
             () = sleep_until(due) => {
@@ -291,20 +302,20 @@ async fn follow(
                     break;
                 } else if asked.is_none() {
                     asked = Some(format!("killed after {}", span(order.timeout)));
-                    let _ = signal(Signal::SIGTERM);
+                    child.signal(Signal::SIGTERM);
                     due = Instant::now() + GRACE;
                 } else {
-                    let _ = signal(Signal::SIGKILL);
+                    child.signal(Signal::SIGKILL);
                     due = Instant::now() + GRACE;
                 }
             }
         }
-        if ended.is_some() && !pipes.0.is_open() && !pipes.1.is_open() {
+        if ended.is_some() && !output.is_open() {
             break;
         }
     }
     let (good, how) = match ended {
-        Some(Ok(status)) if status.success() => (true, "done".to_owned()),
+        Some(Ok(WaitStatus::Exited(_, 0))) => (true, "done".to_owned()),
         Some(Ok(status)) => (false, describe(status)),
         Some(Err(error)) => (false, error.to_string()),
         None => (false, "it does not end".to_owned()),
@@ -317,14 +328,11 @@ async fn follow(
     }
 }
 
-fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => Signal::try_from(signal).map_or_else(
-            |_| format!("killed by signal {signal}"),
-            |signal| format!("killed by {signal}"),
-        ),
-        (None, None) => status.to_string(),
+fn describe(status: WaitStatus) -> String {
+    match status {
+        WaitStatus::Exited(_, code) => format!("exit status {code}"),
+        WaitStatus::Signaled(_, signal, _) => format!("killed by {signal}"),
+        other => format!("{other:?}"),
     }
 }
 
@@ -380,7 +388,7 @@ mod tests {
         let (run, said) = outcome("sleep 71.25 & echo $!; trap : TERM; wait; sleep 72", 300).await;
         assert_eq!(run.outcome, "killed after 300 ms");
         let pid: i32 = said[0].parse().unwrap();
-        let alive = nix::sys::signal::kill(Pid::from_raw(pid), None);
+        let alive = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
         // Killed already, and reaped by whoever became its parent, or about to be.
         let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         assert!(alive.is_err() || state.contains(") Z"), "{state}");

@@ -1,7 +1,13 @@
 //! What a program that is run for somebody else may do: next to nothing of what the daemon may.
 
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+use tokio::io::unix::AsyncFd;
 
 use crate::syscall;
 
@@ -24,15 +30,112 @@ pub const CAPABILITIES: [(&str, u32); 3] =
 /// changes their user and takes the rest from them.
 const OWN: [u32; 4] = [5, 6, 7, 8];
 
-/// Lets `command` run in a process group of its own, as `identity` if there is one, with no other capabilities than these, also
-/// if that is root, and no longer than the calling thread.
-pub fn confine(command: &mut Command, identity: Option<Identity>, capabilities: &[String]) {
-    command.process_group(0);
+/// A program to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// Its path, and what it is told.
+    pub words: &'a [CString],
+    /// `NAME=VALUE`, all that it has of it.
+    pub environment: &'a [CString],
+    /// As whom, if not as the calling process.
+    pub identity: Option<&'a Identity>,
+    /// Names of [`CAPABILITIES`]: it has no others, also if it is root.
+    pub capabilities: &'a [String],
+}
+
+/// A program that was started here. When this is dropped before it has ended, it is killed with all that it has started.
+#[derive(Debug)]
+pub struct Child {
+    group: Pid,
+    /// Absent once it was waited for: the number may be somebody else's then.
+    ended: Option<AsyncFd<OwnedFd>>,
+}
+
+impl Child {
+    fn new(pid: i32, ended: OwnedFd) -> io::Result<Self> {
+        let group = Pid::from_raw(pid);
+        match syscall::watch(ended) {
+            Ok(ended) => Ok(Self {
+                group,
+                ended: Some(ended),
+            }),
+            Err(error) => {
+                // Without a way to hear of its end it does not run.
+                let _ = killpg(group, Signal::SIGKILL);
+                let _ = waitid(Id::Pid(group), WaitPidFlag::WEXITED);
+                Err(error)
+            }
+        }
+    }
+
+    /// A signal to all of its process group.
+    pub fn signal(&self, signal: Signal) {
+        let _ = killpg(self.group, signal);
+    }
+
+    /// How it ended, once. May be dropped while it waits.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says; that there is none if it was waited for already.
+    pub async fn wait(&mut self) -> nix::Result<WaitStatus> {
+        let Some(ended) = &self.ended else {
+            return Err(nix::Error::ECHILD);
+        };
+        let status = reap(ended).await;
+        self.ended = None;
+        status
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            self.signal(Signal::SIGKILL);
+            // Nobody else waits for it.
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { reap(&ended).await });
+            }
+        }
+    }
+}
+
+async fn reap(ended: &AsyncFd<OwnedFd>) -> nix::Result<WaitStatus> {
+    loop {
+        let guard = ended.readable().await;
+        let mut guard = guard.map_err(|_| nix::Error::ECHILD)?;
+        let id = Id::PIDFd(ended.get_ref().as_fd());
+        match waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)? {
+            WaitStatus::StillAlive => guard.clear_ready(),
+            status => return Ok(status),
+        }
+    }
+}
+
+/// Starts a program in a process group of its own, in the root directory, with `input` as its standard input and `output` for both
+/// of its outputs, and with no other descriptor that is not closed for it. It is killed when the calling thread ends, which is one
+/// of a runtime.
+///
+/// # Errors
+///
+/// What the kernel says when it cannot be run.
+pub fn start(
+    program: &Program<'_>,
+    input: BorrowedFd<'_>,
+    output: BorrowedFd<'_>,
+) -> io::Result<Child> {
     let kept = CAPABILITIES
         .iter()
-        .filter(|(name, _)| capabilities.iter().any(|kept| kept == name));
+        .filter(|(name, _)| program.capabilities.iter().any(|kept| kept == name));
     let kept = kept.fold(0_u64, |mask, (_, number)| mask | 1 << number);
-    syscall::confine(command, identity, kept);
+    let (pid, ended) = syscall::start(
+        program.words,
+        program.environment,
+        [input, output, output],
+        program.identity,
+        kept,
+    )?;
+    Child::new(pid, ended)
 }
 
 /// The calling process gives up what it needs for nothing: its rank among the processes of this host, and all capabilities but

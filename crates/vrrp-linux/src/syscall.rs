@@ -8,15 +8,18 @@
     reason = "sizes of C structures and constants of the system call interface fit its types"
 )]
 
+use std::ffi::CString;
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use socket2::{SockAddr, Socket};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::socket::Ipv6Info;
 
@@ -678,47 +681,159 @@ fn reduce_capabilities(mask: u64, inheritable: bool) -> io::Result<()> {
     }
 }
 
-/// See [`crate::child::confine`].
-pub(crate) fn confine(
-    command: &mut std::process::Command,
-    identity: Option<crate::child::Identity>,
+/// Everything that a new process needs to become a program, laid out before there is one: it has no memory of its own yet.
+struct Becoming<'a> {
+    program: *const libc::c_char,
+    arguments: *const *const libc::c_char,
+    environment: *const *const libc::c_char,
+    /// Standard input, output and error.
+    pipes: [RawFd; 3],
+    identity: Option<&'a crate::child::Identity>,
     kept: u64,
-) {
-    use std::os::unix::process::CommandExt;
-    // SAFETY: between fork and exec only system calls are made, and no memory is allocated: the lists were made before.
-    unsafe {
-        command.pre_exec(move || change_into(identity.as_ref(), kept));
+    parent: libc::pid_t,
+    /// Why it could not.
+    error: AtomicI32,
+}
+
+/// Room for what the new process does before it is a program.
+const BECOMING: usize = 64 * 1024;
+
+/// Starts the program `words[0]` with these words and this environment, and `pipes` as its standard input, output and error, in a
+/// process group of its own. See [`crate::child::start`] for what it may do.
+///
+/// The new process borrows this one's memory until it is a program, and the calling thread stands still for that time: to copy the
+/// page tables and to fault all pages in again took longer than all the rest, two hundred times a second.
+pub(crate) fn start(
+    words: &[CString],
+    environment: &[CString],
+    pipes: [BorrowedFd<'_>; 3],
+    identity: Option<&crate::child::Identity>,
+    kept: u64,
+) -> io::Result<(libc::pid_t, OwnedFd)> {
+    let list = |all: &[CString]| -> Vec<*const libc::c_char> {
+        let words = all.iter().map(|word| word.as_ptr());
+        words.chain([ptr::null()]).collect()
+    };
+    let (arguments, environment) = (list(words), list(environment));
+    let Some(program) = words.first() else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let mut becoming = Becoming {
+        program: program.as_ptr(),
+        arguments: arguments.as_ptr(),
+        environment: environment.as_ptr(),
+        pipes: pipes.map(|pipe| pipe.as_raw_fd()),
+        identity,
+        kept,
+        parent: std::process::id().cast_signed(),
+        error: AtomicI32::new(0),
+    };
+    let mut stack = Vec::<u128>::with_capacity(BECOMING / size_of::<u128>());
+    let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
+    let mut pidfd: RawFd = -1;
+    // A handler of ours must not run in a process that has our memory, so that no signal gets there before the program.
+    // SAFETY: the sets are initialised by the calls. The stack grows down from its end, is aligned, and lives until the process
+    // has become a program or has ended, as does all that it is given: CLONE_VFORK keeps this thread waiting until then.
+    let pid = unsafe {
+        let (mut all, mut before) = mem::zeroed::<(libc::sigset_t, libc::sigset_t)>();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        let pid = libc::clone(
+            become_program,
+            top.cast(),
+            libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD,
+            (&raw mut becoming).cast(),
+            &raw mut pidfd,
+        );
+        let failed = io::Error::last_os_error();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
+        if pid < 0 {
+            return Err(failed);
+        }
+        pid
+    };
+    // SAFETY: the kernel has just made it for us.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    match becoming.error.load(Ordering::Relaxed) {
+        0 => Ok((pid, pidfd)),
+        error => {
+            // It has ended.
+            // SAFETY: no pointers but one that may be absent.
+            unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
+            Err(io::Error::from_raw_os_error(error))
+        }
     }
 }
 
+/// Lets the runtime of the calling thread tell when there is something to be read.
+pub(crate) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: whoever owns a descriptor keeps it open.
+    unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }
+        .map_err(io::Error::from)
+}
+
+/// The whole life of a process before it is a program. It makes system calls only: its memory belongs to a process with other
+/// threads, and what the C library remembers there is theirs.
+extern "C" fn become_program(becoming: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: that is what `start` hands over, which waits.
+    let becoming = unsafe { &*becoming.cast::<Becoming<'_>>() };
+    let error = match change_into(becoming) {
+        // SAFETY: strings and lists end with a zero, and live as long as this process has their memory.
+        Ok(()) => unsafe {
+            libc::execvpe(becoming.program, becoming.arguments, becoming.environment);
+            io::Error::last_os_error()
+        },
+        Err(error) => error,
+    };
+    let number = error.raw_os_error().unwrap_or(libc::EINVAL);
+    becoming.error.store(number, Ordering::Relaxed);
+    127
+}
+
 /// What the new process does before it becomes the program.
-fn change_into(identity: Option<&crate::child::Identity>, kept: u64) -> io::Result<()> {
-    let check = |result: libc::c_int| {
-        if result == 0 {
-            Ok(())
-        } else {
+fn change_into(becoming: &Becoming<'_>) -> io::Result<()> {
+    let check = |result: libc::c_long| {
+        if result == -1 {
             Err(io::Error::last_os_error())
+        } else {
+            Ok(())
         }
     };
+    // SAFETY: no pointers.
+    check(unsafe { libc::setpgid(0, 0) }.into())?;
+    for (number, pipe) in (0..).zip(becoming.pipes) {
+        // SAFETY: no pointers. None of the three is one of the first three, which a process of Rust always has.
+        check(unsafe { libc::dup2(pipe, number) }.into())?;
+    }
+    // SAFETY: the string ends with a zero.
+    check(unsafe { libc::chdir(c"/".as_ptr()) }.into())?;
     // What must not be had cannot be had again, also by a program that is root or becomes it. Who has no right to see to that may
     // gain nothing at all.
-    if !bound_capabilities(kept) {
+    if !bound_capabilities(becoming.kept) {
         // SAFETY: no pointers.
-        check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+        check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
     }
-    if let Some(identity) = identity {
+    if let Some(identity) = becoming.identity {
         // Capabilities are to be chosen below, and not lost with the user.
         // SAFETY: no pointers.
-        check(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) })?;
+        check(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) }.into())?;
+        // The C library's own would change all threads of the process whose memory this is.
+        let (user, group) = (identity.user, identity.group);
         // SAFETY: the list is as long as is said.
-        check(unsafe { libc::setgroups(identity.groups.len(), identity.groups.as_ptr()) })?;
+        check(unsafe {
+            libc::syscall(
+                libc::SYS_setgroups,
+                identity.groups.len(),
+                identity.groups.as_ptr(),
+            )
+        })?;
         // SAFETY: no pointers.
-        check(unsafe { libc::setresgid(identity.group, identity.group, identity.group) })?;
+        check(unsafe { libc::syscall(libc::SYS_setresgid, group, group, group) })?;
         // SAFETY: no pointers.
-        check(unsafe { libc::setresuid(identity.user, identity.user, identity.user) })?;
+        check(unsafe { libc::syscall(libc::SYS_setresuid, user, user, user) })?;
     }
-    reduce_capabilities(kept, true)?;
-    for capability in (0..=LAST_CAPABILITY).filter(|number| kept & (1 << number) != 0) {
+    reduce_capabilities(becoming.kept, true)?;
+    for capability in (0..=LAST_CAPABILITY).filter(|number| becoming.kept & (1 << number) != 0) {
         // What was not there cannot be left to it, and it will say so itself.
         // SAFETY: no pointers.
         let _ = unsafe {
@@ -733,10 +848,20 @@ fn change_into(identity: Option<&crate::child::Identity>, kept: u64) -> io::Resu
     }
     // After the change of the user, which would undo it.
     // SAFETY: no pointers.
-    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
-    // Blocked signals stay blocked in a new program.
-    // SAFETY: the set is initialised by the first call.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) }.into())?;
+    // SAFETY: no pointers.
+    if unsafe { libc::getppid() } != becoming.parent {
+        // It ended before that.
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    // Handlers do not outlive this, but what is ignored or blocked would stay so.
+    // SAFETY: both structures are initialised; those that the C library keeps for itself are refused.
     unsafe {
+        let mut default: libc::sigaction = mem::zeroed();
+        default.sa_sigaction = libc::SIG_DFL;
+        for signal in 1..=libc::SIGRTMAX() {
+            libc::sigaction(signal, &raw const default, ptr::null_mut());
+        }
         let mut none = mem::zeroed();
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
