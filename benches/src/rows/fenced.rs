@@ -1,6 +1,6 @@
 //! What a router does whose daemon is stopped or dead.
 
-use super::Row;
+use super::{Row, attempt};
 use crate::duel::Duel;
 use crate::effort::Effort;
 use crate::maker::Maker;
@@ -33,12 +33,14 @@ fn run(effort: &Effort) -> Vec<Measure> {
             )
             .goal(Goal::most(Figure::Max, 0.0));
             for maker in Maker::ours_and(&[Maker::Keepalived]) {
-                let mut duel = Duel::start(maker, interval);
-                for _ in 0..if maker.is_ours() { whole } else { few } {
-                    let zombie = duel.fell(signal);
-                    last.add(maker, zombie.last, zombie.stalled);
-                    still.add(maker, f64::from(u8::from(zombie.still)), zombie.stalled);
-                }
+                attempt(maker, &mut last, |last| {
+                    let mut duel = Duel::start(maker, interval);
+                    for _ in 0..if maker.is_ours() { whole } else { few } {
+                        let zombie = duel.fell(signal);
+                        last.add(maker, zombie.last, zombie.stalled);
+                        still.add(maker, f64::from(u8::from(zombie.still)), zombie.stalled);
+                    }
+                });
             }
             last.note("where a router answers to the end, the figure is the length of the look");
             measures.extend([last, still]);

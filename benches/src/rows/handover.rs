@@ -1,6 +1,6 @@
 //! A planned change of the Active under ten thousand datagrams a second.
 
-use super::Row;
+use super::{Row, attempt};
 use crate::duel::{Duel, millis};
 use crate::effort::Effort;
 use crate::maker::Maker;
@@ -66,24 +66,27 @@ fn cell(interval: Duration, trials: usize, peers: &[Maker]) -> Vec<Measure> {
             Maker::Keepalived | Maker::KeepalivedRt | Maker::KeepalivedPlain => block.div_ceil(2),
             Maker::Ours | Maker::OursEbpf => block,
         };
-        let mut duel = Duel::start(maker, interval);
-        for _ in 0..size {
-            for (kind, hand_over) in duel.hand_over().into_iter().enumerate() {
-                match hand_over {
-                    Some(done) => {
-                        let fate = done.fate;
-                        lost[kind].add(maker, (fate.lost + fate.unanswered) as f64, done.stalled);
-                        through[kind].add(maker, fate.lost as f64, done.stalled);
-                        let gap = fate.gap.max(fate.address_gap);
-                        gaps[kind].add(maker, millis(gap), done.stalled);
-                    }
-                    None => lost[kind].note(format!(
-                        "{}: a trial in which the other did not take over, or the process did not end within 9 s",
-                        maker.word()
-                    )),
+        let [stop, back] = &mut lost;
+        attempt(maker, stop, |stop| {
+            let lost = [stop, back];
+            let mut duel = Duel::start(maker, interval);
+            for _ in 0..size {
+                for (kind, hand_over) in duel.hand_over().into_iter().enumerate() {
+                    let Some(done) = hand_over else {
+                        lost[kind].note(format!(
+                            "{}: a trial in which the other did not take over, or the process did not end within 9 s",
+                            maker.word()
+                        ));
+                        continue;
+                    };
+                    let fate = done.fate;
+                    lost[kind].add(maker, (fate.lost + fate.unanswered) as f64, done.stalled);
+                    through[kind].add(maker, fate.lost as f64, done.stalled);
+                    let gap = fate.gap.max(fate.address_gap);
+                    gaps[kind].add(maker, millis(gap), done.stalled);
                 }
             }
-        }
+        });
     }
     let kinds = lost.into_iter().zip(gaps).zip(through);
     kinds

@@ -26,6 +26,7 @@ use crate::maker::Maker;
 use crate::measure::Measure;
 use crate::report::Report;
 use crate::witness;
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use vrrp_lab::clock::ms;
 
@@ -84,18 +85,34 @@ pub fn smoke() -> Row {
     }
 }
 
+/// Tries with a maker. Where one of ours cannot go on, the row is broken off; what a peer does not manage is what it does, and is
+/// said beside its figures.
+fn attempt(maker: Maker, of: &mut Measure, work: impl FnOnce(&mut Measure)) {
+    if maker.is_ours() {
+        return work(of);
+    }
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(of))) {
+        let why = reason(panic.as_ref());
+        let first = why.lines().next().unwrap_or_default();
+        of.note(format!("broken off: {}", first.trim_end_matches(':')));
+    }
+}
+
+fn reason(panic: &(dyn Any + Send)) -> String {
+    let said = panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    said.unwrap_or_default().chars().take(400).collect()
+}
+
 impl Row {
     /// Runs it and puts what came of it into the report; `false` if it could not be run to its end.
     pub fn play(&self, effort: &Effort, report: &mut Report) -> bool {
         witness::watch();
         let watch = Watch::start();
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.run)(effort))).map_err(|panic| {
-            let said = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            said.unwrap_or_default().chars().take(400).collect()
-        });
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.run)(effort)))
+            .map_err(|panic| reason(panic.as_ref()));
         let sound = outcome.is_ok();
         report.put(self.name, watch.stop(effort.quick), outcome);
         sound

@@ -1,6 +1,6 @@
 //! The process that does the work is killed, and the one that keeps it is not.
 
-use super::Row;
+use super::{Row, attempt};
 use crate::duel::{Duel, millis};
 use crate::effort::Effort;
 use crate::maker::Maker;
@@ -29,24 +29,23 @@ fn run(effort: &Effort) -> Vec<Measure> {
             .goal(Goal::most(Figure::Max, 0.0));
         let mut gap = Measure::new(format!("{what}: gap"), "ms");
         for maker in Maker::ours_and(&[Maker::Keepalived]) {
-            let mut duel = Duel::start(maker, interval);
-            for trial in 0..if maker.is_ours() { whole } else { few } {
-                if trial > 0 && maker.is_ours() {
-                    duel.expect_elected(0);
-                } else if trial > 0 {
-                    drop(duel);
-                    duel = Duel::start(maker, interval);
+            attempt(maker, &mut lost, |lost| {
+                let mut duel = Duel::start(maker, interval);
+                for trial in 0..if maker.is_ours() { whole } else { few } {
+                    if trial > 0 && maker.is_ours() {
+                        duel.expect_elected(0);
+                    } else if trial > 0 {
+                        drop(duel);
+                        duel = Duel::start(maker, interval);
+                    }
+                    let maimed = duel.maim();
+                    let fate = maimed.fate;
+                    lost.add(maker, (fate.lost + fate.unanswered) as f64, maimed.stalled);
+                    takeovers.add(maker, maimed.takeovers as f64, maimed.stalled);
+                    let worst = fate.gap.max(fate.address_gap);
+                    gap.add(maker, millis(worst), maimed.stalled);
                 }
-                let maimed = duel.maim();
-                let fate = maimed.fate;
-                lost.add(maker, (fate.lost + fate.unanswered) as f64, maimed.stalled);
-                takeovers.add(maker, maimed.takeovers as f64, maimed.stalled);
-                gap.add(
-                    maker,
-                    millis(fate.gap.max(fate.address_gap)),
-                    maimed.stalled,
-                );
-            }
+            });
         }
         measures.extend([lost, takeovers, gap]);
     }

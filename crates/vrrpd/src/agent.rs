@@ -540,6 +540,8 @@ impl Agent {
             .arg(&parts.journal)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
+            // Dozens of its threads wait for disks, and each would have a heap of its own from the GNU library.
+            .env("MALLOC_ARENA_MAX", "2")
             // What a terminal sends to all of us is for the keeper.
             .process_group(0)
             .spawn()

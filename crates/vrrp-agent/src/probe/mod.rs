@@ -115,6 +115,7 @@ impl Probes {
     }
 }
 
+/// Each kind has room of its own: otherwise a tracker of any kind would have that of the largest.
 async fn probe(plan: TrackerPlan, voice: Voice) {
     let name = plan.name;
     match plan.kind {
@@ -130,7 +131,7 @@ async fn probe(plan: TrackerPlan, voice: Voice) {
         } => {
             let mut table = Once::default();
             let look = async || process::look(&pattern, count, &mut table).await;
-            each(&name, interval, interval, &voice, look).await;
+            Box::pin(each(&name, interval, interval, &voice, look)).await;
         }
         TrackerKind::File {
             path,
@@ -143,7 +144,7 @@ async fn probe(plan: TrackerPlan, voice: Voice) {
             pace,
         } => {
             let order = script::order(&name, &command, user.as_deref(), pace.timeout);
-            script::watch(&name, &order, pace.interval, &voice).await;
+            Box::pin(script::watch(&name, &order, pace.interval, &voice)).await;
         }
         TrackerKind::Ping {
             address,
@@ -157,7 +158,7 @@ async fn probe(plan: TrackerPlan, voice: Voice) {
                 interface,
                 source,
             };
-            ping::watch(&name, &target, pace, loss, &voice).await;
+            Box::pin(ping::watch(&name, &target, pace, loss, &voice)).await;
         }
         TrackerKind::Tcp {
             address,
@@ -168,7 +169,7 @@ async fn probe(plan: TrackerPlan, voice: Voice) {
         } => {
             let look =
                 async || tcp::look((address, port).into(), interface.as_deref(), source).await;
-            each(&name, pace.interval, pace.timeout, &voice, look).await;
+            Box::pin(each(&name, pace.interval, pace.timeout, &voice, look)).await;
         }
         TrackerKind::Http {
             url,
@@ -187,7 +188,7 @@ async fn probe(plan: TrackerPlan, voice: Voice) {
             };
             let mut names = Once::default();
             let look = async || http::look(&wanted, &mut names).await;
-            each(&name, pace.interval, pace.timeout, &voice, look).await;
+            Box::pin(each(&name, pace.interval, pace.timeout, &voice, look)).await;
         }
         TrackerKind::Dns {
             server,
@@ -199,7 +200,7 @@ async fn probe(plan: TrackerPlan, voice: Voice) {
         } => {
             let server = (server, port).into();
             let look = async || dns::look(server, &question, record, expect.as_deref()).await;
-            each(&name, pace.interval, pace.timeout, &voice, look).await;
+            Box::pin(each(&name, pace.interval, pace.timeout, &voice, look)).await;
         }
         // A thread of the daemon has the sessions: nobody may wait for them here.
         TrackerKind::Bfd { .. } => {}
