@@ -137,7 +137,7 @@ async fn probe(plan: TrackerPlan, voice: Voice) {
             path,
             weighted,
             interval,
-        } => file::watch(&name, &path, weighted, interval, &voice).await,
+        } => Box::pin(file::watch(&name, &path, weighted, interval, &voice)).await,
         TrackerKind::Script {
             command,
             user,
