@@ -329,10 +329,12 @@ async fn follow(
 }
 
 fn describe(status: WaitStatus) -> String {
-    match status {
-        WaitStatus::Exited(_, code) => format!("exit status {code}"),
-        WaitStatus::Signaled(_, signal, _) => format!("killed by {signal}"),
-        other => format!("{other:?}"),
+    if let WaitStatus::Exited(_, code) = status {
+        format!("exit status {code}")
+    } else if let WaitStatus::Signaled(_, signal, _) = status {
+        format!("killed by {signal}")
+    } else {
+        format!("{status:?}")
     }
 }
 

@@ -105,10 +105,11 @@ async fn reap(ended: &AsyncFd<OwnedFd>) -> nix::Result<WaitStatus> {
         let guard = ended.readable().await;
         let mut guard = guard.map_err(|_| nix::Error::ECHILD)?;
         let id = Id::PIDFd(ended.get_ref().as_fd());
-        match waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)? {
-            WaitStatus::StillAlive => guard.clear_ready(),
-            status => return Ok(status),
+        let status = waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)?;
+        if status != WaitStatus::StillAlive {
+            return Ok(status);
         }
+        guard.clear_ready();
     }
 }
 
