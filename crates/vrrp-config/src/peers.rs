@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use vrrp_proto::{Family, VirtualAddress};
 
-use crate::address;
+use crate::address::{self, family_name};
 use crate::code;
 use crate::finding::{Finding, excerpt};
 use crate::section::Given;
@@ -36,7 +36,34 @@ pub(crate) fn read(
             });
         }
     }
+    in_each_family(addresses, &kept, findings);
     kept.into_iter().map(|given| given.value).collect()
+}
+
+/// With CARP, a group with addresses of both families advertises in both: who is not heard in one of them is replaced there.
+fn in_each_family(
+    addresses: &[Given<VirtualAddress>],
+    peers: &[Given<IpAddr>],
+    findings: &mut Vec<Finding>,
+) {
+    let Some(first) = peers.first() else { return };
+    let silent = addresses.iter().find(|address| {
+        let family = Family::of(address.value.ip);
+        !peers.iter().any(|peer| Family::of(peer.value) == family)
+    });
+    if let Some(address) = silent {
+        let name = family_name(Family::of(address.value.ip));
+        findings.push(
+            Finding::error(
+                code::PEER,
+                first.span.clone(),
+                format!("no peer is listed with its address of {name}"),
+            )
+            .label("of the other family")
+            .related(address.span.clone(), format!("{name} here"))
+            .help("list each peer with its addresses of both families: CARP advertises in both"),
+        );
+    }
 }
 
 fn parse(given: &Given<&str>, findings: &mut Vec<Finding>) -> Option<IpAddr> {
@@ -90,8 +117,11 @@ fn refuse(
         return Some(error(format!("{ip} is not the address of one other router")).label("not a peer").help("write the peer's own address on this network; without `unicast-peers`, multicast is used"));
     }
     let first = addresses.first()?;
-    let family = Family::of(first.value.ip);
-    if Family::of(ip) != family {
+    let family = Family::of(ip);
+    if !addresses
+        .iter()
+        .any(|own| Family::of(own.value.ip) == family)
+    {
         return Some(
             error(format!("peer {ip} is of another family than the addresses"))
                 .label("another family")

@@ -115,9 +115,12 @@ pub struct HookEvent {
     /// A stable word for why.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// The priority that counts at that moment.
+    /// The priority that counts at that moment; with CARP, 254 less the skew.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub priority: Option<u8>,
+    /// With CARP, by how much it is demoted at that moment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub demotion: Option<u8>,
     /// A sentence.
     pub text: String,
     /// The router that it happened to.
@@ -132,10 +135,39 @@ pub struct HookEvent {
 pub struct RouterFacts {
     /// Its interface.
     pub interface: String,
-    /// Its identifier.
+    /// Its identifier, which CARP calls vhid.
     pub vrid: u8,
     /// Its addresses with their prefix lengths.
     pub addresses: Vec<String>,
+    /// What only CARP has; absent with VRRP.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub carp: Option<CarpFacts>,
+}
+
+/// What a hook may want to know of a router that speaks CARP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct CarpFacts {
+    /// Whole seconds between two advertisements.
+    pub advbase: u8,
+    /// The configured skew, in 256ths of a second.
+    pub advskew: u8,
+}
+
+impl HookEvent {
+    /// The same, with what follows from its priority for a router that speaks CARP.
+    fn in_full(&self) -> Self {
+        let carp = self.router.as_ref().and_then(|router| router.carp);
+        let demotion = carp.zip(self.priority).map(|(carp, priority)| {
+            let configured = vrrp_proto::carp::priority(carp.advskew).get();
+            configured.saturating_sub(priority)
+        });
+        Self {
+            demotion,
+            ..self.clone()
+        }
+    }
 }
 
 /// A hook, as it is configured.
@@ -447,6 +479,7 @@ impl Invocation {
     /// What `hook` does when it hears of `event`.
     #[must_use]
     pub fn of(hook: &HookSpec, event: &HookEvent) -> Self {
+        let event = &event.in_full();
         let json = serde_json::to_string(event).unwrap_or_default() + "\n";
         match &hook.action {
             HookAction::Exec {
@@ -526,6 +559,13 @@ fn environment(hook: &HookSpec, event: &HookEvent) -> std::collections::BTreeMap
         set("INTERFACE", &router.interface);
         set("VRID", &router.vrid.to_string());
         set("ADDRESSES", &router.addresses.join(" "));
+        if let Some(carp) = router.carp {
+            set("VHID", &router.vrid.to_string());
+            set("ADVBASE", &carp.advbase.to_string());
+            set("ADVSKEW", &carp.advskew.to_string());
+            let demotion = event.demotion.map(|demotion| demotion.to_string());
+            set("DEMOTION", &demotion.unwrap_or_default());
+        }
     }
     all
 }
@@ -583,6 +623,43 @@ mod tests {
         assert_eq!(found.environment["VRRP_EVENT_ID"], "7");
         let said: HookEvent = serde_json::from_str(&found.input).unwrap();
         assert_eq!(said, event());
+    }
+
+    #[test]
+    fn carp_is_said_in_its_own_words_beside_keepalived_ones() {
+        let hook = hook(HookAction::Exec {
+            command: vec!["/usr/local/bin/notify".into()],
+            keepalived: true,
+            user: None,
+            capabilities: Vec::new(),
+        });
+        let of_carp = HookEvent {
+            priority: Some(114),
+            router: Some(RouterFacts {
+                vrid: 7,
+                carp: Some(CarpFacts {
+                    advbase: 1,
+                    advskew: 100,
+                }),
+                ..RouterFacts::default()
+            }),
+            ..event()
+        };
+        let found = Invocation::of(&hook, &of_carp);
+        assert_eq!(found.command[1..], ["INSTANCE", "lan4", "MASTER", "114"]);
+        for (key, value) in [
+            ("VHID", "7"),
+            ("ADVBASE", "1"),
+            ("ADVSKEW", "100"),
+            ("DEMOTION", "40"),
+        ] {
+            assert_eq!(found.environment[&format!("VRRP_{key}")], value, "{key}");
+        }
+        let said: HookEvent = serde_json::from_str(&found.input).unwrap();
+        assert_eq!(said.demotion, Some(40));
+        let of_vrrp = Invocation::of(&hook, &event());
+        assert!(!of_vrrp.environment.contains_key("VRRP_DEMOTION"));
+        assert!(!of_vrrp.input.contains("demotion"), "{}", of_vrrp.input);
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub struct ChangeReport {
     /// What differs from the configuration that ran when it was asked.
     pub difference: Vec<TableDifference>,
     /// What follows for the roles of the routers, here and at the peers that were heard; absent where nothing differs, where it
-    /// was not asked for because the caller has seen it, and where there are too many routers to tell in time, or one speaks CARP.
+    /// was not asked for because the caller has seen it, and where there are too many routers to tell in time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prediction: Option<Box<ForecastReport>>,
     /// The configuration that runs now.

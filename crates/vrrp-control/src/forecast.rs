@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::status::ActiveRouter;
+use crate::status::{ActiveRouter, CarpBid};
 
 /// What is supposed to become true, all of it at once.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -97,6 +97,9 @@ pub struct PredictedStanding {
     pub state: String,
     /// The priority that this machine advertises.
     pub priority: u8,
+    /// With CARP, what it bids; absent with VRRP.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub carp: Option<CarpBid>,
     /// Peers that are Active. With this machine as well, or with more than one, they do not understand each other; without
     /// any, only a router that was never heard could be: Backups are silent.
     pub active_peers: Vec<ActiveRouter>,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::status::CarpBid;
+
 /// Another router of the group, as far as it was heard: Backups are silent.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -9,8 +11,11 @@ use serde::{Deserialize, Serialize};
 pub struct PeerReport {
     /// Source of its advertisements.
     pub address: String,
-    /// The priority that it advertised last.
+    /// The priority that it advertised last; with CARP, 254 less the skew.
     pub priority: u8,
+    /// With CARP, what it bid last; absent with VRRP.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub carp: Option<CarpBid>,
     /// `active` while it speaks; `yielded` when it heard somebody who beats it, `released` when it gave up with priority
     /// 0, `silent` when it fell silent and was replaced.
     pub state: String,

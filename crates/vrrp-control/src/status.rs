@@ -1,6 +1,7 @@
 //! What the daemon says about itself and its routers.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::configuration::ConfigurationStatus;
 use crate::order::StandingOrder;
@@ -8,6 +9,7 @@ use crate::peer::PeerReport;
 use crate::tracker::Tracking;
 use crate::upgrade::UpgradeReport;
 use serde::{Deserialize, Serialize};
+use vrrp_proto::carp::Bid;
 use vrrp_proto::{GlobalStatistics, RouterStatistics};
 
 /// The whole answer.
@@ -301,8 +303,51 @@ pub struct GroupMembership {
 pub struct ActiveRouter {
     /// Source of its advertisements.
     pub address: String,
-    /// Its priority.
+    /// Its priority; with CARP, 254 less its skew.
     pub priority: u8,
+    /// With CARP, what it bids; absent with VRRP.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub carp: Option<CarpBid>,
+}
+
+/// What a router advertises with CARP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct CarpBid {
+    /// Whole seconds between two advertisements.
+    pub advbase: u8,
+    /// What is added to that, in 256ths of a second.
+    pub advskew: u8,
+    /// How much is wrong with it, of those that say so.
+    pub demotion: u8,
+}
+
+/// In the daemon's own words.
+impl fmt::Display for CarpBid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            advbase,
+            advskew,
+            demotion,
+        } = *self;
+        let bid = Bid {
+            advbase,
+            advskew,
+            demotion,
+        };
+        write!(f, "{bid}")
+    }
+}
+
+impl From<Bid> for CarpBid {
+    fn from(bid: Bid) -> Self {
+        Self {
+            advbase: bid.advbase,
+            advskew: bid.advskew,
+            demotion: bid.demotion,
+        }
+    }
 }
 
 macro_rules! counters {

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_proto::{Fault, Priority, Reason, Role};
+use vrrp_proto::carp::Bid;
+use vrrp_proto::{Fault, Offer, Priority, Reason, Role};
 
 use crate::world::World;
 
@@ -84,6 +85,8 @@ pub struct Standing {
     pub role: Role,
     /// The priority that we advertise.
     pub priority: Priority,
+    /// With CARP, what we bid.
+    pub bid: Option<Bid>,
     /// Who is Active: never empty, and more than one if they do not understand each other.
     pub holders: Vec<Holder>,
 }
@@ -93,8 +96,8 @@ pub struct Standing {
 pub enum Holder {
     /// This machine.
     We,
-    /// The peer with this address and priority.
-    Peer(IpAddr, Priority),
+    /// The peer with this address, and what it offers.
+    Peer(IpAddr, Offer),
     /// Another router, if there is one that was never heard.
     Unknown,
 }

@@ -12,6 +12,9 @@
 //! - A router that was never heard is not known: a [`Forecast`] says [`Holder::Unknown`] where only such a one could be Active.
 //! - An Active goes on in its rhythm. The others speak our version, preempt without delay unless they are seen not to, and
 //!   packets are not lost and take no time.
+//! - With CARP, the others have our profile, and bid what they bid last. Who was heard in both families at the same moments with
+//!   the same bid is one. They have the passphrase and the addresses that we have before a configuration is supposed, so that
+//!   it is found out who understands whom after it.
 //! - The kernel does at once what is asked of it, but for a refusal that stands.
 //! - An interface about which nothing is known yet is up and has an address.
 #![forbid(unsafe_code)]

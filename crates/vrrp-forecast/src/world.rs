@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vrrp_proto::orders::{self, Note};
 use vrrp_proto::receive::Envelope;
-use vrrp_proto::router::{Send, State, Step};
+use vrrp_proto::router::{State, Step};
 use vrrp_proto::{
     Datagram, Engine, Fault, Gather, Generation, Handover, Happening, Input, Instant, KernelReport,
     Level, LinkId, Order, Output, Plan, Priority, Role, RouterId, RouterStatus, Sample,
@@ -234,7 +234,7 @@ impl World {
                 let active = known
                     .iter()
                     .filter(|other| other.machine.role() == Role::Active)
-                    .map(|other| Holder::Peer(other.address, other.priority()));
+                    .map(|other| Holder::Peer(other.address, other.offer()));
                 let us = (router.role == Role::Active).then_some(Holder::We);
                 let mut holders: Vec<Holder> = us.into_iter().chain(active).collect();
                 if holders.is_empty() {
@@ -244,6 +244,7 @@ impl World {
                     router: router.plan.name.clone(),
                     role: router.role,
                     priority: router.effective_priority,
+                    bid: router.rules.map(|rules| rules.own),
                     holders,
                 };
                 (router.id, standing)
@@ -350,13 +351,15 @@ impl World {
             .iter()
             .any(|fault| matches!(fault, Fault::Deaf { .. }));
         if let Some(link) = link.filter(|_| deaf) {
-            let input = Input::Hearing {
-                link,
-                family: plan.family,
-                failure: None,
-            };
-            self.engine.handle(self.now, input);
-            self.collect();
+            for family in plan.families() {
+                let input = Input::Hearing {
+                    link,
+                    family,
+                    failure: None,
+                };
+                self.engine.handle(self.now, input);
+                self.collect();
+            }
         }
         let kernel = |fault: &Fault| matches!(fault, Fault::Kernel(_));
         if let Some(generation) = self.wanted.get(&id).filter(|_| faults.iter().any(kernel)) {
@@ -408,16 +411,16 @@ impl World {
     fn release(&mut self, address: IpAddr) {
         for (id, others) in &mut self.others {
             for (index, other) in others.iter_mut().enumerate() {
-                if other.address != address {
+                if !other.is_at(address) {
                     continue;
                 }
-                let step = other.release();
-                if step.send.is_some() {
-                    self.packets.push_back(Sent {
+                if let Some(send) = other.release().send {
+                    let sent = other.packets(send).into_iter().map(|packet| Sent {
                         router: *id,
                         from: Some(index),
-                        packet: other.packet(Priority::RELEASE),
+                        packet,
                     });
+                    self.packets.extend(sent);
                 }
             }
         }
@@ -426,7 +429,7 @@ impl World {
 
     fn remove_others(&mut self, address: Option<IpAddr>) {
         for others in self.others.values_mut() {
-            others.retain(|other| address.is_some_and(|address| other.address != address));
+            others.retain(|other| address.is_some_and(|address| !other.is_at(address)));
         }
         self.alarms.clear();
         for id in self.others.keys().copied().collect::<Vec<_>>() {
@@ -482,15 +485,12 @@ impl World {
             self.alarms.extend(after.map(|at| (at, id, index)));
         }
         if let Some(send) = step.send {
-            let priority = match send {
-                Send::Regular => other.priority(),
-                Send::Release => Priority::RELEASE,
-            };
-            self.packets.push_back(Sent {
+            let sent = other.packets(send).into_iter().map(|packet| Sent {
                 router: id,
                 from: Some(index),
-                packet: other.packet(priority),
+                packet,
             });
+            self.packets.extend(sent);
         }
         let who = Who::Peer(other.address);
         if let Some((from, to, reason)) = step.transition {
@@ -587,9 +587,9 @@ impl World {
         let group = sent.packet.envelope.destination.is_multicast();
         let count = self.others.get(&sent.router).map_or(0, Vec::len);
         for index in (0..count).filter(|index| Some(*index) != sent.from) {
-            let address = self.others[&sent.router][index].address;
+            let is_meant = self.others[&sent.router][index].is_at(sent.packet.envelope.destination);
             // Ours to a unicast peer is for that one; one of theirs goes to each of its own.
-            if group || sent.from.is_some() || address == sent.packet.envelope.destination {
+            if group || sent.from.is_some() || is_meant {
                 self.act(sent.router, index, |other, now| {
                     other.hear(now, &sent.packet)
                 });

@@ -8,7 +8,8 @@ use vrrp_proto::packet::Advertisement;
 use vrrp_proto::receive::Envelope;
 use vrrp_proto::{
     ChecksumForm, Datagram, Dialect, Engine, Family, Input, Instant, Interval, KernelReport,
-    LinkFacts, LinkId, MacAddress, Output, Plan, Priority, Role, RouterPlan, VirtualAddress, Vrid,
+    LinkFacts, LinkId, MacAddress, Offer, Output, Plan, Priority, Role, RouterPlan, VirtualAddress,
+    Vrid,
 };
 
 /// The peer, and another one with the higher address.
@@ -160,10 +161,7 @@ fn nothing_happens_by_itself() {
     let forecast = backup(plan(100)).asked(at(10_400), &[]);
     assert_eq!(forecast.predictions, []);
     let after = forecast.outcomes[0].after.as_ref().expect("it stays");
-    assert_eq!(
-        after.holders,
-        [Holder::Peer(PEER.into(), Priority::new(200))]
-    );
+    assert_eq!(after.holders, [served_by(PEER.into(), 200)]);
     assert!(forecast.complete && forecast.horizon > Duration::from_secs(30));
 }
 
@@ -226,7 +224,7 @@ fn two_that_wait_take_over_in_the_order_of_their_skew() {
         .as_ref()
         .expect("it stays")
         .holders;
-    assert_eq!(holders, &[Holder::Peer(THIRD.into(), Priority::new(150))]);
+    assert_eq!(holders, &[served_by(THIRD.into(), 150)]);
     assert_eq!(forecast.transitions().count(), 0);
     let both = Condition::Silence(vec![peer, THIRD.into()]);
     let found = us.prospects(at(10_700));
@@ -260,7 +258,7 @@ fn an_active_that_loses_its_link_is_followed_by_who_yielded() {
         .as_ref()
         .expect("it stays")
         .holders;
-    assert_eq!(holders, &[Holder::Peer(PEER.into(), Priority::new(50))]);
+    assert_eq!(holders, &[served_by(PEER.into(), 50)]);
 }
 
 #[test]
@@ -327,7 +325,7 @@ fn versions_two_that_disagree_about_the_interval_do_not_hear_each_other() {
         .as_ref()
         .expect("it stays")
         .holders;
-    let both = [Holder::We, Holder::Peer(PEER.into(), Priority::new(200))];
+    let both = [Holder::We, served_by(PEER.into(), 200)];
     assert_eq!(holders, &both, "{forecast:#?}");
 }
 
@@ -337,4 +335,12 @@ fn a_question_changes_nothing() {
     let before = format!("{:?}", us.0);
     us.asked(at(10_400), &[Hypothesis::PeerDown(None)]);
     assert_eq!(format!("{:?}", us.0), before);
+}
+
+fn served_by(address: IpAddr, priority: u8) -> Holder {
+    let offer = Offer {
+        priority: Priority::new(priority),
+        bid: None,
+    };
+    Holder::Peer(address, offer)
 }

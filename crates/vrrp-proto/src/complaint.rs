@@ -15,7 +15,8 @@ const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
 const COMPLAINT_PAUSE_MAX: Duration = Duration::from_secs(3600);
 
 impl Reject {
-    /// Foreign virtual routers and CARP groups on the same LAN are ordinary; they are counted and nothing more.
+    /// Foreign virtual routers and CARP groups on the same LAN are ordinary; they are counted and nothing more. Those with a number
+    /// of ours are not.
     pub(crate) const fn is_worth_saying(self) -> bool {
         !matches!(self, Self::Vrid | Self::Carp)
     }

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::carp::Bid;
 use crate::fault::Fault;
 use crate::orders::OrderKind;
 use crate::prepare::Preparedness;
@@ -41,10 +42,12 @@ pub enum Reason {
     NoResponse,
     /// The Active gave up with priority 0.
     Released,
-    /// The Active has a lower priority.
+    /// The Active has a lower priority; with CARP, a worse bid.
     Preempting,
     /// Somebody advertises a higher priority.
     HigherPriority,
+    /// With CARP: somebody is less demoted than we, or as much and advertises more often.
+    BetterBid,
     /// Somebody with our priority has a higher address.
     HigherAddress,
     /// With CARP, where equals give way to each other: somebody advertises as often as we.
@@ -78,6 +81,7 @@ impl Reason {
             Self::Released => "released",
             Self::Preempting => "preempting",
             Self::HigherPriority => "higher-priority",
+            Self::BetterBid => "better-bid",
             Self::HigherAddress => "higher-address",
             Self::EqualBid => "equal-bid",
             Self::Late => "late",
@@ -99,8 +103,9 @@ impl fmt::Display for Reason {
             Self::Owner => "it owns the addresses",
             Self::NoResponse => "the Active fell silent",
             Self::Released => "the Active gave up",
-            Self::Preempting => "the Active has a lower priority",
+            Self::Preempting => "it ranks above the Active",
             Self::HigherPriority => "another router advertises a higher priority",
+            Self::BetterBid => "another router is demoted less, or has a lower advbase and advskew",
             Self::HigherAddress => "another router has the same priority and a higher address",
             Self::EqualBid => {
                 "another router has the same advbase and advskew, and equals give way to each other"
@@ -135,15 +140,15 @@ pub enum Happening {
     FollowedActive {
         /// Its address.
         address: IpAddr,
-        /// Its priority.
-        priority: Priority,
+        /// What it advertises.
+        offer: Offer,
     },
     /// A router that loses to this Active advertises as well.
     Conflict {
         /// Its address.
         address: IpAddr,
-        /// Its priority.
-        priority: Priority,
+        /// What it advertises.
+        offer: Offer,
     },
     /// Somebody told the link that an address of this Active is elsewhere.
     Claimed {
@@ -181,7 +186,7 @@ pub enum Happening {
     KernelRefused(String),
     /// This router gave up, kept its addresses until somebody else had them, and gives them up now: who has taken over,
     /// or that nobody has.
-    Left(Option<(IpAddr, Priority)>),
+    Left(Option<(IpAddr, Offer)>),
     /// The configuration of a running router changed.
     Revised,
     /// The router was added by a reload.
@@ -255,7 +260,27 @@ pub enum Happening {
         sum: i16,
         /// Both together, from 1 to 254.
         priority: Priority,
+        /// With CARP, what is advertised because of that.
+        bid: Option<Bid>,
     },
+}
+
+/// What a router offers for the role of the Active, in the words of its protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Offer {
+    /// The priority; with CARP, what stands for the skew.
+    pub priority: Priority,
+    /// With CARP, what was said.
+    pub bid: Option<Bid>,
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.bid {
+            Some(bid) => write!(f, "{bid}"),
+            None => write!(f, "priority {}", self.priority),
+        }
+    }
 }
 
 /// Why a Backup waits no more before it preempts.
@@ -334,13 +359,13 @@ impl fmt::Display for Happening {
                 }
                 Ok(())
             }
-            Self::FollowedActive { address, priority } => {
-                write!(f, "follows {address}, priority {priority}")
+            Self::FollowedActive { address, offer } => {
+                write!(f, "follows {address}, {offer}")
             }
-            Self::Conflict { address, priority } => {
+            Self::Conflict { address, offer } => {
                 write!(
                     f,
-                    "{address} advertises as well, with priority {priority}; it loses, addresses are announced again"
+                    "{address} advertises as well, with {offer}; it loses, addresses are announced again"
                 )
             }
             Self::Claimed { address, mac } => {
@@ -367,8 +392,8 @@ impl fmt::Display for Happening {
             }
             Self::Lacks(what) => write!(f, "goes on without {}", what.join("; without ")),
             Self::KernelRefused(why) => write!(f, "the kernel refused: {why}"),
-            Self::Left(Some((address, priority))) => {
-                write!(f, "{address} has taken over, priority {priority}")
+            Self::Left(Some((address, offer))) => {
+                write!(f, "{address} has taken over, {offer}")
             }
             Self::Left(None) => f.write_str("nobody has taken over"),
             Self::Revised => f.write_str("configuration changed, role kept"),
@@ -387,13 +412,13 @@ impl fmt::Display for Happening {
                 base,
                 sum,
                 priority,
+                bid,
             } => {
-                write!(
-                    f,
-                    "{tracker} {level}: {detail}: priority {}",
-                    Sum(*base, *sum)
-                )?;
-                write!(f, " = {priority}")
+                write!(f, "{tracker} {level}: {detail}: ")?;
+                match bid {
+                    None => write!(f, "priority {} = {priority}", Sum(*base, *sum)),
+                    Some(bid) => write!(f, "advertises {bid}"),
+                }
             }
             Self::Ready(Readiness::Tracked) => {
                 f.write_str("ready: what it waited for is there; it may preempt")

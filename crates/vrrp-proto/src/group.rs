@@ -198,6 +198,7 @@ impl Ballot<'_> {
             | Reason::Startup
             | Reason::Owner
             | Reason::HigherPriority
+            | Reason::BetterBid
             | Reason::HigherAddress
             | Reason::EqualBid
             | Reason::Late

@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::engine::{Engine, schedule};
-use crate::event::{Ended, Happening, Readiness};
+use crate::event::{Ended, Happening, Offer, Readiness};
 use crate::orders::{Denial, Handing, Note, Order, OrderKind, Orders};
 use crate::router::Role;
 use crate::slot::{Link, Outputs, Slot};
@@ -380,14 +380,18 @@ impl Slot {
         &mut self,
         now: Instant,
         id: RouterId,
-        successor: (IpAddr, Priority),
+        (address, offer): (IpAddr, Offer),
         outputs: &mut Outputs,
     ) {
-        let on_request = self.orders.handed_over(now, Some(successor)).is_some();
+        let on_request = self
+            .orders
+            .handed_over(now, Some((address, offer.priority)));
+        let on_request = on_request.is_some();
+        let successor = Some((address, offer));
         if self.leaving.is_some() {
-            self.leave(now, id, Some(successor), on_request || self.stays, outputs);
+            self.leave(now, id, successor, on_request || self.stays, outputs);
         } else if on_request {
-            self.say(now, id, Happening::Left(Some(successor)), outputs);
+            self.say(now, id, Happening::Left(successor), outputs);
         }
     }
 

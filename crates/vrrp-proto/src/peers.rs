@@ -4,16 +4,19 @@
 //! follows from what was heard instead: see [`Parting`].
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::net::IpAddr;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::carp::Bid;
+use crate::event::Offer;
 use crate::interval::Interval;
 use crate::plan::ChecksumForm;
 use crate::receive::Heard;
 use crate::time::Instant;
-use crate::types::Priority;
+use crate::types::{Family, Priority};
 
 /// How many are remembered for each router. When another one speaks, the one that has been silent longest is forgotten.
 pub const PEERS: usize = 8;
@@ -26,6 +29,9 @@ pub struct Peer {
     pub address: IpAddr,
     /// The last it advertised; 0 only if a release is all that was ever heard of it.
     pub priority: Priority,
+    /// With CARP, what it bid last; [`Self::priority`] and [`Self::interval`] are made of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bid: Option<Bid>,
     /// Its advertisement interval.
     pub interval: Interval,
     /// The checksum's form (VRRPv3 over IPv4).
@@ -76,6 +82,7 @@ impl Peer {
         Self {
             address: heard.source,
             priority: heard.priority,
+            bid: heard.bid,
             interval: heard.interval,
             form: heard.form,
             other_interval: heard.other_interval,
@@ -91,7 +98,7 @@ impl Peer {
 
     fn hear(&mut self, now: Instant, heard: &Heard) {
         let gap = now.saturating_since(self.last);
-        let interval = heard.interval.duration();
+        let interval = heard.period();
         let released = self.parting == Some(Parting::Released);
         if self.in_a_row == 0 || released || gap > interval * 3 {
             self.in_a_row = 0;
@@ -111,14 +118,44 @@ impl Peer {
             self.parting = Some(Parting::Released);
         } else {
             self.priority = heard.priority;
+            self.bid = heard.bid;
             self.parting = None;
         }
     }
 
-    /// Whether an Active of this priority and address wins against it (RFC 9568 §6.4.3).
+    /// Time between two of its advertisements.
     #[must_use]
-    pub fn loses_to(&self, priority: Priority, address: IpAddr) -> bool {
-        (priority, address) > (self.priority, self.address)
+    pub fn period(&self) -> Duration {
+        let interval = self.interval.duration();
+        self.bid.map_or(interval, Bid::interval)
+    }
+
+    /// What it offers.
+    #[must_use]
+    pub const fn offer(&self) -> Offer {
+        Offer {
+            priority: self.priority,
+            bid: self.bid,
+        }
+    }
+
+    /// Which of the two should be Active: the greater one.
+    #[must_use]
+    pub fn ranking(&self, other: &Self) -> Ordering {
+        let by_address = self.address.cmp(&other.address);
+        match (self.bid, other.bid) {
+            (Some(own), Some(theirs)) => theirs.rank().cmp(&own.rank()).then(by_address),
+            _ => self.priority.cmp(&other.priority).then(by_address),
+        }
+    }
+
+    /// Whether an Active that offers this from this address wins against it (RFC 9568 §6.4.3). With CARP equals give way.
+    #[must_use]
+    pub fn loses_to(&self, offer: Offer, address: IpAddr) -> bool {
+        match (offer.bid, self.bid) {
+            (Some(theirs), Some(own)) => theirs.rank() <= own.rank(),
+            _ => (offer.priority, address) > (self.priority, self.address),
+        }
     }
 }
 
@@ -139,7 +176,7 @@ impl Peers {
             peer.hear(now, heard);
         }
         if heard.priority != Priority::RELEASE {
-            self.yield_to(now, heard.priority, heard.source);
+            self.yield_to(now, heard.offer(), heard.source);
         }
     }
 
@@ -158,17 +195,18 @@ impl Peers {
         oldest
     }
 
-    /// Somebody, perhaps we, advertises with this priority from this address: who loses to it stands back, and another one
-    /// that has not been heard meanwhile is gone.
-    pub(crate) fn yield_to(&mut self, now: Instant, priority: Priority, address: IpAddr) {
+    /// Somebody, perhaps we, advertises this from this address: who loses to it stands back, and another one
+    /// that has not been heard meanwhile is gone. With CARP one router speaks in both families, and says so in each.
+    pub(crate) fn yield_to(&mut self, now: Instant, offer: Offer, address: IpAddr) {
         for peer in &mut self.0 {
-            if peer.address == address || peer.parting.is_some() {
+            let other_family = Family::of(peer.address) != Family::of(address);
+            if peer.address == address || other_family || peer.parting.is_some() {
                 continue;
             }
             let silence = now.saturating_since(peer.last);
-            if silence > peer.interval.duration() * 3 {
+            if silence > peer.period() * 3 {
                 peer.parting = Some(Parting::Silent);
-            } else if peer.loses_to(priority, address) {
+            } else if peer.loses_to(offer, address) {
                 peer.parting = Some(Parting::Yielded);
             }
         }
@@ -239,8 +277,57 @@ mod tests {
         assert_eq!(peer(&peers, 3).parting, Some(Parting::Silent));
         assert_eq!(peer(&peers, 2).parting, None);
         // An equal priority from a higher address.
-        peers.yield_to(at(3800), Priority::new(100), [10, 0, 0, 9].into());
+        peers.yield_to(at(3800), heard(9, 100).offer(), [10, 0, 0, 9].into());
         assert_eq!(peer(&peers, 2).parting, Some(Parting::Yielded));
+    }
+
+    #[test]
+    fn with_carp_the_bids_decide_and_equals_yield() {
+        let bid = |advskew, demotion| Bid {
+            advbase: 1,
+            advskew,
+            demotion,
+        };
+        let says = |host, bid| Heard {
+            bid: Some(bid),
+            ..heard(host, 100)
+        };
+        for (theirs, yields) in [
+            (bid(100, 1), true),
+            (bid(0, 2), false),
+            (bid(200, 0), true),
+            (bid(50, 1), true),
+            (bid(101, 1), false),
+        ] {
+            let mut peers = Peers::default();
+            peers.hear(at(0), &says(9, bid(100, 1)));
+            peers.hear(at(100), &says(2, theirs));
+            let parting = peer(&peers, 9).parting;
+            assert_eq!(parting.is_some(), yields, "{theirs}");
+        }
+    }
+
+    #[test]
+    fn who_speaks_in_both_families_does_not_yield_to_itself() {
+        let mut peers = Peers::default();
+        let bid = Bid {
+            advbase: 1,
+            advskew: 100,
+            demotion: 0,
+        };
+        let v4 = Heard {
+            bid: Some(bid),
+            ..heard(2, 154)
+        };
+        let v6 = Heard {
+            source: "fe80::2".parse().expect("an address"),
+            ..v4
+        };
+        for second in 0..3 {
+            peers.hear(at(second * 1000), &v4);
+            peers.hear(at(second * 1000), &v6);
+        }
+        assert!(peers.all().iter().all(|peer| peer.parting.is_none()));
     }
 
     #[test]

@@ -239,6 +239,7 @@ impl Slot {
             | Reason::Startup
             | Reason::Owner
             | Reason::HigherPriority
+            | Reason::BetterBid
             | Reason::HigherAddress
             | Reason::EqualBid
             | Reason::Late

@@ -5,6 +5,7 @@
 
 use core::fmt;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use thiserror::Error;
 
 use crate::carp::Bid;
 use crate::dialect::Dialect;
+use crate::event::Offer;
 use crate::interval::Interval;
 use crate::packet::{ADVERTISEMENT, Header, auth_type};
 use crate::plan::{ChecksumForm, RouterPlan};
@@ -57,6 +59,23 @@ pub struct Heard {
     pub bid: Option<Bid>,
 }
 
+impl Heard {
+    /// Time between two advertisements of its sender. One that gives up says nothing of it.
+    pub(crate) fn period(&self) -> Duration {
+        let bid = self.bid.filter(|bid| !bid.is_bow_out());
+        bid.map_or_else(|| self.interval.duration(), Bid::interval)
+    }
+
+    /// What its sender offers.
+    #[must_use]
+    pub const fn offer(&self) -> Offer {
+        Offer {
+            priority: self.priority,
+            bid: self.bid,
+        }
+    }
+}
+
 /// Why a packet was refused.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Error, Serialize, Deserialize,
@@ -68,6 +87,12 @@ pub enum Reject {
     /// Before RX-3: not ours at all.
     #[error("a CARP advertisement")]
     Carp,
+    /// A router of VRRP hears CARP of its own number and of its block of MAC addresses.
+    #[error("a CARP group here has the same number, and so the same virtual MAC address")]
+    CarpHere,
+    /// A router of CARP hears VRRP of its own number and of its block of MAC addresses.
+    #[error("a VRRP router here has the same number, and so the same virtual MAC address")]
+    VrrpHere,
     /// RX-3
     #[error("TTL or hop limit is not 255")]
     HopLimit,
@@ -282,9 +307,9 @@ impl Reject {
     pub fn count(self, global: &mut GlobalStatistics, router: Option<&mut RouterStatistics>) {
         let counter = match (self, router) {
             (Self::Short, _) => &mut global.short_packets,
-            (Self::Carp, _) => &mut global.carp_pkts_rcvd,
+            (Self::Carp | Self::CarpHere, _) => &mut global.carp_pkts_rcvd,
             (Self::HopLimit, _) => &mut global.ip_ttl_errors,
-            (Self::Version, _) => &mut global.version_errors,
+            (Self::Version | Self::VrrpHere, _) => &mut global.version_errors,
             (Self::Checksum, _) => &mut global.checksum_errors,
             (Self::Vrid, _) | (_, None) => &mut global.vrid_errors,
             (Self::Looped, Some(own)) => &mut own.own_pkts_looped,

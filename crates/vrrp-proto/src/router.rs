@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::carp::{self, Rules};
 use crate::dialect::Dialect;
-use crate::event::Reason;
+use crate::event::{Offer, Reason};
 use crate::interval::Interval;
 use crate::receive::Heard;
 use crate::time::Instant;
@@ -84,6 +84,15 @@ impl Terms {
             None => self
                 .dialect
                 .active_down_interval(self.priority, active_interval),
+        }
+    }
+
+    /// What we offer.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        Offer {
+            priority: self.priority,
+            bid: self.rules.map(|rules| rules.own),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::carp::{Bid, Rules};
 use crate::complaint::{Allowance, Complaint, Complaints};
 use crate::desired::{Desired, Generation, KernelReport};
 use crate::engine::{Announce, Output, Timer, Transmit};
-use crate::event::{Event, Happening, Reason};
+use crate::event::{Event, Happening, Offer, Reason};
 use crate::fault::{self, Fault};
 use crate::gate::Gate;
 use crate::group::{Bond, Common, TieBreak};
@@ -180,14 +180,26 @@ impl Slot {
     pub(crate) fn examine(&mut self, envelope: &Envelope, message: &[u8]) -> Result<Heard, Reject> {
         if let (Some(carp), Some(voice)) = (&self.plan.carp, &mut self.voice) {
             let sources = [self.primary, self.beside];
-            return voice.hear(envelope, message, &self.plan, carp, sources);
+            let heard = voice.hear(envelope, message, &self.plan, carp, sources);
+            let vrrp = message
+                .first()
+                .is_some_and(|first| matches!(first >> 4, 2 | 3));
+            return match heard {
+                Err(Reject::Version) if vrrp && envelope.source.is_ipv4() => Err(Reject::VrrpHere),
+                Ok(_) | Err(_) => heard,
+            };
         }
-        receive::examine(envelope, message, |_| {
+        let heard = receive::examine(envelope, message, |_| {
             Some(Expectation {
                 plan: &self.plan,
                 primary: self.primary,
             })
-        })
+        });
+        match heard {
+            // CARP has the MAC addresses of VRRP for IPv4, whatever its addresses are.
+            Err(Reject::Carp) if self.plan.block() == Family::Ipv4 => Err(Reject::CarpHere),
+            Ok(_) | Err(_) => heard,
+        }
     }
 
     /// How its bids are compared, with CARP.
@@ -356,7 +368,7 @@ impl Slot {
         self.note_form(heard.form);
         self.note_oddities(now, id, heard, outputs);
         if heard.priority != Priority::RELEASE {
-            self.succeeded(now, id, (heard.source, heard.priority), outputs);
+            self.succeeded(now, id, (heard.source, heard.offer()), outputs);
         }
         self.stand_back_if_late(now, id, &terms, links, outputs);
         let step = match tie {
@@ -373,7 +385,7 @@ impl Slot {
         self.review_preparation(now, id, outputs);
         if step.conflict {
             self.statistics.conflicts += 1;
-            self.peers.yield_to(now, terms.priority, terms.primary);
+            self.outrank_peers(now, &terms);
             self.announcer.begin_again(now);
             if self.complaints.add(now, Complaint::Conflict).is_some() {
                 self.say(
@@ -381,7 +393,7 @@ impl Slot {
                     id,
                     Happening::Conflict {
                         address: heard.source,
-                        priority: heard.priority,
+                        offer: heard.offer(),
                     },
                     outputs,
                 );
@@ -397,11 +409,18 @@ impl Slot {
                     id,
                     Happening::FollowedActive {
                         address: heard.source,
-                        priority: heard.priority,
+                        offer: heard.offer(),
                     },
                     outputs,
                 );
             }
+        }
+    }
+
+    /// Who hears us in any family stands back.
+    fn outrank_peers(&mut self, now: Instant, terms: &Terms) {
+        for address in [Some(terms.primary), self.beside].into_iter().flatten() {
+            self.peers.yield_to(now, terms.offer(), address);
         }
     }
 
@@ -518,7 +537,7 @@ impl Slot {
             self.orders.became_active();
             self.statistics.master_transitions += 1;
             if let Some(terms) = terms {
-                self.peers.yield_to(now, terms.priority, terms.primary);
+                self.outrank_peers(now, terms);
             }
         }
         // Whoever was dormant, or is now, wants of the kernel what it wanted.
@@ -559,7 +578,7 @@ impl Slot {
         &mut self,
         now: Instant,
         id: RouterId,
-        successor: Option<(IpAddr, Priority)>,
+        successor: Option<(IpAddr, Offer)>,
         stays: bool,
         outputs: &mut Outputs,
     ) {

@@ -251,6 +251,7 @@ impl Slot {
                 base,
                 sum,
                 priority: adjusted(base, sum),
+                bid: self.rules().map(|rules| rules.own),
             };
             self.say(now, id, happening, outputs);
         }

@@ -588,7 +588,7 @@ fn what_is_refused_is_counted_and_said() {
             "secret",
         ),
         (envelope(|_| ()), flipped(30), Reject::Checksum, "secret"),
-        (envelope(|_| ()), vrrp2, Reject::Version, "secret"),
+        (envelope(|_| ()), vrrp2, Reject::VrrpHere, "secret"),
         (
             envelope(|_| ()),
             good.message.to_vec(),

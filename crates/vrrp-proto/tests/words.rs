@@ -8,7 +8,10 @@ use vrrp_proto::*;
 #[test]
 fn happenings() {
     let address = "192.0.2.1".parse().unwrap();
-    let priority = Priority::new(200);
+    let offer = Offer {
+        priority: Priority::new(200),
+        bid: None,
+    };
     let count = 3;
     let rows = [
         (
@@ -39,9 +42,23 @@ fn happenings() {
                 base: Priority::new(100),
                 sum: 20,
                 priority: Priority::new(120),
+                bid: None,
             },
             "adjusted",
             "uplink up: eth1 has a carrier: priority 100 + 20 = 120",
+        ),
+        (
+            Happening::Adjusted {
+                tracker: "uplink".into(),
+                level: Level::Down,
+                detail: "eth1 has no carrier".into(),
+                base: Priority::new(254),
+                sum: -40,
+                priority: Priority::new(214),
+                bid: of_carp(40).bid,
+            },
+            "adjusted",
+            "uplink down: eth1 has no carrier: advertises advbase 1, advskew 100, demotion 40",
         ),
         (
             Happening::Faults(vec![
@@ -52,12 +69,20 @@ fn happenings() {
             "interface eth0 has no carrier; the kernel refused: no",
         ),
         (
-            Happening::FollowedActive { address, priority },
+            Happening::FollowedActive { address, offer },
             "followed-active",
             "follows 192.0.2.1, priority 200",
         ),
         (
-            Happening::Conflict { address, priority },
+            Happening::FollowedActive {
+                address,
+                offer: of_carp(0),
+            },
+            "followed-active",
+            "follows 192.0.2.1, advbase 1, advskew 100",
+        ),
+        (
+            Happening::Conflict { address, offer },
             "conflict",
             "192.0.2.1 advertises as well, with priority 200; it loses, addresses are announced again",
         ),
@@ -122,9 +147,14 @@ fn happenings() {
             "the kernel refused: no buffer space",
         ),
         (
-            Happening::Left(Some((address, priority))),
+            Happening::Left(Some((address, offer))),
             "left",
             "192.0.2.1 has taken over, priority 200",
+        ),
+        (
+            Happening::Left(Some((address, of_carp(3)))),
+            "left",
+            "192.0.2.1 has taken over, advbase 1, advskew 100, demotion 3",
         ),
         (Happening::Left(None), "left", "nobody has taken over"),
         (
@@ -204,6 +234,18 @@ fn prepared(how: Preparedness, live: bool) -> Happening {
     }
 }
 
+fn of_carp(demotion: u8) -> Offer {
+    let bid = carp::Bid {
+        advbase: 1,
+        advskew: 100,
+        demotion,
+    };
+    Offer {
+        priority: carp::priority(bid.advskew),
+        bid: Some(bid),
+    }
+}
+
 fn ended(kind: OrderKind, why: Ended) -> Happening {
     let by = "alice".into();
     Happening::OrderEnded { kind, by, why }
@@ -219,12 +261,17 @@ fn reasons() {
         (
             Reason::Preempting,
             "preempting",
-            "the Active has a lower priority",
+            "it ranks above the Active",
         ),
         (
             Reason::HigherPriority,
             "higher-priority",
             "another router advertises a higher priority",
+        ),
+        (
+            Reason::BetterBid,
+            "better-bid",
+            "another router is demoted less, or has a lower advbase and advskew",
         ),
         (
             Reason::HigherAddress,

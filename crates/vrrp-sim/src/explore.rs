@@ -601,6 +601,7 @@ impl Search<'_> {
                         Reason::Startup
                         | Reason::Owner
                         | Reason::HigherPriority
+                        | Reason::BetterBid
                         | Reason::HigherAddress
                         | Reason::EqualBid
                         | Reason::Late

@@ -10,6 +10,7 @@ use vrrp_config::load;
 use vrrp_proto::packet::Header;
 use vrrp_proto::{ChecksumForm, Family, Plan};
 
+use crate::carp;
 use crate::failure::Failure;
 use crate::frame::{self, Arrived};
 use crate::json;
@@ -91,7 +92,7 @@ impl Tally {
     pub(crate) fn count(&mut self, verdict: &Verdict) {
         *match verdict {
             Verdict::Good(_) => &mut self.good,
-            Verdict::Refused(_) => &mut self.refused,
+            Verdict::Refused(_) | Verdict::RefusedCarp(..) => &mut self.refused,
             Verdict::Carp => &mut self.carp,
             Verdict::Cut => &mut self.cut,
         } += 1;
@@ -104,7 +105,10 @@ impl Tally {
             format!("{} refused", self.refused),
         ];
         if self.carp > 0 {
-            parts.push(format!("{} of CARP", self.carp));
+            parts.push(format!(
+                "{} of CARP whose digest was not checked",
+                self.carp
+            ));
         }
         if self.cut > 0 {
             parts.push(format!("{} not captured as a whole", self.cut));
@@ -162,20 +166,31 @@ pub(crate) fn phrase(arrived: &Arrived<'_>, verdict: &Verdict) -> (Tone, String)
         }
         Verdict::Good(_) => (Tone::Good, "good".to_owned()),
         Verdict::Refused(reject) => (Tone::Bad, format!("refused: {}", reason(*reject, arrived))),
-        Verdict::Carp => (Tone::Quiet, "CARP, not VRRP".to_owned()),
+        Verdict::RefusedCarp(_, why) => (Tone::Bad, format!("refused: {why}")),
+        Verdict::Carp => (Tone::Quiet, "digest not checked".to_owned()),
         Verdict::Cut => (Tone::Plain, "not captured as a whole".to_owned()),
+    }
+}
+
+/// Whether it is CARP's.
+fn is_carp(arrived: &Arrived<'_>, verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Good(heard) => heard.bid.is_some(),
+        Verdict::RefusedCarp(..) | Verdict::Carp => true,
+        Verdict::Refused(_) | Verdict::Cut => carp::is_meant(arrived),
     }
 }
 
 /// What it says of itself, as far as it says something.
 pub(crate) fn content(arrived: &Arrived<'_>, verdict: &Verdict) -> String {
-    let Some(header) = Header::new(arrived.message) else {
-        let length = arrived.message.len();
-        return format!("{length} {}", if length == 1 { "byte" } else { "bytes" });
-    };
-    if let ([_, vhid, skew, _, demotion, base, ..], Verdict::Carp) = (arrived.message, verdict) {
-        return format!("CARP {vhid}  advbase {base} advskew {skew} demotion {demotion}");
+    let length = arrived.message.len();
+    let bytes = || format!("{length} {}", if length == 1 { "byte" } else { "bytes" });
+    if is_carp(arrived, verdict) {
+        return carp::content(arrived.message).unwrap_or_else(bytes);
     }
+    let Some(header) = Header::new(arrived.message) else {
+        return bytes();
+    };
     let family = Family::of(arrived.envelope.source);
     let interval = header.interval(verdict::dialect(header, family));
     let interval = interval.map_or_else(|| "0s".to_owned(), |interval| interval.to_string());
@@ -191,7 +206,8 @@ pub(crate) fn content(arrived: &Arrived<'_>, verdict: &Verdict) -> String {
 
 /// The same for programs.
 pub(crate) fn document(time: Option<Timestamp>, arrived: &Arrived<'_>, verdict: &Verdict) -> Value {
-    let header = Header::new(arrived.message).filter(|_| *verdict != Verdict::Carp);
+    let is_carp = is_carp(arrived, verdict);
+    let header = Header::new(arrived.message).filter(|_| !is_carp);
     let family = Family::of(arrived.envelope.source);
     let mac = arrived.source_mac.map(|mac| {
         let [a, b, c, d, e, f] = mac;
@@ -200,11 +216,12 @@ pub(crate) fn document(time: Option<Timestamp>, arrived: &Arrived<'_>, verdict: 
     let (word, why, form) = match verdict {
         Verdict::Good(heard) => ("good", None, Some(heard.form)),
         Verdict::Refused(reject) => ("refused", Some(reason(*reject, arrived)), None),
+        Verdict::RefusedCarp(_, why) => ("refused", Some(why.clone()), None),
         Verdict::Carp => ("carp", None, None),
         Verdict::Cut => ("cut", None, None),
     };
     let form = form
-        .filter(|_| family == Family::Ipv4)
+        .filter(|_| family == Family::Ipv4 && !is_carp)
         .map(|form| match form {
             ChecksumForm::Rfc9568 => "rfc9568",
             ChecksumForm::Rfc5798 => "rfc5798",
@@ -214,6 +231,16 @@ pub(crate) fn document(time: Option<Timestamp>, arrived: &Arrived<'_>, verdict: 
         let list = header.addresses(family).map(|ip| ip.to_string());
         list.collect::<Vec<_>>()
     });
+    let protocol = header.map(|header| match header.version() {
+        2 => "vrrpv2",
+        3 => "vrrpv3",
+        _ => "unknown",
+    });
+    let (protocol, group) = if is_carp {
+        (Some("carp"), carp::document(arrived.message))
+    } else {
+        (protocol, Value::Null)
+    };
     json::object([
         ("time", time.map(|time| time.to_string()).into()),
         ("source", arrived.envelope.source.to_string().into()),
@@ -223,6 +250,7 @@ pub(crate) fn document(time: Option<Timestamp>, arrived: &Arrived<'_>, verdict: 
         ),
         ("source-mac", mac.into()),
         ("hop-limit", arrived.envelope.hop_limit.into()),
+        ("protocol", protocol.into()),
         ("version", header.map(Header::version).into()),
         (
             "vrid",
@@ -240,6 +268,7 @@ pub(crate) fn document(time: Option<Timestamp>, arrived: &Arrived<'_>, verdict: 
         ),
         ("addresses", addresses.into()),
         ("checksum", form.into()),
+        ("carp", group),
         ("verdict", word.into()),
         ("reason", why.into()),
     ])

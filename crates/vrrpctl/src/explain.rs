@@ -114,10 +114,6 @@ fn render(explanation: &Explanation, look: &Look) -> String {
             page.wrapped(&format!("  {time}  "), &event.text);
         }
     }
-    if router.carp.is_some() {
-        // What others would do is known of VRRP only, and nothing is not what would be told.
-        return page.text;
-    }
     page.heading(match router.state.as_str() {
         "active" => "It stays Active unless there is",
         _ => "What would make it Active",
@@ -202,6 +198,7 @@ mod tests {
         router.peers = vec![PeerReport {
             address: "fe80::3".into(),
             priority: 150,
+            carp: None,
             state: "active".into(),
             advertise_interval_ms: 1000,
             first_heard_us: 412_000_000,

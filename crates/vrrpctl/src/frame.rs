@@ -23,6 +23,8 @@ pub(crate) struct Arrived<'a> {
     pub(crate) message: &'a [u8],
     /// Whether it was captured as a whole.
     pub(crate) whole: bool,
+    /// Its length in bytes, as the IP header says.
+    pub(crate) length: usize,
 }
 
 /// What is in a frame of this sort, if it is a packet of protocol 112.
@@ -103,5 +105,6 @@ fn packet(ethertype: u16, bytes: &[u8]) -> Option<Arrived<'_>> {
         source_mac: None,
         message: &rest[..length.min(rest.len())],
         whole: length <= rest.len(),
+        length,
     })
 }

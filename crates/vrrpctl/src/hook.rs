@@ -307,6 +307,7 @@ mod tests {
                 interface: "eth0".into(),
                 vrid: 51,
                 addresses: vec!["192.0.2.254/24".into()],
+                carp: None,
             }),
             ..HookEvent::default()
         };

@@ -12,6 +12,7 @@
 
 mod bfd;
 mod capture;
+mod carp;
 mod check;
 mod cli;
 mod client;

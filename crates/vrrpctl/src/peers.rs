@@ -155,11 +155,14 @@ pub(crate) fn sentence(peer: &PeerReport) -> String {
         0 => "none late".to_owned(),
         late => format!("{late} late"),
     };
+    let offer = match peer.carp {
+        Some(bid) => bid.to_string(),
+        None => format!("priority {}", peer.priority),
+    };
     format!(
-        "{}: {}, priority {}, heard {} ago, every {}, {} in a row, {late}, longest gap {}",
+        "{}: {}, {offer}, heard {} ago, every {}, {} in a row, {late}, longest gap {}",
         peer.address,
         peer.state,
-        peer.priority,
         span(peer.last_heard_us),
         span(peer.advertise_interval_ms.saturating_mul(1000)),
         peer.in_a_row,
@@ -187,6 +190,7 @@ pub(crate) mod tests {
         let peer = PeerReport {
             address: "fe80::a8bb:ccff:fedd:1122".into(),
             priority: 150,
+            carp: None,
             state: "active".into(),
             advertise_interval_ms: 1000,
             first_heard_us: 412_000_000,

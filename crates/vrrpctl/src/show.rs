@@ -149,9 +149,9 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
     let priority = router.priority;
     let active = match &router.active {
         _ if router.state == "active" => "this router".to_owned(),
-        Some(active) if router.carp.is_some() => {
-            let skew = 254 - active.priority.min(254);
-            format!("{}, advskew {skew}", active.address)
+        Some(active) if active.carp.is_some() => {
+            let bid = active.carp.map(|bid| bid.to_string());
+            format!("{}, {}", active.address, bid.unwrap_or_default())
         }
         Some(active) => format!("{}, priority {}", active.address, active.priority),
         None => "none known".to_owned(),

@@ -109,6 +109,7 @@ pub(crate) fn report() -> StatusReport {
         active: Some(ActiveRouter {
             address: "fe80::a8bb:ccff:fedd:1122".into(),
             priority: 150,
+            carp: None,
         }),
         priority: PriorityStatus {
             configured: 110,

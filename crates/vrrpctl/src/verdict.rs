@@ -8,16 +8,19 @@ use vrrp_proto::{
     AuthenticationKey, Dialect, Family, Interval, Plan, RouterPlan, VirtualAddress, Vrid,
 };
 
+use crate::carp;
 use crate::frame::Arrived;
 
 /// What becomes of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Verdict {
     /// It is taken.
     Good(Heard),
     /// It is refused.
     Refused(Reject),
-    /// It is CARP's, and no matter of VRRP's.
+    /// It is CARP's and is refused, with the likeliest reason.
+    RefusedCarp(Reject, String),
+    /// It is CARP's, and nothing is wrong with it that can be told without the passphrase.
     Carp,
     /// Too little of it was captured.
     Cut,
@@ -25,9 +28,13 @@ pub(crate) enum Verdict {
 
 /// As a router would that expects just this packet, or one of `plan`, if there is one.
 pub(crate) fn judge(arrived: &Arrived<'_>, plan: Option<&Plan>) -> Verdict {
-    match plan {
-        Some(plan) => verdict(arrived, |vrid| expected(plan, None, arrived, vrid)),
-        None => judge_alone(arrived),
+    let by_group = plan.and_then(|plan| carp::judge_by(arrived, plan, None));
+    match (by_group, plan) {
+        (Some((_, verdict)), _) => verdict,
+        (None, Some(plan)) if !carp::is_meant(arrived) => {
+            verdict(arrived, |vrid| expected(plan, None, arrived, vrid))
+        }
+        (None, _) => judge_alone(arrived),
     }
 }
 
@@ -37,6 +44,10 @@ pub(crate) fn judge_at<'a>(
     plan: &'a Plan,
     interface: &str,
 ) -> Option<(&'a RouterPlan, Verdict)> {
+    let by_group = carp::judge_by(arrived, plan, Some(interface));
+    if by_group.is_some() || carp::is_meant(arrived) {
+        return by_group;
+    }
     let vrid = Header::new(arrived.message)?.vrid()?;
     let plan = expected(plan, Some(interface), arrived, vrid)?;
     Some((plan, verdict(arrived, |_| Some(plan))))
@@ -44,6 +55,9 @@ pub(crate) fn judge_at<'a>(
 
 /// As a router would that expects just this packet.
 pub(crate) fn judge_alone(arrived: &Arrived<'_>) -> Verdict {
+    if carp::is_meant(arrived) {
+        return carp::judge_alone(arrived);
+    }
     let guessed = Header::new(arrived.message).and_then(|header| guess(arrived, header));
     verdict(arrived, |_| guessed.as_ref())
 }
@@ -64,7 +78,6 @@ fn verdict<'a>(
     });
     match judged {
         Ok(heard) => Verdict::Good(heard),
-        Err(Reject::Carp) => Verdict::Carp,
         Err(reject) => Verdict::Refused(reject),
     }
 }
@@ -80,6 +93,7 @@ fn expected<'a>(
     let family = Family::of(arrived.envelope.source);
     let of_it = |router: &&RouterPlan| {
         (router.vrid, router.family) == (vrid, family)
+            && router.carp.is_none()
             && interface.is_none_or(|interface| interface == router.interface)
     };
     let listed = |router: &&RouterPlan| {

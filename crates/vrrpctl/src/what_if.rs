@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use vrrp_control::{
-    Answer, ForecastReport, MAX_REQUEST, PredictedChange, PredictedRouter, PredictedStanding,
-    Request, Supposition, encode,
+    Answer, CarpBid, ForecastReport, MAX_REQUEST, PredictedChange, PredictedRouter,
+    PredictedStanding, Request, Supposition, encode,
 };
 
 use vrrp_proto::Gather;
@@ -211,11 +211,17 @@ fn holder(standing: &PredictedStanding) -> String {
     let peers: Vec<String> = standing
         .active_peers
         .iter()
-        .map(|peer| format!("{} with {}", peer.address, peer.priority))
+        .map(|peer| {
+            let offer = offer(peer.carp, peer.priority);
+            format!("{} with {offer}", peer.address)
+        })
         .collect();
     let peers = peers.join(" and ");
     match (standing.state == "active", peers.is_empty()) {
-        (true, true) => format!("it serves, with {}", standing.priority),
+        (true, true) => format!(
+            "it serves, with {}",
+            offer(standing.carp, standing.priority)
+        ),
         (true, false) => format!("TWO ARE ACTIVE: this router, and {peers}"),
         (false, false) => format!("Active is {peers}"),
         (false, true) => {
@@ -223,6 +229,10 @@ fn holder(standing: &PredictedStanding) -> String {
                 .to_owned()
         }
     }
+}
+
+fn offer(carp: Option<CarpBid>, priority: u8) -> String {
+    carp.map_or_else(|| priority.to_string(), |bid| bid.to_string())
 }
 
 #[cfg(test)]
@@ -235,11 +245,13 @@ mod tests {
         PredictedStanding {
             state: state.into(),
             priority: 200,
+            carp: None,
             active_peers: peer
                 .into_iter()
                 .map(|(address, priority)| ActiveRouter {
                     address: address.into(),
                     priority,
+                    carp: None,
                 })
                 .collect(),
         }

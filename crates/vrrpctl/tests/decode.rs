@@ -146,7 +146,7 @@ fn all_sorts() -> Vec<Vec<u8>> {
         packet
     };
     let group = "224.0.0.18".parse().unwrap();
-    let carp = [&[0x21, 7, 100, 7, 0, 1][..], &[0; 30]].concat();
+    let carp = bytes(CARP);
     vec![
         good(),
         advertisement(Dialect::Vrrp3, "192.0.2.11", ChecksumForm::Rfc5798),
@@ -197,8 +197,9 @@ fn for_programs() {
     assert_eq!(lines.len(), 2, "{said}");
     let expected = serde_json::json!({
         "time": "2026-11-20T13:00:00.001Z", "source": "192.0.2.11", "destination": "224.0.0.18",
-        "source-mac": "00:00:5e:00:01:33", "hop-limit": 255, "version": 3, "vrid": 51, "priority": 200,
-        "interval-ms": 1000, "addresses": ["192.0.2.254"], "checksum": "rfc9568", "verdict": "good", "reason": null
+        "source-mac": "00:00:5e:00:01:33", "hop-limit": 255, "protocol": "vrrpv3", "version": 3, "vrid": 51,
+        "priority": 200, "interval-ms": 1000, "addresses": ["192.0.2.254"], "checksum": "rfc9568", "carp": null,
+        "verdict": "good", "reason": null
     });
     assert_eq!(lines[0], expected);
     assert_eq!(lines[1]["verdict"], "refused");
@@ -251,6 +252,176 @@ fn as_the_routers_of_a_file_would() {
         assert_eq!(status, Some(code), "{router}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Group 1 with 10.99.0.100 and the passphrase "secret", and its bow-out: as an implementation that shares nothing with this
+/// one makes them.
+const CARP: &str = "210100070001090e0123456789abcdef5a67b92cd1f79847ddab460b830063a1feebb0aa";
+const BOW_OUT: &str = "2101ff0700ff9beb0123456789abcdf03dc8ec5e7000548e952d3ad2e5ce0237cbf73232";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits = (0..hex.len()).step_by(2);
+    digits
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        .collect()
+}
+
+fn carp(message: &[u8], hops: u8) -> Vec<u8> {
+    let group = "224.0.0.18".parse().unwrap();
+    ip("10.99.0.1".parse().unwrap(), group, hops, message)
+}
+
+/// What is said of these packets by a file with these groups, and how it ends.
+fn judged(name: &str, routers: &str, packets: &[Vec<u8>], words: &[&str]) -> (String, Option<i32>) {
+    let folder = std::env::temp_dir().join(format!("vrrpctl-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("vrrpd.toml");
+    std::fs::write(&file, routers).unwrap();
+    let words = [&["--config", file.to_str().unwrap()], words].concat();
+    let output = decode(&pcap(RAW, packets), &words);
+    std::fs::remove_dir_all(&folder).unwrap();
+    (text(&output.stdout), output.status.code())
+}
+
+fn group(passphrase: &str, addresses: &str) -> String {
+    format!(
+        "[virtual-router.fw]\ninterface = \"eth0\"\nprotocol = \"carp\"\nvhid = 1\n\
+         passphrase = \"{passphrase}\"\naddresses = [{addresses}]\n"
+    )
+}
+
+#[test]
+fn a_digest_of_carp_is_judged_by_a_file() {
+    let packets = [carp(&bytes(CARP), 255)];
+    let other = "[virtual-router.dmz]\ninterface = \"eth1\"\nprotocol = \"carp\"\nvhid = 2\n\
+                 passphrase = \"secret\"\naddresses = [\"10.98.0.1/24\"]\n";
+    for (routers, verdict, code) in [
+        (group("secret", "\"10.99.0.100/24\""), "good", 0),
+        (
+            group("Secret", "\"10.99.0.100/24\""),
+            "refused: wrong digest: the sender has another passphrase, or an address that is not in the list",
+            1,
+        ),
+        (
+            group("secret", "\"10.99.0.100/24\", \"10.99.0.101/24\""),
+            "refused: wrong digest: it is right without 10.99.0.101, which the sender does not have",
+            1,
+        ),
+        (
+            group(
+                "secret",
+                "\"10.99.0.100/24\", \"fd00::100/64\", \"fd00::101/64\"",
+            ),
+            "refused: wrong digest: it is right for the addresses of IPv4 alone: the sender has no others",
+            1,
+        ),
+        (
+            group(
+                "secret",
+                "\"10.99.0.98/24\", \"10.99.0.99/24\", \"10.99.0.100/24\"",
+            ),
+            "refused: wrong digest: it is right for 10.99.0.100 alone: the sender has no other address",
+            1,
+        ),
+        (
+            format!("{}{other}", group("another", "\"10.99.0.100/24\"")),
+            "refused: wrong digest: it is right with the passphrase of dmz",
+            1,
+        ),
+        (other.to_owned(), "digest not checked", 0),
+    ] {
+        let (said, status) = judged("carp", &routers, &packets, &[]);
+        let line = said.lines().next().unwrap();
+        assert!(line.ends_with(&format!("  {verdict}")), "{routers}: {said}");
+        assert_eq!(status, Some(code), "{routers}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
+fn carp_is_checked_as_the_daemon_does() {
+    let right = bytes(CARP);
+    let with = |at: usize, to: u8| {
+        let mut message = right.clone();
+        message[at] = to;
+        message
+    };
+    let longer = [&right[..], &[0; 10]].concat();
+    // VRRPv2 with seven addresses has the same first bytes, and eight bytes more.
+    let vrrp = [&[0x21, 1, 100, 7, 0, 1, 0, 0][..], &[0; 36]].concat();
+    let routers = group("secret", "\"10.99.0.100/24\"");
+    for (message, hops, verdict) in [
+        (right.clone(), 255, "good"),
+        (bytes(BOW_OUT), 255, "good"),
+        (longer, 255, "good"),
+        (right.clone(), 254, "refused: TTL 254, must be 255"),
+        (with(2, 50), 255, "refused: wrong checksum"),
+        (
+            right[..35].to_vec(),
+            255,
+            "refused: 35 bytes, and an advertisement of CARP has 36",
+        ),
+        (vrrp, 255, "refused: wrong checksum"),
+        (with(0, 0x31), 255, "refused: wrong checksum"),
+    ] {
+        let (said, _) = judged("checks", &routers, &[carp(&message, hops)], &[]);
+        let line = said.lines().next().unwrap();
+        assert!(line.ends_with(&format!("  {verdict}")), "{verdict}: {said}");
+        let (version, length) = (message[0] >> 4, message.len());
+        let what = match (version, length) {
+            (2, 44) => "VRRPv2 1  priority 100",
+            (2, 35) => "35 bytes",
+            (2, _) => "CARP 1  ",
+            _ => "VRRPv3 1  ",
+        };
+        assert!(line.contains(what), "{what}: {said}");
+    }
+}
+
+#[test]
+fn carp_for_programs() {
+    let packets = [carp(&bytes(BOW_OUT), 255), carp(&bytes(CARP), 64)];
+    let routers = group("secret", "\"10.99.0.100/24\"");
+    let (said, _) = judged("programs", &routers, &packets, &["--json"]);
+    let lines: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let expected = serde_json::json!({
+        "time": "2026-11-20T13:00:00.001Z", "source": "10.99.0.1", "destination": "224.0.0.18",
+        "source-mac": null, "hop-limit": 255, "protocol": "carp", "version": null, "vrid": null, "priority": null,
+        "interval-ms": null, "addresses": null, "checksum": null,
+        "carp": {
+            "vhid": 1, "advbase": 255, "advskew": 255, "demotion": 0, "bow-out": true, "counter": "0123456789abcdf0",
+            "digest": "3dc8ec5e7000548e952d3ad2e5ce0237cbf73232"
+        },
+        "verdict": "good", "reason": null
+    });
+    assert_eq!(lines[0], expected);
+    assert_eq!(lines[1]["carp"]["bow-out"], false);
+    assert_eq!(lines[1]["verdict"], "refused");
+    assert_eq!(lines[1]["reason"], "TTL 64, must be 255");
+    // Without the passphrase, the rest can be told.
+    let alone = decode(&pcap(RAW, &packets), &["--json"]);
+    let said = text(&alone.stdout);
+    let first: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&first["verdict"], &first["protocol"]),
+        (&"carp".into(), &"carp".into())
+    );
+}
+
+/// Captured in the laboratory: two advertisements and the bow-out of vrrpd, and then three of UCarp 1.5.2.
+#[test]
+fn what_ours_and_ucarp_say() {
+    let capture = include_bytes!("captures/carp.pcapng");
+    let config = std::env::temp_dir().join(format!("vrrpctl-ucarp-{}.toml", std::process::id()));
+    let text_of = group("lab secret", "\"192.0.2.254/24\"").replace("vhid = 1", "vhid = 51");
+    std::fs::write(&config, text_of).unwrap();
+    let output = decode(capture, &["--config", config.to_str().unwrap()]);
+    std::fs::remove_file(&config).unwrap();
+    insta::assert_snapshot!(text(&output.stdout));
+    assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]

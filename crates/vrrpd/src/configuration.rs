@@ -38,7 +38,7 @@ use crate::running;
 use crate::runtime_dir::RuntimeDir;
 use crate::services::STOPPED;
 use crate::standing::StandingOrders;
-use crate::what_if::{self, Moment};
+use crate::what_if::Moment;
 
 /// Who ends a trial that nobody confirms.
 const NOBODY: &str = "nobody";
@@ -372,9 +372,6 @@ impl Configuration {
         let plan = &proposal.loaded.config.plan;
         let read = by != SIGNAL && attempt.expect.is_none() && !proposal.difference.is_empty();
         if !read || plan.routers.len() > FORESEEN {
-            return None;
-        }
-        if what_if::speaks_carp(plan) || what_if::speaks_carp(&self.running()?) {
             return None;
         }
         let engine = &self.0.parts.engine;

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use vrrp_control::{Answer, EventRecord, Explanation, PriorityPart, ProspectReport, RouterReport};
 use vrrp_forecast::{Condition, Holder, Prospect, prospects};
+use vrrp_proto::carp::Bid;
 use vrrp_proto::orders::{DRAINED, OrderKind, OrderView, PINNED};
 use vrrp_proto::router::State;
 use vrrp_proto::tracker::adjusted;
 use vrrp_proto::{
-    Engine, Instant, Parting, Peer, PreActive, Priority, Reason, Role, RouterPlan, RouterStatus,
+    Engine, Instant, Offer, Parting, Peer, PreActive, Priority, Reason, Role, RouterPlan,
+    RouterStatus,
 };
 
 use crate::answers::Answers;
@@ -67,6 +69,7 @@ struct Facts {
     why: String,
     preemption: String,
     skew: Duration,
+    ours: Offer,
 }
 
 fn explain(services: &Services, name: &str) -> Result<Explanation, String> {
@@ -83,6 +86,7 @@ fn explain(services: &Services, name: &str) -> Result<Explanation, String> {
         why,
         preemption,
         skew,
+        ours,
     } = facts;
     report::protect(
         std::slice::from_mut(&mut report),
@@ -98,15 +102,11 @@ fn explain(services: &Services, name: &str) -> Result<Explanation, String> {
         .map(|record| EventRecord::clone(record))
         .collect();
     events.drain(..events.len().saturating_sub(EVENTS));
-    // What others would do is known of VRRP.
-    let found = if plan.carp.is_some() {
-        Vec::new()
-    } else {
-        prospects(&moment.handover, moment.now, name)
-    };
+    let found = prospects(&moment.handover, moment.now, name);
     let words = Words {
         report: &report,
         skew,
+        ours,
     };
     Ok(Explanation {
         version: vrrp_control::VERSION,
@@ -134,6 +134,7 @@ impl Facts {
             why: why(&status, now),
             preemption: preemption(&status, now),
             skew: status.skew_time,
+            ours: own_offer(&status),
             moment,
         })
     }
@@ -141,7 +142,7 @@ impl Facts {
 
 fn lead<'a>(status: &RouterStatus<'a>) -> Option<&'a Peer> {
     let speaking = status.peers.iter().filter(|peer| peer.parting.is_none());
-    speaking.max_by_key(|peer| (peer.priority, peer.address))
+    speaking.max_by(|a, b| a.ranking(b))
 }
 
 fn why(status: &RouterStatus<'_>, now: Instant) -> String {
@@ -161,10 +162,11 @@ fn why(status: &RouterStatus<'_>, now: Instant) -> String {
 
 fn of_role(status: &RouterStatus<'_>, now: Instant) -> String {
     let own = status.effective_priority;
-    let carp = status.plan.carp.is_some();
-    let said = |priority: Priority| match carp {
-        true => format!("advskew {}", 254 - priority.get().min(254)),
-        false => priority.to_string(),
+    let ours = own_offer(status);
+    // Of VRRP, the word is left out: there is only one number.
+    let said = |offer: Offer| match offer.bid {
+        Some(bid) => bid.to_string(),
+        None => offer.priority.to_string(),
     };
     match status.state {
         State::Initialize => {
@@ -180,15 +182,15 @@ fn of_role(status: &RouterStatus<'_>, now: Instant) -> String {
                 .peers
                 .iter()
                 .filter(|peer| peer.parting == Some(Parting::Yielded))
-                .max_by_key(|peer| (peer.priority, peer.address));
+                .max_by(|a, b| a.ranking(b));
             match lost {
                 Some(peer) => format!(
                     "we advertise {}, and {} stood back with {}",
-                    said(own),
+                    said(ours),
                     peer.address,
-                    said(peer.priority)
+                    said(peer.offer())
                 ),
-                None => format!("we advertise {}, and nobody else is heard", said(own)),
+                None => format!("we advertise {}, and nobody else is heard", said(ours)),
             }
         }
         State::Backup(backup) => {
@@ -210,13 +212,17 @@ fn of_role(status: &RouterStatus<'_>, now: Instant) -> String {
             let Some(peer) = lead(status) else {
                 return format!("no Active is heard; it takes over in {left} if that stays so");
             };
-            let (address, priority) = (peer.address, peer.priority);
             let they = format!(
-                "{address} advertises {}, we have {}",
-                said(priority),
-                said(own)
+                "{} advertises {}, we have {}",
+                peer.address,
+                said(peer.offer()),
+                said(ours)
             );
-            if priority >= own {
+            let ranks_above = match (status.rules, peer.bid) {
+                (Some(rules), Some(bid)) => rules.yields_to(bid).is_some(),
+                _ => peer.priority >= own,
+            };
+            if ranks_above {
                 they
             } else if let Some(until) = status.gate {
                 let left = span(until.saturating_since(now));
@@ -238,6 +244,13 @@ fn of_role(status: &RouterStatus<'_>, now: Instant) -> String {
                 }
             }
         }
+    }
+}
+
+fn own_offer(status: &RouterStatus<'_>) -> Offer {
+    Offer {
+        priority: status.effective_priority,
+        bid: status.rules.map(|rules| rules.own),
     }
 }
 
@@ -390,7 +403,18 @@ fn arithmetic(plan: &RouterPlan, report: &RouterReport, config: &Path) -> Vec<Pr
         );
         parts.push(part(report.priority.effective, text));
     }
-    parts.push(part(report.priority.effective, "effective".to_owned()));
+    let said = match &report.carp {
+        Some(carp) => {
+            let bid = Bid {
+                advbase: carp.advbase,
+                advskew: carp.advertised_advskew,
+                demotion: carp.advertised_demotion,
+            };
+            format!("effective: it advertises {bid}")
+        }
+        None => "effective".to_owned(),
+    };
+    parts.push(part(report.priority.effective, said));
     parts
 }
 
@@ -435,6 +459,7 @@ fn said(plan: &RouterPlan, config: &Path) -> Said {
 struct Words<'a> {
     report: &'a RouterReport,
     skew: Duration,
+    ours: Offer,
 }
 
 impl Words<'_> {
@@ -452,15 +477,17 @@ impl Words<'_> {
                 peers = silent.iter().map(ToString::to_string).collect();
                 let down = Duration::from_micros(self.report.active_down_interval);
                 let interval = Duration::from_millis(self.report.active_advertise_interval_ms);
+                let usual = interval * 3 + self.skew;
+                // OpenBSD's way with CARP is three times the whole interval.
+                let sum = if usual.abs_diff(down) <= Duration::from_micros(1) {
+                    format!("3 x {} + skew {}", span(interval), span(self.skew))
+                } else {
+                    format!("3 x {}", span(down / 3))
+                };
+                let (peers, down) = (peers.join(" and "), span(down));
                 (
                     "peers-silent",
-                    format!(
-                        "{} silent for {} (3 x {} + skew {}): {after}",
-                        peers.join(" and "),
-                        span(down),
-                        span(interval),
-                        span(self.skew)
-                    ),
+                    format!("{peers} silent for {down} ({sum}): {after}"),
                 )
             }
             Condition::Release(peer) => {
@@ -469,15 +496,20 @@ impl Words<'_> {
             }
             Condition::Priority(limit) => {
                 priority = Some(limit.get());
+                // `vrrpctl priority` speaks of priorities with CARP, too.
+                let skew = match self.ours.bid {
+                    Some(_) => format!(", which is an advskew of {}", 254 - limit.get()),
+                    None => String::new(),
+                };
                 if active {
                     (
                         "priority-lowered",
-                        format!("a priority of {limit} or less: {after}"),
+                        format!("a priority of {limit} or less{skew}: {after}"),
                     )
                 } else {
                     (
                         "priority-raised",
-                        format!("a priority of {limit} or more: {after}"),
+                        format!("a priority of {limit} or more{skew}: {after}"),
                     )
                 }
             }
@@ -488,12 +520,13 @@ impl Words<'_> {
             Condition::Mended => ("fault-mended", format!("the fault mended: {after}")),
             Condition::Outranked(limit, address) => {
                 priority = Some(limit.get());
-                (
-                    "outranked",
-                    format!(
-                        "a router that advertises more than {limit}, or {limit} from an address above {address}: {after}"
+                let better = match self.ours.bid {
+                    Some(bid) => format!("a router that advertises {bid}, or a better bid"),
+                    None => format!(
+                        "a router that advertises more than {limit}, or {limit} from an address above {address}"
                     ),
-                )
+                };
+                ("outranked", format!("{better}: {after}"))
             }
             Condition::LinkDown(interface) => {
                 ("link-down", format!("interface {interface} down: {after}"))

@@ -73,15 +73,17 @@ fn change(prediction: &Prediction) -> PredictedChange {
 
 fn standing(standing: &Standing) -> PredictedStanding {
     let peer = |holder: &Holder| match holder {
-        Holder::Peer(address, priority) => Some(ActiveRouter {
+        Holder::Peer(address, offer) => Some(ActiveRouter {
             address: address.to_string(),
-            priority: priority.get(),
+            priority: offer.priority.get(),
+            carp: offer.bid.map(Into::into),
         }),
         Holder::We | Holder::Unknown => None,
     };
     PredictedStanding {
         state: standing.role.name().to_owned(),
         priority: standing.priority.get(),
+        carp: standing.bid.map(Into::into),
         active_peers: standing.holders.iter().filter_map(peer).collect(),
     }
 }

@@ -6,7 +6,7 @@ use nix::unistd::User;
 use vrrp_config::{Config, Finding, HookDeed, HookPlan};
 use vrrp_control::EventRecord;
 use vrrp_control::agent::{
-    HookAction, HookEvent, HookSpec, RouterFacts, Stand, Standing, SubjectKind,
+    CarpFacts, HookAction, HookEvent, HookSpec, RouterFacts, Stand, Standing, SubjectKind,
 };
 use vrrp_proto::{Engine, Happening, Plan, Role};
 
@@ -43,6 +43,10 @@ pub(crate) fn facts(plan: &Plan) -> BTreeMap<String, RouterFacts> {
             interface: router.interface.clone(),
             vrid: router.vrid.get(),
             addresses: router.addresses.iter().map(ToString::to_string).collect(),
+            carp: router.carp.map(|carp| CarpFacts {
+                advbase: router.interval.as_secs().unwrap_or(u8::MAX),
+                advskew: carp.advskew,
+            }),
         };
         (router.name.clone(), facts)
     });
@@ -109,6 +113,7 @@ pub(crate) fn event(record: &EventRecord) -> Option<HookEvent> {
         old_state: None,
         reason,
         priority: None,
+        demotion: None,
         text: record.text.clone(),
         router: None,
     })

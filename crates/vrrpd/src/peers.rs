@@ -17,9 +17,9 @@ fn report(peer: &Peer, now: Instant) -> PeerReport {
     PeerReport {
         address: peer.address.to_string(),
         priority: peer.priority.get(),
+        carp: peer.bid.map(Into::into),
         state: peer.parting.map_or("active", Parting::name).to_owned(),
-        advertise_interval_ms: u64::try_from(peer.interval.duration().as_millis())
-            .unwrap_or(u64::MAX),
+        advertise_interval_ms: u64::try_from(peer.period().as_millis()).unwrap_or(u64::MAX),
         first_heard_us: micros(now.saturating_since(peer.first)),
         last_heard_us: micros(now.saturating_since(peer.last)),
         in_a_row: peer.in_a_row,

@@ -1,6 +1,7 @@
 //! The engine's state in the words of the control socket.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use vrrp_control::{
@@ -9,6 +10,7 @@ use vrrp_control::{
 };
 use vrrp_linux::lateness::{BOUNDS, LatenessReport};
 use vrrp_linux::{Means, Protection as Stands};
+use vrrp_proto::carp::Bid;
 use vrrp_proto::orders::OrderView;
 use vrrp_proto::router::Role;
 use vrrp_proto::{
@@ -92,6 +94,7 @@ pub(crate) fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant)
         active: status.active.map(|(address, priority)| ActiveRouter {
             address: address.to_string(),
             priority: priority.get(),
+            carp: bid_of(status, address).map(Into::into),
         }),
         peers: peers::reports(status.peers, now),
         since: timestamp(since),
@@ -157,6 +160,16 @@ fn waits_for_hooks(status: &RouterStatus<'_>, now: Instant) -> Option<AwaitedHoo
         hooks: wanted.hooks.clone(),
         within_ms: millis(until.saturating_since(now)),
     })
+}
+
+/// With CARP, what the router with this address bids: this one, or one that was heard.
+fn bid_of(status: &RouterStatus<'_>, address: IpAddr) -> Option<Bid> {
+    let rules = status.rules?;
+    let peer = status.peers.iter().find(|peer| peer.address == address);
+    match status.role {
+        Role::Active => Some(rules.own),
+        Role::Initialize | Role::Backup => peer?.bid,
+    }
 }
 
 fn carp(status: &RouterStatus<'_>) -> Option<CarpReport> {

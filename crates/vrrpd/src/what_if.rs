@@ -76,14 +76,10 @@ fn forecast(services: &Services, supposition: &Supposition) -> Result<ForecastRe
         Some(text) => Some(parse(text)?),
         None => None,
     };
-    if plan.as_ref().is_some_and(speaks_carp) {
-        return Err("that configuration has CARP, of which this version makes no forecast".into());
-    }
     let asked = supposition.clone();
     let prepared = services
         .engine
         .inspect(move |engine, now| {
-            no_carp(engine)?;
             check(engine, &asked).map(|hypotheses| (hypotheses, Moment::of(engine, now)))
         })
         .ok_or(STOPPED)?;
@@ -98,22 +94,6 @@ fn forecast(services: &Services, supposition: &Supposition) -> Result<ForecastRe
         horizon.map(|horizon| horizon.min(FARTHEST)),
     );
     Ok(foresight::report(&forecast, timestamp(moment.wall)))
-}
-
-/// Whether there is a router of which no forecast can be made.
-pub(crate) fn speaks_carp(plan: &vrrp_proto::Plan) -> bool {
-    plan.routers.iter().any(|router| router.carp.is_some())
-}
-
-/// How others speak CARP is not known here yet.
-fn no_carp(engine: &Engine) -> Result<(), String> {
-    let mut speaks = engine.status().filter(|router| router.plan.carp.is_some());
-    speaks.next().map_or(Ok(()), |router| {
-        let name = &router.plan.name;
-        Err(format!(
-            "{name} speaks CARP, of which this version makes no forecast"
-        ))
-    })
 }
 
 fn parse(text: &str) -> Result<vrrp_proto::Plan, String> {

@@ -1,5 +1,6 @@
 //! What an advertisement bids for the role of the Active: how often it comes, and how much its sender is demoted.
 
+use core::fmt;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,12 @@ impl Bid {
         demotion: 0,
     };
 
+    /// Who comes first in this order should be Active: who is less demoted, and among those who advertises more often.
+    #[must_use]
+    pub const fn rank(self) -> (u8, u32) {
+        (self.demotion, self.ticks())
+    }
+
     /// Whether the sender gives up.
     #[must_use]
     pub const fn is_bow_out(self) -> bool {
@@ -39,6 +46,22 @@ impl Bid {
     #[must_use]
     pub fn interval(self) -> Duration {
         ticks(self.ticks().max(1))
+    }
+}
+
+/// As one says it; most have no demotion to speak of.
+impl fmt::Display for Bid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            advbase,
+            advskew,
+            demotion,
+        } = self;
+        write!(f, "advbase {advbase}, advskew {advskew}")?;
+        match demotion {
+            0 => Ok(()),
+            by => write!(f, ", demotion {by}"),
+        }
     }
 }
 

@@ -149,11 +149,11 @@ impl Rules {
         let (their_demotion, our_demotion) = self.demotions(theirs);
         let (c, s) = (theirs.ticks(), self.own.ticks());
         if their_demotion < our_demotion {
-            Some(Reason::HigherPriority)
+            Some(Reason::BetterBid)
         } else if their_demotion > our_demotion || c > s {
             None
         } else if c < s {
-            Some(Reason::HigherPriority)
+            Some(Reason::BetterBid)
         } else {
             Some(Reason::EqualBid)
         }

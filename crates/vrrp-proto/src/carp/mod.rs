@@ -7,6 +7,7 @@
 //! | [`bid`] | what decides between two routers: base, skew and demotion |
 //! | [`election`] | who wins |
 //! | `voice` | what is said and heard with the passphrase |
+//! | [`inspect`] | what somebody makes of it who only looks on |
 //!
 //! There is no RFC. What is said here was read in, or measured at, the implementations of OpenBSD, FreeBSD, NetBSD and
 //! UCarp, which differ: where that matters, it is said which does what.
@@ -14,6 +15,7 @@
 pub mod bid;
 pub mod digest;
 pub mod election;
+pub mod inspect;
 pub mod packet;
 pub(crate) mod voice;
 

@@ -84,12 +84,18 @@ impl Advertisement {
         if !Sum::default().over(bytes).is_valid() {
             return Err(Malformed::Checksum);
         }
+        Self::fields(bytes).ok_or(Malformed::Vhid)
+    }
+
+    /// What these bytes say, intact or not; `None` for the vhid 0.
+    #[must_use]
+    pub fn fields(bytes: &[u8; LEN]) -> Option<Self> {
         let mut counter = [0; 8];
         counter.copy_from_slice(&bytes[field::COUNTER]);
         let mut digest = [0; DIGEST_LEN];
         digest.copy_from_slice(&bytes[field::DIGEST]);
-        Ok(Self {
-            vhid: Vrid::new(bytes[field::VHID]).ok_or(Malformed::Vhid)?,
+        Some(Self {
+            vhid: Vrid::new(bytes[field::VHID])?,
             bid: Bid {
                 advbase: bytes[field::ADVBASE],
                 advskew: bytes[field::ADVSKEW],

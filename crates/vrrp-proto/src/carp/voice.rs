@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bid::Bid;
 use super::digest::{Covered, LinkLocal};
-use super::packet::{Advertisement, Malformed};
+use super::inspect::open;
+use super::packet::Advertisement;
 use super::{CarpPlan, priority};
 use crate::interval::Interval;
 use crate::plan::{ChecksumForm, RouterPlan};
@@ -78,22 +79,7 @@ impl Voice {
         carp: &CarpPlan,
         sources: [Option<IpAddr>; 2],
     ) -> Result<Heard, Reject> {
-        let advertisement = Advertisement::parse(message);
-        if advertisement == Err(Malformed::Version) {
-            return Err(Reject::Version);
-        }
-        if advertisement == Err(Malformed::Short) {
-            return Err(Reject::Short);
-        }
-        if envelope.hop_limit != 255 {
-            return Err(Reject::HopLimit);
-        }
-        let advertisement = advertisement.map_err(|malformed| match malformed {
-            Malformed::Short => Reject::Short,
-            Malformed::Version => Reject::Version,
-            Malformed::Checksum => Reject::Checksum,
-            Malformed::Vhid => Reject::Vrid,
-        })?;
+        let advertisement = open(envelope, message)?;
         if sources.contains(&Some(envelope.source)) {
             return Err(Reject::Looped);
         }

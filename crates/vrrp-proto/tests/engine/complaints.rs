@@ -88,13 +88,14 @@ fn each_reason_is_said_for_itself() {
 fn foreign_routers_and_carp_are_counted_and_not_worth_a_word() {
     let mut bench = Bench::backup(plan());
     assert!(bench.hear(&Packet::of(&plan(), 254).byte(1, 99)).nothing());
-    assert!(
-        bench
-            .hear(&Packet::of(&plan(), 254).byte(0, 0x21).byte(3, 7).len(36))
-            .nothing()
-    );
+    let carp = Packet::of(&plan(), 254).byte(0, 0x21).byte(3, 7).len(36);
+    assert!(bench.hear(&carp.clone().byte(1, 99)).nothing());
     assert_eq!(bench.engine.statistics().vrid_errors, 1);
     assert_eq!(bench.engine.statistics().carp_pkts_rcvd, 1);
+    // One with our number has our MAC address: said the first time, and counted like the others.
+    assert_eq!(bench.hear(&carp).said(), ["refused"]);
+    assert!(bench.hear(&carp).nothing());
+    assert_eq!(bench.engine.statistics().carp_pkts_rcvd, 3);
 }
 
 #[test]

@@ -105,8 +105,8 @@ const ROWS: &[Row] = rows![
     "RX-2 9568 §7.1",       plan,     |p| p.len(7),                        Short,             Global short_packets;
     "RX-2 9568 §7.1",       plan,     |p| p.len(0),                        Short,             Global short_packets;
     "RX-2 3768 §7.1",       plan_v2,  |p| p.len(7),                        Short,             Global short_packets;
-    "CARP",                 plan_v2,  |p| p.byte(3, 7).len(36),            Carp,              Global carp_pkts_rcvd;
-    "CARP",                 plan,     |p| p.byte(0, 0x21).byte(3, 7).len(36).hop_limit(1), Carp, Global carp_pkts_rcvd;
+    "CARP",                 plan_v2,  |p| p.byte(3, 7).len(36),            CarpHere,          Global carp_pkts_rcvd;
+    "CARP",                 plan,     |p| p.byte(0, 0x21).byte(3, 7).len(36).hop_limit(1), CarpHere, Global carp_pkts_rcvd;
     "CARP",                 plan_v6,  |p| p.byte(0, 0x21).byte(3, 7).len(36), Carp,        Global carp_pkts_rcvd;
     "RX-3 9568 §5.1.1.3",   plan,     |p| p.hop_limit(254),                HopLimit,          Global ip_ttl_errors;
     "RX-3 9568 §5.1.1.3",   plan,     |p| p.hop_limit(0),                  HopLimit,          Global ip_ttl_errors;

@@ -110,6 +110,7 @@ kinds! {
     "VD0417" Warning Irregular "advertisements of the Active are lost or late"
     "VD0418" Warning RealMac "the other router does not use the virtual MAC address"
     "VD0419" Error OtherMode "one router speaks unicast, the other multicast or to others"
+    "VD0420" Error SameNumber "VRRP and CARP use the same number on one LAN"
     // Who else answers.
     "VD0501" Error OtherHost "another host answers for a virtual address"
     "VD0502" Error Claimed "another host claims a virtual address"

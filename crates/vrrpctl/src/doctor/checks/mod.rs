@@ -27,7 +27,7 @@ const WHOLE: [fn(&Facts) -> Vec<Finding>; 7] = [
 ];
 
 /// Those that look at one virtual router.
-const EACH: [fn(&Facts, Router<'_>) -> Vec<Finding>; 14] = [
+const EACH: [fn(&Facts, Router<'_>) -> Vec<Finding>; 15] = [
     daemon::kernel,
     host::forwarding,
     host::arp,
@@ -40,6 +40,7 @@ const EACH: [fn(&Facts, Router<'_>) -> Vec<Finding>; 14] = [
     others::alike,
     others::remembered,
     refused::adverts,
+    refused::same_number,
     addresses::claims,
     addresses::answers,
 ];

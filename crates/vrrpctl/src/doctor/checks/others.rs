@@ -345,7 +345,7 @@ fn unreachable(facts: &Facts, router: Router<'_>) -> Vec<Finding> {
 /// Why one that is refused is.
 pub(crate) fn rejected(advert: &Advert) -> Option<Reject> {
     match advert.verdict {
-        Verdict::Refused(reject) => Some(reject),
+        Verdict::Refused(reject) | Verdict::RefusedCarp(reject, _) => Some(reject),
         Verdict::Good(_) | Verdict::Carp | Verdict::Cut => None,
     }
 }

@@ -1,6 +1,7 @@
 //! What is said by others and does not fit what is expected here.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use vrrp_proto::receive::Reject;
 
@@ -44,6 +45,10 @@ impl Misfit {
 /// One finding for each speaker and thing that is wrong with what it says.
 pub(crate) fn adverts(facts: &Facts, router: Router<'_>) -> Vec<Finding> {
     let mut misfits: BTreeMap<_, (usize, &Advert)> = BTreeMap::new();
+    if router.after.carp.is_some() {
+        // What it hears of VRRP is none of its own.
+        return Vec::new();
+    }
     for advert in heard(facts, router) {
         for misfit in judge(router, advert) {
             let entry = misfits
@@ -64,7 +69,7 @@ fn judge(router: Router<'_>, advert: &Advert) -> Vec<Misfit> {
     if is_foreign(router, advert) {
         return vec![Misfit::Foreign];
     }
-    if let Verdict::Good(heard) = advert.verdict {
+    if let Verdict::Good(heard) = &advert.verdict {
         if heard.other_interval {
             misfits.push(Misfit::Interval);
         }
@@ -85,6 +90,8 @@ fn judge(router: Router<'_>, advert: &Advert) -> Vec<Misfit> {
         Reject::Source | Reject::Mode => Misfit::Mode,
         Reject::Short
         | Reject::Carp
+        | Reject::CarpHere
+        | Reject::VrrpHere
         | Reject::Vrid
         | Reject::Looped
         | Reject::Type
@@ -95,6 +102,39 @@ fn judge(router: Router<'_>, advert: &Advert) -> Vec<Misfit> {
         | Reject::Owner => Misfit::Malformed,
     }));
     misfits
+}
+
+/// VRRP for IPv4 and CARP with the same number have the same virtual MAC address.
+pub(crate) fn same_number(facts: &Facts, router: Router<'_>) -> Vec<Finding> {
+    let (interface, number) = (&router.after.interface, router.after.vrid);
+    let (protocol, key): (_, &str) = match router.after.carp {
+        Some(_) => ("VRRP", "vrid there, or vhid here"),
+        None => ("CARP", "vhid there, or vrid here"),
+    };
+    let sources: Vec<IpAddr> = if router.after.carp.is_some() {
+        let adverts = facts.wire.adverts.iter();
+        let others = adverts.filter(|it| {
+            (&it.interface, it.vrid) == (interface, number) && it.source.is_ipv4() && !it.outgoing
+        });
+        others.map(|it| it.source).collect()
+    } else if router.after.family == "ipv4" {
+        let groups = facts.wire.carp.iter();
+        let others = groups.filter(|it| (&it.interface, it.vhid) == (interface, number));
+        others.map(|it| it.source).collect()
+    } else {
+        Vec::new()
+    };
+    let Some(source) = sources.first() else {
+        return Vec::new();
+    };
+    vec![Finding::new(
+        Kind::SameNumber,
+        format!(
+            "{source} speaks {protocol} with the number {number}, too: both have the virtual MAC address 00:00:5e:00:01:{number:02x}"
+        ),
+        format!("{} on {interface}", count(sources.len(), "advertisement")),
+        format!("another {key}"),
+    )]
 }
 
 fn finding(router: Router<'_>, misfit: Misfit, number: usize, advert: &Advert) -> Finding {
@@ -131,9 +171,11 @@ fn finding(router: Router<'_>, misfit: Misfit, number: usize, advert: &Advert) -
             Verdict::Good(_) => {
                 format!("{source} sends the checksum of RFC 5798, which checksum-strict refuses")
             }
-            Verdict::Refused(_) | Verdict::Carp | Verdict::Cut => format!(
-                "{source} sends a wrong checksum: something on the way changes packets, or it is broken"
-            ),
+            Verdict::Refused(_) | Verdict::RefusedCarp(..) | Verdict::Carp | Verdict::Cut => {
+                format!(
+                    "{source} sends a wrong checksum: something on the way changes packets, or it is broken"
+                )
+            }
         },
         Misfit::Hops => format!(
             "{source} sends with a TTL or hop limit of {}: it was forwarded, or is forged",

@@ -10,7 +10,7 @@ use serde_json::json;
 use vrrp_control::{Restart, StatusReport};
 use vrrp_proto::Interval;
 
-use super::super::facts::wire::{Advert, Claim};
+use super::super::facts::wire::{Advert, Claim, OfCarp};
 use super::super::facts::{Facts, File, Host, Unusable, Wire};
 use super::super::finding::{Finding, Kind};
 use super::all;
@@ -224,7 +224,7 @@ fn who_has_the_same_priority_and_loses_does_not_hear() {
     for second in 0..3 {
         let advert = advert("10.20.0.1", 200, second);
         facts.wire.adverts.push(Advert {
-            verdict: heard,
+            verdict: heard.clone(),
             ..advert
         });
     }
@@ -240,6 +240,43 @@ fn who_has_the_same_priority_and_loses_does_not_hear() {
         kinds(&facts),
         [Kind::TwoActives, Kind::NotHeard, Kind::SamePriority]
     );
+}
+
+/// CARP has the MAC addresses of VRRP for IPv4.
+#[test]
+fn vrrp_and_carp_with_one_number() {
+    let mut facts = healthy();
+    let group = |vhid, interface: &str| OfCarp {
+        interface: interface.into(),
+        vhid,
+        source: ip("10.20.0.9"),
+    };
+    facts.wire.carp = vec![group(21, "eth1.20"), group(20, "eth2")];
+    assert_eq!(kinds(&facts), []);
+    facts
+        .wire
+        .carp
+        .extend([group(20, "eth1.20"), group(20, "eth1.20")]);
+    let found = one(&facts);
+    assert_eq!(found.kind, Kind::SameNumber);
+    assert!(found.what.contains("00:00:5e:00:01:14"), "{found:?}");
+    // And the reverse.
+    let mut facts = healthy();
+    facts.wire.adverts.clear();
+    for report in facts.reports.as_mut().unwrap() {
+        let router = &mut report.routers[0];
+        router.protocol = "carp".into();
+        router.carp = Some(vrrp_control::CarpReport {
+            advbase: 1,
+            advskew: 0,
+            advertised_advskew: 0,
+            advertised_demotion: 0,
+            demotion: 0,
+            profile: "any".into(),
+        });
+    }
+    facts.wire.adverts.push(advert("10.20.0.9", 150, 1));
+    assert_eq!(kinds(&facts), [Kind::SameNumber]);
 }
 
 #[test]

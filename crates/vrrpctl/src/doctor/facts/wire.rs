@@ -11,6 +11,7 @@ use pnet_packet::icmpv6::ndp::{NdpOptionTypes, NeighborAdvertPacket};
 use vrrp_proto::packet::Header;
 use vrrp_proto::{Family, Interval, Plan};
 
+use crate::carp;
 use crate::ear::Passed;
 use crate::frame::{self, Arrived};
 use crate::verdict::{self, Verdict, judge_alone, judge_at};
@@ -26,6 +27,8 @@ pub(crate) struct Wire {
     pub(crate) deaf: Vec<(String, String)>,
     /// Advertisements.
     pub(crate) adverts: Vec<Advert>,
+    /// Groups of CARP that advertise here, once for each time they did.
+    pub(crate) carp: Vec<OfCarp>,
     /// Claims of addresses.
     pub(crate) claims: Vec<Claim>,
     /// What was asked for: interface and address.
@@ -56,6 +59,14 @@ pub(crate) struct Advert {
     pub(crate) reason: Option<String>,
 }
 
+/// An advertisement of CARP, of another machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct OfCarp {
+    pub(crate) interface: String,
+    pub(crate) vhid: u8,
+    pub(crate) source: IpAddr,
+}
+
 /// Somebody says that an address is his: in ARP, or in a Neighbor Advertisement.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Claim {
@@ -75,6 +86,16 @@ pub(crate) fn enter(
     plan: &Plan,
 ) {
     if let Some(arrived) = frame::open(Linktype::ETHERNET, passed.bytes) {
+        if let [_, vhid, ..] = arrived.message
+            && carp::is_meant(&arrived)
+            && !passed.outgoing
+        {
+            wire.carp.push(OfCarp {
+                interface: interface.to_owned(),
+                vhid: *vhid,
+                source: arrived.envelope.source,
+            });
+        }
         wire.adverts
             .extend(advert(interface, passed, &arrived, plan));
     } else if !passed.outgoing {
@@ -91,9 +112,11 @@ fn advert(
     let header = Header::new(arrived.message).filter(|header| !header.is_carp())?;
     let family = Family::of(arrived.envelope.source);
     let alone = judge_alone(arrived);
-    let verdict = judge_at(arrived, plan, interface).map_or(alone, |(_, verdict)| verdict);
-    let reason = match verdict {
-        Verdict::Refused(reject) => Some(verdict::reason(reject, arrived)),
+    let verdict =
+        judge_at(arrived, plan, interface).map_or_else(|| alone.clone(), |(_, verdict)| verdict);
+    let reason = match &verdict {
+        Verdict::Refused(reject) => Some(verdict::reason(*reject, arrived)),
+        Verdict::RefusedCarp(_, why) => Some(why.clone()),
         Verdict::Good(_) | Verdict::Carp | Verdict::Cut => None,
     };
     Some(Advert {

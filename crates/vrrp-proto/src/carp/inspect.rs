@@ -1,0 +1,251 @@
+//! What is made of an advertisement by somebody who only looks on, and what a member of a group would say: with the checks of
+//! a router, without being one.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use super::digest::{Covered, LinkLocal, Passphrase};
+use super::packet::{Advertisement, Malformed};
+use super::voice::Voice;
+use super::{Bid, CarpPlan};
+use crate::plan::RouterPlan;
+use crate::receive::{Envelope, Heard, Reject};
+use crate::types::Family;
+
+/// The checks for which nobody has to know the group.
+///
+/// # Errors
+/// The first one that failed.
+pub fn open(envelope: &Envelope, message: &[u8]) -> Result<Advertisement, Reject> {
+    let advertisement = Advertisement::parse(message);
+    if advertisement == Err(Malformed::Version) {
+        return Err(Reject::Version);
+    }
+    if advertisement == Err(Malformed::Short) {
+        return Err(Reject::Short);
+    }
+    if envelope.hop_limit != 255 {
+        return Err(Reject::HopLimit);
+    }
+    advertisement.map_err(|malformed| match malformed {
+        Malformed::Short => Reject::Short,
+        Malformed::Version => Reject::Version,
+        Malformed::Checksum => Reject::Checksum,
+        Malformed::Vhid => Reject::Vrid,
+    })
+}
+
+/// What a router of this plan makes of it that has heard nothing before.
+///
+/// # Errors
+/// The first check that failed; [`Reject::Carp`] if the plan is none of CARP.
+pub fn examine(envelope: &Envelope, message: &[u8], plan: &RouterPlan) -> Result<Heard, Reject> {
+    Member::new(plan, 0).hear(envelope, message, plan)
+}
+
+/// Another member of a group, who says and hears what a router of its plan does.
+#[derive(Clone, Debug)]
+pub struct Member(Voice);
+
+impl Member {
+    /// One whose last advertisement had this counter.
+    #[must_use]
+    pub fn new(plan: &RouterPlan, counter: u64) -> Self {
+        Self(Voice::new(plan, counter))
+    }
+
+    /// What it makes of a message.
+    ///
+    /// # Errors
+    /// The first check that failed; [`Reject::Carp`] if the plan is none of CARP.
+    pub fn hear(
+        &mut self,
+        envelope: &Envelope,
+        message: &[u8],
+        plan: &RouterPlan,
+    ) -> Result<Heard, Reject> {
+        let carp = plan.carp.as_ref().ok_or(Reject::Carp)?;
+        self.0.hear(envelope, message, plan, carp, [None; 2])
+    }
+
+    /// Its next advertisement; nothing if the plan is none of CARP.
+    pub fn speak(&mut self, plan: &RouterPlan, bid: Bid) -> Vec<u8> {
+        let carp = plan.carp.as_ref();
+        carp.map_or_else(Vec::new, |carp| self.0.speak(plan, carp, bid))
+    }
+}
+
+/// What is behind a wrong digest, if it is one of the usual mistakes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Suspicion {
+    /// The sender has a line break behind the passphrase.
+    LineBreak,
+    /// The sender does not have this one of our addresses.
+    Lacks(IpAddr),
+    /// The sender has this one of our addresses only.
+    Alone(IpAddr),
+    /// The sender has those of our addresses only that are of this family.
+    Family(Family),
+    /// It is none of these: another passphrase, or addresses that are not ours.
+    Unknown,
+}
+
+/// Looks for the mistake behind a wrong digest by making it: twice as many digests as the plan has addresses, and a few.
+#[must_use]
+pub fn suspect(advertisement: &Advertisement, plan: &RouterPlan, carp: &CarpPlan) -> Suspicion {
+    let addresses: Vec<IpAddr> = plan.addresses.iter().map(|address| address.ip).collect();
+    let fits = |addresses: &[IpAddr], passphrase: &Passphrase| {
+        [LinkLocal::LeftOut, LinkLocal::Included]
+            .into_iter()
+            .any(|link_local| {
+                Covered::new(plan.vrid, addresses, link_local).verify(
+                    passphrase,
+                    advertisement.counter,
+                    &advertisement.digest,
+                )
+            })
+    };
+    let broken = [&b"\n"[..], b"\r\n", b"\r"]
+        .into_iter()
+        .filter_map(|end| carp.passphrase.followed_by(end))
+        .any(|passphrase| fits(&addresses, &passphrase));
+    if broken {
+        return Suspicion::LineBreak;
+    }
+    let subset = |keep: &dyn Fn(&IpAddr) -> bool| {
+        let kept: Vec<IpAddr> = addresses.iter().copied().filter(keep).collect();
+        let is_one = !kept.is_empty() && kept.len() < addresses.len();
+        is_one && fits(&kept, &carp.passphrase)
+    };
+    let first = |found: &dyn Fn(IpAddr) -> bool| {
+        let mut all = addresses.iter().copied();
+        all.find(|address| found(*address))
+    };
+    let mut families = [Family::Ipv4, Family::Ipv6].into_iter();
+    let family =
+        families.find(|family| subset(&|address: &IpAddr| Family::of(*address) == *family));
+    if let Some(family) = family {
+        return Suspicion::Family(family);
+    }
+    if let Some(lacks) = first(&|left_out| subset(&|address: &IpAddr| *address != left_out)) {
+        return Suspicion::Lacks(lacks);
+    }
+    first(&|kept| subset(&|address: &IpAddr| *address == kept))
+        .map_or(Suspicion::Unknown, Suspicion::Alone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::carp::Profile;
+    use crate::dialect::Dialect;
+    use crate::plan::VirtualAddress;
+    use crate::types::Vrid;
+
+    const LIST: [&str; 4] = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"];
+
+    fn plan() -> (RouterPlan, CarpPlan) {
+        let carp = CarpPlan {
+            advskew: 100,
+            passphrase: Passphrase::new(b"secret").unwrap(),
+            profile: Profile::Any,
+        };
+        let addresses = ips(&LIST).into_iter().map(|ip| VirtualAddress {
+            ip,
+            prefix_len: if ip.is_ipv4() { 24 } else { 64 },
+        });
+        let vhid = Vrid::new(7).unwrap();
+        let plan = RouterPlan::new("fw", "eth0", vhid, Family::Ipv4, addresses.collect());
+        (
+            RouterPlan {
+                dialect: Dialect::Carp,
+                carp: Some(carp),
+                ..plan
+            },
+            carp,
+        )
+    }
+
+    fn ips(list: &[&str]) -> Vec<IpAddr> {
+        list.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn sent(passphrase: &[u8], addresses: &[&str]) -> Advertisement {
+        let vhid = Vrid::new(7).unwrap();
+        let covered = Covered::new(vhid, &ips(addresses), LinkLocal::LeftOut);
+        Advertisement {
+            vhid,
+            bid: Bid {
+                advbase: 1,
+                advskew: 0,
+                demotion: 0,
+            },
+            counter: 99,
+            digest: covered.digest(&Passphrase::new(passphrase).unwrap(), 99),
+        }
+    }
+
+    const ENVELOPE: Envelope = Envelope {
+        source: IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 11)),
+        destination: IpAddr::V4(core::net::Ipv4Addr::new(224, 0, 0, 18)),
+        hop_limit: 255,
+    };
+
+    #[test]
+    fn it_is_taken_or_refused_as_by_a_router() {
+        let (plan, _) = plan();
+        let right = sent(b"secret", &LIST);
+        let heard = examine(&ENVELOPE, &right.emit(), &plan).unwrap();
+        assert_eq!(
+            (heard.source, heard.bid),
+            (ENVELOPE.source, Some(right.bid))
+        );
+        let wrong = sent(b"Secret", &LIST).emit();
+        let damaged = {
+            let mut message = right.emit();
+            message[5] = 2;
+            message
+        };
+        let far = Envelope {
+            hop_limit: 64,
+            ..ENVELOPE
+        };
+        let unicast = Envelope {
+            destination: ENVELOPE.source,
+            ..ENVELOPE
+        };
+        for (envelope, message, reject) in [
+            (ENVELOPE, &right.emit()[..35], Reject::Short),
+            (ENVELOPE, &[0x31; 36][..], Reject::Version),
+            (far, &right.emit()[..], Reject::HopLimit),
+            (ENVELOPE, &damaged, Reject::Checksum),
+            (unicast, &right.emit(), Reject::Mode),
+            (ENVELOPE, &wrong, Reject::Digest),
+        ] {
+            assert_eq!(examine(&envelope, message, &plan), Err(reject));
+        }
+        let of_vrrp = RouterPlan { carp: None, ..plan };
+        let none = examine(&ENVELOPE, &right.emit(), &of_vrrp);
+        assert_eq!(none, Err(Reject::Carp));
+    }
+
+    #[test]
+    fn usual_mistakes_are_recognised() {
+        let (plan, carp) = plan();
+        let [a, b, c, d] = LIST;
+        for (passphrase, addresses, suspicion) in [
+            (&b"secret\n"[..], &LIST[..], Suspicion::LineBreak),
+            (b"secret\r\n", &LIST, Suspicion::LineBreak),
+            (b"secret", &[a, b], Suspicion::Family(Family::Ipv4)),
+            (b"secret", &[c, d], Suspicion::Family(Family::Ipv6)),
+            (b"secret", &[a, c, d], Suspicion::Lacks(b.parse().unwrap())),
+            (b"secret", &[d], Suspicion::Alone(d.parse().unwrap())),
+            (b"Secret", &LIST, Suspicion::Unknown),
+            (b"secret", &[a, b, c, d, "192.0.2.3"], Suspicion::Unknown),
+            (b"secret", &[], Suspicion::Unknown),
+        ] {
+            let advertisement = sent(passphrase, addresses);
+            assert_eq!(suspect(&advertisement, &plan, &carp), suspicion);
+        }
+    }
+}
