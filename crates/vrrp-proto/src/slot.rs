@@ -399,7 +399,9 @@ impl Slot {
                 );
             }
         }
-        if self.machine.role() == Role::Backup && heard.priority != Priority::RELEASE {
+        // Who speaks with CARP in both families is one, and named by its address of the first.
+        let named = Family::of(heard.source) == self.plan.family;
+        if self.machine.role() == Role::Backup && heard.priority != Priority::RELEASE && named {
             let followed = Some((heard.source, heard.priority));
             let another = self.followed.map(|(address, _)| address) != Some(heard.source);
             self.followed = followed;

@@ -435,6 +435,28 @@ fn a_group_of_both_families_says_the_same_twice() {
     assert!(machine.said.iter().all(|it| it.mac == mac));
 }
 
+/// Both addresses of it are one router, so nobody else is followed from one advertisement to the next.
+#[test]
+fn whom_a_group_of_both_families_follows_is_said_once() {
+    let (mut one, mut now) = Machine::new(1, plan(0, BOTH, "secret")).alone();
+    let mut other = Machine::new(2, plan(50, BOTH, "secret"));
+    for _ in 0..4 {
+        now = now + Duration::from_secs(1);
+        one.run(now);
+        for transmit in one.said.drain(..) {
+            other.hear(now, &transmit);
+        }
+    }
+    let follows = |it: &&Happening| matches!(it, Happening::FollowedActive { .. });
+    let said: Vec<String> = other
+        .happened
+        .iter()
+        .filter(follows)
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(said, ["follows 192.0.2.1, advbase 1, advskew 0"]);
+}
+
 #[test]
 fn no_advertisement_is_said_twice_and_counters_go_on_from_what_was_heard() {
     let (mut one, mut now) = Machine::new(1, plan(0, BOTH, "secret")).alone();
