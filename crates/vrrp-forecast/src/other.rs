@@ -333,6 +333,7 @@ impl Silence {
             downs: rules(router, peer)
                 .filter(|rules| rules.dual)
                 .map(|_| [active_down; 2]),
+            last_words: 0,
         }
     }
 }

@@ -139,6 +139,9 @@ pub struct Backup {
     /// The timers of IPv4 and IPv6, where each has one; `active_down` is the earlier of them. `None`: both are that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downs: Option<[Instant; 2]>,
+    /// With CARP: how many more advertisements of an equal one it answers with courtesy (`Rules::courtesy`).
+    #[serde(default)]
+    pub last_words: u8,
 }
 
 /// An Active's variables.
@@ -413,7 +416,6 @@ impl VirtualRouter {
         match self.state {
             State::Initialize => Step::default(),
             State::Backup(backup) => {
-                let last = backup.active_down - old.down_interval(backup.active_interval);
                 // What was learned is the Active's, and no business of our configuration (RFC 9568 §6.4.2).
                 let learned = if new.dialect.learns_interval() {
                     backup.active_interval
@@ -424,15 +426,14 @@ impl VirtualRouter {
                     backup.because,
                     Reason::Released | Reason::Unclaimed | Reason::BfdDown
                 );
-                let active_down = if fixed {
-                    backup.active_down
-                } else {
-                    last + new.down_interval(learned)
-                };
+                let before = old.down_interval(backup.active_interval);
+                let after = new.down_interval(learned);
+                let moved = |down: Instant| if fixed { down } else { down - before + after };
+                let dual = new.rules.is_some_and(|rules| rules.dual);
                 self.state = State::Backup(Backup {
-                    active_down,
+                    active_down: moved(backup.active_down),
                     active_interval: learned,
-                    downs: None,
+                    downs: backup.downs.filter(|_| dual).map(|downs| downs.map(moved)),
                     ..backup
                 });
                 Step::default()
@@ -488,7 +489,7 @@ impl VirtualRouter {
     /// RFC 9568 §6.4.3 (700) to (770).
     fn contest(&mut self, now: Instant, terms: &Terms, active: Active, heard: &Heard) -> Step {
         if let (Some(rules), Some(bid)) = (&terms.rules, heard.bid) {
-            return self.compare(now, terms, rules, bid);
+            return self.compare(now, terms, rules, bid, heard.source);
         }
         if heard.priority == Priority::RELEASE {
             let adver = now + terms.period();
@@ -527,9 +528,18 @@ impl VirtualRouter {
         }
     }
 
-    /// What an Active does about a bid: it gives way without another word, or does nothing.
-    fn compare(&mut self, now: Instant, terms: &Terms, rules: &Rules, bid: carp::Bid) -> Step {
-        let Some(reason) = rules.yields_to(bid) else {
+    /// What an Active does about the bid of `source`: it gives way without another word, or does nothing.
+    fn compare(
+        &mut self,
+        now: Instant,
+        terms: &Terms,
+        rules: &Rules,
+        bid: carp::Bid,
+        source: IpAddr,
+    ) -> Step {
+        let stays =
+            |reason: &Reason| *reason == Reason::EqualBid && rules.wins_tie(terms.primary, source);
+        let Some(reason) = rules.yields_to(bid).filter(|reason| !stays(reason)) else {
             return Step {
                 conflict: !bid.is_bow_out(),
                 ..Step::default()
@@ -538,6 +548,7 @@ impl VirtualRouter {
         let step = self.become_backup(now, terms, terms.interval, reason);
         if let (State::Backup(backup), Reason::EqualBid) = (&mut self.state, reason) {
             backup.active_down = backup.active_down + Rules::courtesy(terms.primary);
+            backup.last_words = carp::election::LAST_WORDS;
         }
         step
     }
@@ -595,6 +606,7 @@ impl VirtualRouter {
             because: Reason::NoResponse,
             hold: None,
             downs: None,
+            last_words: 0,
         });
         Step {
             transition: Some((from, Role::Backup, reason)),
@@ -607,6 +619,15 @@ impl Backup {
     /// When it last accepted an Active, or began to listen.
     pub(crate) fn accepted(&self, terms: &Terms) -> Instant {
         self.active_down - terms.down_interval(self.active_interval)
+    }
+
+    /// Its timer, or those of both families, run out then at the latest.
+    pub(crate) fn at_the_latest(self, then: Instant) -> Self {
+        Self {
+            active_down: self.active_down.min(then),
+            downs: self.downs.map(|downs| downs.map(|down| down.min(then))),
+            ..self
+        }
     }
 
     /// RFC 9568 §6.4.2 (420) to (470).
@@ -657,6 +678,7 @@ impl Backup {
             because: Reason::NoResponse,
             hold,
             downs: None,
+            last_words: 0,
         }
     }
 }

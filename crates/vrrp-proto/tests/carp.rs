@@ -137,6 +137,8 @@ const FREEBSD: &[Row] = &[
     ("slower, but we are demoted", BACKUP, PREEMPTS, 60, B(1, 150, 0),  Waits),
     ("byte 4 is padding",          BACKUP, POLITE,   0,  B(1, 50, 200), Waits),
     ("too slow for our patience",  BACKUP, POLITE,   0,  B(4, 0, 0),    TakesOver),
+    ("too slow, unless we are demoted", BACKUP, POLITE, 0, B(3, 120, 0), TakesOver),
+    ("as slow as we, who are demoted", BACKUP, POLITE, 60, B(3, 120, 0), Waits),
     ("bow-out",                    BACKUP, POLITE,   0,  B(255, 255, 0), TakesOverInTurn),
     ("faster",                     ACTIVE, POLITE,   0,  B(1, 99, 0),   Yields),
     ("equal",                      ACTIVE, PREEMPTS, 0,  B(1, 100, 0),  Yields),
@@ -281,6 +283,107 @@ fn equals_do_not_meet_for_ever() {
     let usual = Duration::from_micros(3_390_625);
     assert!(dues.iter().all(|due| *due > usual), "{dues:?}");
     assert_eq!((dues[1] - dues[0]).as_micros(), 3_906);
+}
+
+/// UCarp says one more word before it gives way. That must not take back what was added to the wait, or both are Active at the
+/// same moment again, for ever.
+#[test]
+fn the_last_word_of_an_equal_one_changes_nothing() {
+    let terms = terms(Profile::Any, true, 0, false);
+    let mut router = VirtualRouter::default();
+    router.startup(START, &terms);
+    let mut now = router.deadline().unwrap();
+    router.timeout(now, &terms);
+    router.advertisement(now, &terms, &heard(bid(1, 100, 0), "192.0.2.9"));
+    let usual = Duration::from_micros(3_390_625);
+    // The last octet of our address is 11.
+    let longer = usual + Duration::from_nanos(12 * 3_906_250);
+    for expected in [longer, longer, longer, usual, usual] {
+        now = now + Duration::from_millis(300);
+        router.advertisement(now, &terms, &heard(bid(1, 100, 0), "192.0.2.9"));
+        assert_eq!(router.deadline(), Some(now + expected));
+    }
+}
+
+/// The one with the lower address, read from its end, stays where UCarp gives way: with the default profile, and one family.
+#[test]
+fn between_equals_the_last_octet_decides() {
+    for (profile, dual, source, stays) in [
+        (Profile::Any, false, "192.0.2.12", true),
+        (Profile::Any, false, "192.0.3.11", true),
+        (Profile::Any, false, "10.255.255.12", true),
+        (Profile::Any, false, "192.0.2.10", false),
+        (Profile::Any, false, "200.0.1.11", false),
+        (Profile::Any, true, "192.0.2.12", false),
+        (Profile::OpenBsd, false, "192.0.2.12", false),
+        (Profile::FreeBsd, false, "192.0.2.12", false),
+    ] {
+        let terms = terms(profile, true, 0, dual);
+        let mut router = VirtualRouter::default();
+        router.startup(START, &terms);
+        let now = router.deadline().unwrap();
+        router.timeout(now, &terms);
+        let step = router.advertisement(now, &terms, &heard(bid(1, 100, 0), source));
+        assert_eq!(step.send, None);
+        let active = router.role() == Role::Active;
+        assert_eq!(active, stays, "{profile:?} {dual} {source}");
+    }
+}
+
+/// Two equals that have given way to each other both hear the worse one that took over meanwhile, and do not preempt it at the
+/// same moment.
+#[test]
+fn equals_do_not_preempt_together() {
+    let mut dues = Vec::new();
+    for last in [11, 12] {
+        let terms = Terms {
+            primary: [192, 0, 2, last].into(),
+            ..terms(Profile::Any, true, 0, false)
+        };
+        let mut router = VirtualRouter::default();
+        router.startup(START, &terms);
+        let now = router.deadline().unwrap();
+        router.timeout(now, &terms);
+        router.advertisement(now, &terms, &heard(bid(1, 100, 0), "192.0.2.9"));
+        let later = now + Duration::from_secs(3);
+        router.advertisement(later, &terms, &heard(bid(1, 101, 0), "192.0.2.8"));
+        dues.push(router.deadline().unwrap().saturating_since(later));
+    }
+    let micros: Vec<u128> = dues.iter().map(Duration::as_micros).collect();
+    assert_eq!(micros, [46_875, 50_781]);
+}
+
+/// What is changed by a reload or an operator changes the timers of both families by as much.
+#[test]
+fn families_stay_apart_when_something_changes() {
+    let old = terms(Profile::Any, false, 0, true);
+    let new = terms(Profile::Any, false, 40, true);
+    let mut router = VirtualRouter::default();
+    router.startup(START, &old);
+    let down = Duration::from_micros(3_390_625);
+    let now = START + Duration::from_secs(1);
+    router.advertisement(now, &old, &heard(bid(1, 0, 0), "fe80::9"));
+    assert_eq!(router.deadline(), Some(START + down));
+    router.revise(now, &old, &new);
+    assert_eq!(router.deadline(), Some(START + down));
+    let later = now + Duration::from_secs(1);
+    router.advertisement(later, &new, &heard(bid(1, 0, 0), "192.0.2.9"));
+    assert_eq!(router.deadline(), Some(now + down), "that of IPv6");
+}
+
+/// After a bow-out there is hurry in both families, until somebody is heard in either.
+#[test]
+fn whoever_is_heard_after_a_bow_out_is_followed_in_both_families() {
+    let terms = terms(Profile::Any, false, 0, true);
+    let mut router = VirtualRouter::default();
+    router.startup(START, &terms);
+    let now = START + Duration::from_secs(1);
+    router.advertisement(now, &terms, &heard(bid(255, 255, 0), "192.0.2.9"));
+    let soon = router.deadline().unwrap();
+    assert!(soon.saturating_since(now) < Duration::from_millis(16));
+    router.advertisement(now, &terms, &heard(bid(1, 0, 0), "192.0.2.8"));
+    let down = Duration::from_micros(3_390_625);
+    assert_eq!(router.deadline(), Some(now + down));
 }
 
 /// Each family has a timer, which only its own advertisements move.

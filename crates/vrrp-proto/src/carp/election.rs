@@ -13,6 +13,8 @@
 //! | Active | less demoted than we | Backup | |
 //! | Active | anything else | nothing | nothing |
 //!
+//! An equal one is followed, except by a router of the profile `any` that wins the tie as UCarp decides it: [`Rules::wins_tie`].
+//!
 //! A takeover is a timer that runs out now, so that what was heard in the same turn still counts, and a group has its say.
 
 use core::net::IpAddr;
@@ -66,6 +68,9 @@ pub struct CarpPlan {
     /// Whose ways it has.
     pub profile: Profile,
 }
+
+/// So many advertisements may still come from an equal one that has given way at the same time.
+pub(crate) const LAST_WORDS: u8 = 3;
 
 /// The priority that stands for this skew, from 254 to 1. What trackers and operators do to it is demotion.
 #[must_use]
@@ -130,9 +135,18 @@ impl Rules {
         ticks(self.patience())
     }
 
-    /// In 256ths of a second: whoever advertises more rarely is as good as gone.
+    /// In 256ths of a second: how long FreeBSD waits.
     fn patience(&self) -> u32 {
         3 * u32::from(self.own.advbase) * 256 + u32::from(self.advskew)
+    }
+
+    /// In 256ths of a second: whoever advertises more rarely is as good as gone. FreeBSD counts its own demotion in.
+    fn hopeless(&self) -> u32 {
+        let advskew = match self.profile {
+            Profile::OpenBsd => self.advskew,
+            Profile::Any | Profile::FreeBsd => self.own.advskew,
+        };
+        3 * u32::from(self.own.advbase) * 256 + u32::from(advskew)
     }
 
     /// What `theirs` says about demotion, and what we say, to those who understand it.
@@ -159,10 +173,30 @@ impl Rules {
         }
     }
 
+    /// Whether a router with the address `own` stays Active although `other` bids the same.
+    ///
+    /// UCarp decides so: whose address is lower, read from its last octet on, stays. The others all give way, whatever the
+    /// addresses are. So if we stay just when UCarp gives way, one stays in any company, and UCarp's last word, which may come
+    /// as late as its script lets it, changes nothing. With both families there is no UCarp, and no one address.
+    #[must_use]
+    pub fn wins_tie(&self, own: IpAddr, other: IpAddr) -> bool {
+        let lower = match (own, other) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                u32::from_le_bytes(own.octets()) < u32::from_le_bytes(other.octets())
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                u128::from_le_bytes(own.octets()) < u128::from_le_bytes(other.octets())
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        };
+        self.profile == Profile::Any && !self.dual && lower
+    }
+
     /// How much longer than usual a router with this address waits that has given way to an equal one.
     ///
     /// Both give way, as all implementations do, and UCarp does after one more advertisement. If both waited equally long
-    /// after that, they would meet again as equals, for ever.
+    /// after that, they would meet again as equals, for ever. So it also waits longer after what an equal one says next, be it
+    /// UCarp's last word, until that has said so much that it cannot have given way.
     #[must_use]
     pub fn courtesy(own_address: IpAddr) -> Duration {
         let last = match own_address {
@@ -189,28 +223,41 @@ pub(crate) fn heard_by_backup(
 ) -> Backup {
     if bid.is_bow_out() {
         return Backup {
-            active_down: backup.active_down.min(now + rules.turn()),
             because: Reason::Released,
-            downs: None,
-            ..backup
+            ..backup.at_the_latest(now + rules.turn())
         };
     }
     let (theirs, ours) = rules.demotions(bid);
     let slower = bid.ticks() > rules.own.ticks() && theirs >= ours;
     let hold = (slower && terms.preempt).then(|| backup.hold.unwrap_or(now + terms.preempt_delay));
-    let hopeless = bid.ticks() > rules.patience();
+    let hopeless = bid.ticks() > rules.hopeless();
     if theirs > ours || hopeless || hold.is_some_and(|hold| hold <= now) {
+        // An equal one that has given way at the same time hears that, too.
+        let then = match backup.last_words {
+            0 => now,
+            _ => now + Rules::courtesy(terms.primary),
+        };
         return Backup {
-            active_down: backup.active_down.min(now),
             because: Reason::Preempting,
             hold,
-            downs: None,
-            ..backup
+            ..backup.at_the_latest(then)
         };
     }
+    let equal = theirs == ours && bid.ticks() == rules.own.ticks();
+    let last_words = if equal { backup.last_words } else { 0 };
     let again = now + rules.down_interval();
+    let again = match last_words {
+        0 => again,
+        _ => again + Rules::courtesy(terms.primary),
+    };
+    // A reason to take over sooner is gone in both families: somebody is there.
+    let sooner = backup.because != Reason::NoResponse;
     let downs = rules.dual.then(|| {
-        let [v4, v6] = backup.downs.unwrap_or([backup.active_down; 2]);
+        let [v4, v6] = match backup.downs {
+            _ if sooner => [again; 2],
+            Some(downs) => downs,
+            None => [backup.active_down; 2],
+        };
         match family {
             Family::Ipv4 => [again, v6],
             Family::Ipv6 => [v4, again],
@@ -222,5 +269,6 @@ pub(crate) fn heard_by_backup(
         because: Reason::NoResponse,
         hold,
         downs,
+        last_words: last_words.saturating_sub(1),
     }
 }
