@@ -103,6 +103,15 @@ pub struct Judge {
     replaced_by: Option<Instant>,
 }
 
+/// Whether its sender gives up: priority 0, or a CARP bow-out.
+fn gives_up(message: &[u8]) -> bool {
+    let header = Header::new(message);
+    match header.filter(|header| header.is_carp()) {
+        Some(_) => message[2] == 255 && message[5] == 255,
+        None => header.map(Header::priority) == Some(Priority::RELEASE),
+    }
+}
+
 /// More than this for one router and one input is a flood: two transitions with all their news.
 const OUTPUTS_PER_ROUTER: usize = 12;
 
@@ -159,9 +168,8 @@ impl Judge {
             match output {
                 Output::Transmit(transmit) => {
                     let record = self.records.entry(transmit.router).or_default();
-                    let priority = Header::new(&transmit.message).map(Header::priority);
                     let role = role_of(transmit.router);
-                    if priority == Some(Priority::RELEASE) {
+                    if gives_up(&transmit.message) {
                         if record.role != Some(Role::Active) || role == Role::Active {
                             return broken(Violation::ReleasedUninvited);
                         }
@@ -228,7 +236,9 @@ impl Judge {
             }
             if active {
                 let spoke = record.spoke.unwrap_or(status.since);
-                let by = (spoke + status.plan.interval.duration(), spoke);
+                let own = status.rules.map(|rules| rules.own.interval());
+                let interval = own.unwrap_or_else(|| status.plan.interval.duration());
+                let by = (spoke + interval, spoke);
                 self.speaks_by = Some(self.speaks_by.map_or(by, |other| by.min(other)));
             }
             record.role = Some(status.role);

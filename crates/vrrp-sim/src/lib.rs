@@ -20,6 +20,7 @@
 //! | [`failover`], [`falsehood`] | failover times by loss; takeovers from an Active that lives |
 //! | [`explore`] | everything that can happen to a small world |
 //! | [`groups`] | sync groups between several links |
+//! | [`mod@carp`] | CARP among its implementations |
 //! | [`mod@reference`] | the protocol a second time, to compare the engine with |
 //!
 //! ```
@@ -32,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod carp;
 pub mod chaos;
 pub mod clock;
 pub mod explore;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use vrrp_sim::carp;
 use vrrp_sim::chaos::{Cuts, World};
 use vrrp_sim::failover::{self, Cell};
 use vrrp_sim::groups;
@@ -16,6 +17,7 @@ const USAGE: &str = "\
 usage: replay chaos --seed N [--keep N,N,...] [--without N,N,...] [--rounds N] [--calm yes] [--forbid NAME]
        replay soak [--from N] --seeds COUNT
        replay groups --seed N | --seeds COUNT [--from N]
+       replay carp --seed N | --seeds COUNT [--from N]
        replay failover --profile NAME --routers 2|3 --loss PERCENT --seed N";
 
 fn main() -> ExitCode {
@@ -38,16 +40,19 @@ fn main() -> ExitCode {
                 })
         }
         (Some("groups"), Some(seed)) => Some(group_world(seed)),
-        (Some("groups"), None) => {
-            option("--seeds")
-                .and_then(|seeds| seeds.parse().ok())
-                .map(|seeds| {
-                    let from = option("--from")
-                        .and_then(|from| from.parse().ok())
-                        .unwrap_or(0);
+        (Some("carp"), Some(seed)) => Some(carp_world(seed)),
+        (Some(kind @ ("groups" | "carp")), None) => option("--seeds")
+            .and_then(|seeds| seeds.parse().ok())
+            .map(|seeds| {
+                let from = option("--from")
+                    .and_then(|from| from.parse().ok())
+                    .unwrap_or(0);
+                if kind == "carp" {
+                    many_carp_worlds(from, seeds)
+                } else {
                     many_group_worlds(from, seeds)
-                })
-        }
+                }
+            }),
         (Some("failover"), Some(seed)) => cell(option).map(|cell| watch(cell, seed)),
         _ => None,
     };
@@ -131,6 +136,25 @@ fn group_world(seed: u64) -> ExitCode {
 fn many_group_worlds(from: u64, seeds: u64) -> ExitCode {
     let begin = Instant::now();
     match groups::run(from..from + seeds) {
+        Ok(tally) => {
+            println!("{tally}\n{:.1} s", begin.elapsed().as_secs_f64());
+            verdict(None)
+        }
+        Err(broken) => verdict(Some(broken)),
+    }
+}
+
+fn carp_world(seed: u64) -> ExitCode {
+    let world = carp::World::of(seed);
+    println!("{world:#?}");
+    let (trace, broken) = world.replay();
+    println!("{trace}");
+    verdict(broken)
+}
+
+fn many_carp_worlds(from: u64, seeds: u64) -> ExitCode {
+    let begin = Instant::now();
+    match carp::run(from..from + seeds) {
         Ok(tally) => {
             println!("{tally}\n{:.1} s", begin.elapsed().as_secs_f64());
             verdict(None)

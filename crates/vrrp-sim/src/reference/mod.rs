@@ -9,11 +9,13 @@
 //! | [`wire`] | bytes: RFC 9568 §5.2, §7.1; RFC 3768 §5.3, §7.1 |
 //! | [`machine`] | roles and timers: RFC 9568 §6.4; RFC 3768 §6.4 |
 //! | [`script`] | what happens to both, and the comparison |
+//! | [`carp`] | the same for CARP |
 //!
 //! Where the product decides what the RFCs leave open, or goes beyond them, the model says so where it does the same:
 //! look for "Decision". Orders of operators are not in it: no standard speaks of them, and a model of them would be a copy of
 //! ours; they are judged by what must come of them (`judge`, `tests/orders.rs`).
 
+pub mod carp;
 pub mod machine;
 pub mod script;
 pub mod terms;
