@@ -11,17 +11,18 @@
 //! first [`INBOX`] advertisements it did not hear.
 
 use core::fmt;
-use core::hash::{Hash, Hasher};
+use core::hash::Hash;
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use vrrp_proto::receive::Heard;
 use vrrp_proto::router::{Send, State, Step, Terms, VirtualRouter};
 use vrrp_proto::{ChecksumForm, Dialect, Instant, Interval, Priority, Reason, Role};
 
 use crate::plan::centis;
+use crate::search::{Counterexample, Findings, breadth_first};
 
 /// How long an advertisement takes.
 pub const HOP: Duration = Duration::from_millis(1);
@@ -188,90 +189,31 @@ pub enum Event {
     Resume(usize),
 }
 
-/// What was found.
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// Different worlds.
-    pub worlds: usize,
-    /// Ways from one to another.
-    pub steps: usize,
-    /// How often each of the interesting situations was met.
-    pub sometimes: BTreeMap<&'static str, usize>,
-}
-
-/// A law that was broken, and the shortest way there.
-#[derive(Clone, Debug)]
-pub struct Counterexample {
-    /// What is wrong.
-    pub law: String,
-    /// What led to it: when, and what.
-    pub way: Vec<(Instant, Event)>,
-}
-
-impl fmt::Display for Counterexample {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.law)?;
-        for (at, event) in &self.way {
-            writeln!(f, "  {at:?} {event:?}")?;
-        }
-        Ok(())
-    }
-}
-
 struct Search<'a> {
     setting: &'a Setting,
-    seen: HashSet<u128>,
-    findings: Findings,
+    /// How often each of the interesting situations was met.
+    met: BTreeMap<&'static str, usize>,
 }
 
 /// Explores all of it.
 ///
 /// # Errors
 /// The first law that was broken, by a shortest way.
-pub fn explore(setting: &Setting) -> Result<Findings, Box<Counterexample>> {
+pub fn explore(setting: &Setting) -> Result<Findings, Box<Counterexample<Event>>> {
     let mut search = Search {
         setting,
-        seen: HashSet::new(),
-        findings: Findings::default(),
+        met: BTreeMap::new(),
     };
-    // For each world: the one before it, and what happened there.
-    let mut ways: Vec<(u32, Instant, Option<Event>)> = Vec::new();
-    let mut frontier = VecDeque::new();
-    let first = World::new(setting);
-    search.seen.insert(first.fingerprint(setting));
-    ways.push((0, first.now, None));
-    frontier.push_back((0_u32, first));
-    while let Some((number, world)) = frontier.pop_front() {
-        for (at, event) in world.choices(setting) {
-            search.findings.steps += 1;
-            let next = search
-                .take(&world, at, event)
-                .map_err(|law| Box::new(counterexample(law, &ways, number, at, event)))?;
-            if search.seen.insert(next.fingerprint(setting)) {
-                let name = u32::try_from(ways.len()).unwrap_or(u32::MAX);
-                ways.push((number, at, Some(event)));
-                frontier.push_back((name, next));
-            }
-        }
-    }
-    search.findings.worlds = ways.len();
-    Ok(search.findings)
-}
-
-fn counterexample(
-    law: String,
-    ways: &[(u32, Instant, Option<Event>)],
-    mut number: u32,
-    at: Instant,
-    event: Event,
-) -> Counterexample {
-    let mut way = vec![(at, event)];
-    while let Some((before, at, Some(event))) = ways.get(number as usize) {
-        way.push((*at, *event));
-        number = *before;
-    }
-    way.reverse();
-    Counterexample { law, way }
+    let findings = breadth_first(
+        World::new(setting),
+        |world, hasher| world.digest(setting, hasher),
+        |world| world.choices(setting),
+        |before, when, event| search.take(before, when, event),
+    )?;
+    Ok(Findings {
+        sometimes: search.met,
+        ..findings
+    })
 }
 
 impl World {
@@ -355,19 +297,8 @@ impl World {
             .map(|(number, _)| number)
     }
 
-    /// Two worlds with the same fingerprint have the same future: everything counts from now, and what is long past or
+    /// Two worlds with the same digest have the same future: everything counts from now, and what is long past or
     /// long over is all the same.
-    fn fingerprint(&self, setting: &Setting) -> u128 {
-        let mut both = [0_u64; 2];
-        for (salt, half) in (0_u64..).zip(&mut both) {
-            let mut hasher = DefaultHasher::new();
-            salt.hash(&mut hasher);
-            self.digest(setting, &mut hasher);
-            *half = hasher.finish();
-        }
-        (u128::from(both[0]) << 64) | u128::from(both[1])
-    }
-
     fn digest(&self, setting: &Setting, hasher: &mut DefaultHasher) {
         let past = |at: Instant| self.now.saturating_since(at).min(PAST);
         let future = |at: Instant| at.saturating_since(self.now);
@@ -419,7 +350,7 @@ impl World {
 
 impl Search<'_> {
     fn sometimes(&mut self, what: &'static str) {
-        *self.findings.sometimes.entry(what).or_default() += 1;
+        *self.met.entry(what).or_default() += 1;
     }
 
     /// The world after `event`.

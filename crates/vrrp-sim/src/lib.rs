@@ -18,7 +18,7 @@
 //! | [`judge`], [`ledger`] | what must hold after every step; who held the addresses |
 //! | [`chaos`], [`shrink`], [`sometimes`] | worlds made from a seed; the least of one that fails; what must be met in them |
 //! | [`failover`], [`falsehood`] | failover times by loss; takeovers from an Active that lives |
-//! | [`explore`] | everything that can happen to a small world |
+//! | [`explore`], [`search`] | everything that can happen to a small world |
 //! | [`groups`] | sync groups between several links |
 //! | [`mod@carp`] | CARP among its implementations |
 //! | [`mod@reference`] | the protocol a second time, to compare the engine with |
@@ -49,6 +49,7 @@ pub mod ledger;
 pub mod plan;
 pub mod random;
 pub mod reference;
+pub mod search;
 pub mod shrink;
 pub mod sometimes;
 pub mod trace;

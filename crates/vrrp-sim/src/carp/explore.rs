@@ -6,11 +6,11 @@
 //! world, so the search ends by itself. Its limits are those of [`crate::explore`].
 
 use core::fmt;
-use core::hash::{Hash, Hasher};
+use core::hash::Hash;
 use core::net::IpAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use vrrp_proto::carp::{Bid as EngineBid, CarpPlan, Passphrase, Profile, Rules, priority};
 use vrrp_proto::receive::Heard as EngineHeard;
@@ -20,6 +20,7 @@ use vrrp_proto::{ChecksumForm, Dialect, Instant, Interval, Priority, Reason};
 use crate::reference::carp::wire::Heard;
 use crate::reference::carp::{Bid, Machine, Manner, Role, Said, Terms};
 use crate::reference::terms::{Nanos, SECOND};
+use crate::search::{Counterexample, Findings, breadth_first};
 
 /// How long an advertisement takes.
 const HOP: Nanos = SECOND / 1000;
@@ -157,87 +158,34 @@ pub enum Event {
     Resume(usize),
 }
 
-/// What was found.
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// Different worlds.
-    pub worlds: usize,
-    /// Ways from one to another.
-    pub steps: usize,
-    /// How often each of the interesting situations was met.
-    pub sometimes: BTreeMap<&'static str, usize>,
-}
-
-/// A law that was broken, and a shortest way there.
-#[derive(Clone, Debug)]
-pub struct Counterexample {
-    /// What is wrong.
-    pub law: String,
-    /// What led to it: when, and what.
-    pub way: Vec<(Nanos, Event)>,
-}
-
-impl fmt::Display for Counterexample {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.law)?;
-        for (at, event) in &self.way {
-            let since = at - 10 * PAST;
-            writeln!(
-                f,
-                "{:>5}.{:06} {event:?}",
-                since / SECOND,
-                since % SECOND / 1000
-            )?;
-        }
-        Ok(())
-    }
-}
-
 struct Search<'a> {
     setting: &'a Setting,
-    seen: HashSet<u128>,
-    findings: Findings,
+    /// How often each of the interesting situations was met.
+    met: BTreeMap<&'static str, usize>,
 }
 
 /// Explores all of it.
 ///
 /// # Errors
 /// The first law that was broken, by a shortest way.
-pub fn explore(setting: &Setting) -> Result<Findings, Box<Counterexample>> {
+pub fn explore(setting: &Setting) -> Result<Findings, Box<Counterexample<Event>>> {
     let mut search = Search {
         setting,
-        seen: HashSet::new(),
-        findings: Findings::default(),
+        met: BTreeMap::new(),
     };
-    // For each world: the one before it, and what happened there.
-    let mut ways: Vec<(u32, Nanos, Option<Event>)> = Vec::new();
-    let mut frontier = VecDeque::new();
-    let first = World::new(setting);
-    search.seen.insert(first.fingerprint(setting));
-    ways.push((0, first.now, None));
-    frontier.push_back((0_u32, first));
-    while let Some((number, world)) = frontier.pop_front() {
-        for (at, event) in world.choices(setting) {
-            search.findings.steps += 1;
-            let next = search.take(&world, at, event).map_err(|law| {
-                let mut way = vec![(at, event)];
-                let mut number = number;
-                while let Some((before, at, Some(event))) = ways.get(number as usize) {
-                    way.push((*at, *event));
-                    number = *before;
-                }
-                way.reverse();
-                Box::new(Counterexample { law, way })
-            })?;
-            if search.seen.insert(next.fingerprint(setting)) {
-                let name = u32::try_from(ways.len()).unwrap_or(u32::MAX);
-                ways.push((number, at, Some(event)));
-                frontier.push_back((name, next));
-            }
-        }
-    }
-    search.findings.worlds = ways.len();
-    Ok(search.findings)
+    let findings = breadth_first(
+        World::new(setting),
+        |world, hasher| world.digest(setting, hasher),
+        |world| {
+            let choices = world.choices(setting).into_iter();
+            choices.map(|(then, event)| (at(then), event)).collect()
+        },
+        |before, when, event| search.take(before, when.as_nanos(), event),
+    )?;
+    Ok(Findings {
+        sometimes: search.met,
+        ..findings
+    })
 }
 
 const fn at(nanos: Nanos) -> Instant {
@@ -383,18 +331,7 @@ impl World {
         events.into_iter().map(|event| (at, event)).collect()
     }
 
-    /// Two worlds with the same fingerprint have the same future.
-    fn fingerprint(&self, setting: &Setting) -> u128 {
-        let mut both = [0_u64; 2];
-        for (salt, half) in (0_u64..).zip(&mut both) {
-            let mut hasher = DefaultHasher::new();
-            salt.hash(&mut hasher);
-            self.digest(setting, &mut hasher);
-            *half = hasher.finish();
-        }
-        u128::from(both[0]) << 64 | u128::from(both[1])
-    }
-
+    /// Two worlds with the same digest have the same future.
     fn digest(&self, setting: &Setting, hasher: &mut DefaultHasher) {
         let past = |at: Nanos| self.now.saturating_sub(at).min(PAST);
         let future = |at: Nanos| at.saturating_sub(self.now);
@@ -441,7 +378,7 @@ impl World {
 
 impl Search<'_> {
     fn sometimes(&mut self, what: &'static str) {
-        *self.findings.sometimes.entry(what).or_default() += 1;
+        *self.met.entry(what).or_default() += 1;
     }
 
     /// The world after `event`.

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use super::terms::{Form, Nanos, Terms, Version};
 use super::wire::{self, Packet, Refusal, Said};
 
-/// RFC 9568 §6.4.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// RFC 9568 §6.4. The names that CARP has are other ones.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Role {
-    /// §6.4.1
+    /// §6.4.1; INIT
     Initialize,
-    /// §6.4.2
+    /// §6.4.2; BACKUP
     Backup,
-    /// §6.4.3
+    /// §6.4.3; MASTER
     Active,
 }
 

@@ -9,6 +9,7 @@
 //! | [`wire`] | bytes: RFC 9568 §5.2, §7.1; RFC 3768 §5.3, §7.1 |
 //! | [`machine`] | roles and timers: RFC 9568 §6.4; RFC 3768 §6.4 |
 //! | [`script`] | what happens to both, and the comparison |
+//! | `subject` | the engine in it, whatever protocol it speaks |
 //! | [`carp`] | the same for CARP |
 //!
 //! Where the product decides what the RFCs leave open, or goes beyond them, the model says so where it does the same:
@@ -18,6 +19,7 @@
 pub mod carp;
 pub mod machine;
 pub mod script;
+mod subject;
 pub mod terms;
 pub mod wire;
 

@@ -7,18 +7,15 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
-use vrrp_proto::receive::Envelope;
 use vrrp_proto::{
-    AuthenticationKey, ChecksumForm, ChecksumPolicy, Datagram, Dialect, Engine, Family, Generation,
-    Input, Instant, Interval, KernelReport, LinkFacts, LinkId, MacAddress, Output, Plan, Priority,
-    RouterId, RouterPlan, VirtualAddress, Vrid,
+    AuthenticationKey, ChecksumForm, ChecksumPolicy, Dialect, Family, Input, Interval, LinkFacts,
+    MacAddress, Plan, Priority, RouterPlan, VirtualAddress, Vrid,
 };
 
-use super::machine::{Machine, Role, Sent, Tally, group};
+use super::machine::{Machine, group};
+use super::subject::{Beside, INTERFACE, Subject, same};
 use super::terms::{Form, Nanos, SECOND, Terms, Version};
 use super::wire::{self, Packet};
-use crate::host::Host;
-use crate::judge::Judge;
 
 /// Bytes that make the router.
 pub const ROUTER_BYTES: usize = 16;
@@ -27,7 +24,6 @@ pub const EVENT_BYTES: usize = 8;
 /// What comes after so many events is not played.
 const LONGEST: usize = 2_000;
 
-const INTERFACE: &str = "eth0";
 const PRIORITIES: [u8; 8] = [100, 1, 50, 150, 200, 254, 255, 99];
 
 /// An advertisement to be, right or wrong.
@@ -334,7 +330,7 @@ impl Script {
         (terms, plan)
     }
 
-    /// Plays it; both must do the same, and the laws of the [`Judge`] must hold.
+    /// Plays it; both must do the same, and the laws of the [`Judge`](crate::judge::Judge) must hold.
     ///
     /// # Errors
     /// The first difference, with everything that led to it.
@@ -346,7 +342,8 @@ impl Script {
                 .map_err(|difference| self.report(number, &difference))?;
             // In some scripts there is a new process after each event.
             if self.events.len().is_multiple_of(8) {
-                pair.hand_over()
+                pair.subject
+                    .hand_over()
                     .and_then(|()| pair.compare())
                     .map_err(|difference| self.report(number, &difference))?;
             }
@@ -366,44 +363,46 @@ impl Script {
 
 /// The engine and the model, side by side.
 struct Pair {
-    engine: Engine,
+    subject: Subject,
     model: Machine,
-    judge: Judge,
-    now: Nanos,
-    link: LinkId,
     last: u8,
-    desired: Option<(RouterId, Generation)>,
-    sent: Vec<Sent>,
+}
+
+impl Beside for Pair {
+    fn subject(&mut self) -> &mut Subject {
+        &mut self.subject
+    }
+
+    fn deadline(&self) -> Option<Nanos> {
+        self.model.deadline()
+    }
+
+    fn wake_model(&mut self) {
+        self.model.timer(self.subject.now);
+    }
+
+    fn compare(&mut self) -> Result<(), String> {
+        let look = self.subject.look()?;
+        same("advertisements", &look.sent, &self.model.take_sent())?;
+        same("role", &look.role, &self.model.role())?;
+        same("counters", &look.tally, &self.model.tally)?;
+        same("timer", &look.deadline, &self.model.deadline())
+            .map_err(|difference| format!("{difference}\n   now: {}", self.subject.now))
+    }
 }
 
 impl Pair {
     fn new(terms: &Terms) -> Result<Self, String> {
         let start = 10_000 * SECOND;
-        let engine = Engine::new(&plan(terms), at(start));
-        let link = engine
-            .links()
-            .map(|(link, _)| link)
-            .next()
-            .unwrap_or(LinkId(0));
+        let subject = Subject::new(&plan(terms), start);
         let mut pair = Self {
-            engine,
+            subject,
             model: Machine::new(terms.clone()),
-            judge: Judge::new(Host(0)),
-            now: start,
-            link,
             last: 11,
-            desired: None,
-            sent: Vec::new(),
         };
         pair.compare()?;
         let facts = facts(terms, Some(11), true);
-        pair.engine.handle(
-            at(start),
-            Input::Link {
-                interface: INTERFACE,
-                facts: Some(&facts),
-            },
-        );
+        pair.subject.link(&facts);
         pair.model.link(start, Some(real(terms.ipv6, 11)), true);
         pair.compare()?;
         Ok(pair)
@@ -413,25 +412,14 @@ impl Pair {
         match *event {
             Event::Packet(forgery) => {
                 let (source, destination, ttl, message) = self.forge(&forgery);
-                self.model.packet(
-                    self.now,
-                    &Packet {
-                        source,
-                        destination,
-                        ttl,
-                        message: &message,
-                    },
-                );
-                let datagram = Datagram {
-                    link: self.link,
-                    envelope: Envelope {
-                        source,
-                        destination,
-                        hop_limit: ttl,
-                    },
+                let packet = Packet {
+                    source,
+                    destination,
+                    ttl,
                     message: &message,
                 };
-                self.engine.handle(at(self.now), Input::Datagram(datagram));
+                self.model.packet(self.subject.now, &packet);
+                self.subject.hear(&packet);
                 Ok(())
             }
             Event::Wait(parts) => self.wait(self.part() * parts),
@@ -442,21 +430,12 @@ impl Pair {
                 served,
             } => {
                 let by = self.part() * by + u64::from(nano);
-                let Some(deadline) = self.model.deadline() else {
-                    return Ok(());
-                };
-                let then = if early {
-                    deadline.saturating_sub(by)
-                } else {
-                    deadline + by
-                };
-                self.now = self.now.max(then);
-                self.serve(served);
+                self.sleep_about(by, early, served);
                 Ok(())
             }
             Event::Sleep { parts, served } => {
-                self.now += self.part() * parts;
-                self.serve(served);
+                let until = self.subject.now + self.part() * parts;
+                self.sleep(until, served);
                 Ok(())
             }
             Event::Link { works, last } => {
@@ -469,14 +448,8 @@ impl Pair {
                 };
                 let facts = facts(terms, last, works);
                 self.last = last.unwrap_or(self.last);
-                self.model.link(self.now, address, works);
-                self.engine.handle(
-                    at(self.now),
-                    Input::Link {
-                        interface: INTERFACE,
-                        facts: Some(&facts),
-                    },
-                );
+                self.model.link(self.subject.now, address, works);
+                self.subject.link(&facts);
                 Ok(())
             }
             Event::Reload {
@@ -491,113 +464,24 @@ impl Pair {
                 terms.interval = interval;
                 terms.preempt = preempt;
                 let plan = plan(&terms);
-                self.model.reload(self.now, terms);
-                self.engine.handle(at(self.now), Input::Reload(&plan));
+                self.model.reload(self.subject.now, terms);
+                self.subject.handle(Input::Reload(&plan));
                 Ok(())
             }
             Event::Applied => {
-                if let Some((router, generation)) = self.desired {
-                    self.engine.handle(
-                        at(self.now),
-                        Input::Kernel {
-                            router,
-                            generation,
-                            report: &KernelReport::Applied,
-                        },
-                    );
-                }
+                self.subject.applied();
                 Ok(())
             }
             Event::Shutdown => {
-                self.model.stop(self.now);
-                self.engine.handle(at(self.now), Input::Shutdown);
+                self.model.stop(self.subject.now);
+                self.subject.handle(Input::Shutdown);
                 Ok(())
             }
         }
-    }
-
-    /// Another process goes on with the engine, after nothing but text has passed between them.
-    fn hand_over(&mut self) -> Result<(), String> {
-        let text = serde_json::to_string(&self.engine.save()).map_err(|error| error.to_string())?;
-        let handover = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        self.engine = Engine::resume(handover);
-        Ok(())
     }
 
     fn part(&self) -> Nanos {
         self.model.terms().interval / 800
-    }
-
-    fn wait(&mut self, nanos: Nanos) -> Result<(), String> {
-        let end = self.now + nanos;
-        // Announcements, too, wake the engine up; thousands of them without the time moving would be a fault.
-        for _ in 0..100_000 {
-            let due = self
-                .engine
-                .poll_timeout()
-                .map(|wakeup| wakeup.at.as_nanos())
-                .filter(|due| *due <= end);
-            let Some(due) = due else {
-                self.now = end;
-                return Ok(());
-            };
-            self.now = self.now.max(due);
-            self.serve(true);
-            self.compare()?;
-        }
-        Err(String::from("the engine never sleeps"))
-    }
-
-    fn serve(&mut self, served: bool) {
-        if served {
-            self.model.timer(self.now);
-            self.engine.handle_timeout(at(self.now));
-        }
-    }
-
-    fn compare(&mut self) -> Result<(), String> {
-        let mut outputs = Vec::new();
-        while let Some(output) = self.engine.poll_output() {
-            outputs.push(output);
-        }
-        self.sent.clear();
-        for output in &outputs {
-            match output {
-                Output::Transmit(transmit) => self.sent.push(Sent {
-                    source: transmit.source,
-                    destination: transmit.destination,
-                    message: transmit.message.to_vec(),
-                }),
-                Output::Desired(router, desired) => {
-                    self.desired = desired
-                        .as_ref()
-                        .map(|desired| (*router, desired.generation));
-                }
-                Output::Announce(_) | Output::Event(_) => {}
-            }
-        }
-        let now = at(self.now);
-        self.judge
-            .outputs(now, &mut self.engine, &outputs)
-            .map_err(|verdict| verdict.to_string())?;
-        let tally = tally(&self.engine);
-        let status = self.engine.status().next();
-        let role = status
-            .as_ref()
-            .map_or(Role::Initialize, |status| match status.role {
-                vrrp_proto::Role::Initialize => Role::Initialize,
-                vrrp_proto::Role::Backup => Role::Backup,
-                vrrp_proto::Role::Active => Role::Active,
-            });
-        let deadline = status
-            .and_then(|status| status.deadline)
-            .map(Instant::as_nanos);
-        let sent = self.model.take_sent();
-        same("advertisements", &self.sent, &sent)?;
-        same("role", &role, &self.model.role())?;
-        same("counters", &tally, &self.model.tally)?;
-        same("timer", &deadline, &self.model.deadline())
-            .map_err(|difference| format!("{difference}\n   now: {}", self.now))
     }
 
     fn forge(&self, forgery: &Forgery) -> (IpAddr, IpAddr, u8, Vec<u8>) {
@@ -701,19 +585,6 @@ impl Pair {
     }
 }
 
-fn same<T: PartialEq + fmt::Debug>(what: &str, engine: &T, model: &T) -> Result<(), String> {
-    if engine == model {
-        return Ok(());
-    }
-    Err(format!(
-        "{what} differ\nengine: {engine:?}\n model: {model:?}"
-    ))
-}
-
-const fn at(nanos: Nanos) -> Instant {
-    Instant::from_nanos(nanos)
-}
-
 fn facts(terms: &Terms, last: Option<u8>, works: bool) -> LinkFacts {
     let mut ipv4: Vec<_> = last
         .map(|last| (Ipv4Addr::new(192, 0, 2, last), 24))
@@ -788,48 +659,4 @@ fn plan(terms: &Terms) -> Plan {
         }],
         ..Plan::default()
     }
-}
-
-fn tally(engine: &Engine) -> Tally {
-    let global = engine.statistics();
-    let mut counters = vec![
-        ("short-packets", global.short_packets),
-        ("carp-pkts-rcvd", global.carp_pkts_rcvd),
-        ("ip-ttl-errors", global.ip_ttl_errors),
-        ("version-errors", global.version_errors),
-        ("checksum-errors", global.checksum_errors),
-        ("vrid-errors", global.vrid_errors),
-    ];
-    for status in engine.status() {
-        let statistics = status.statistics;
-        counters.extend([
-            ("own-pkts-looped", statistics.own_pkts_looped),
-            ("invalid-type-pkts-rcvd", statistics.invalid_type_pkts_rcvd),
-            ("packet-length-errors", statistics.packet_length_errors),
-            ("interval-errors", statistics.interval_errors),
-            ("address-list-errors", statistics.address_list_errors),
-            ("auth-type-invalid", statistics.auth_type_invalid),
-            ("auth-type-mismatch", statistics.auth_type_mismatch),
-            ("auth-failures", statistics.auth_failures),
-            ("source-errors", statistics.source_errors),
-            ("mode-errors", statistics.mode_errors),
-            ("owner-conflicts", statistics.owner_conflicts),
-            ("advertisement-rcvd", statistics.advertisement_rcvd),
-            ("advertisement-sent", statistics.advertisement_sent),
-            (
-                "priority-zero-pkts-rcvd",
-                statistics.priority_zero_pkts_rcvd,
-            ),
-            (
-                "priority-zero-pkts-sent",
-                statistics.priority_zero_pkts_sent,
-            ),
-            ("master-transitions", statistics.master_transitions),
-            ("conflicts", statistics.conflicts),
-            ("checksum-rfc9568-rcvd", statistics.checksum_rfc9568_rcvd),
-            ("checksum-rfc5798-rcvd", statistics.checksum_rfc5798_rcvd),
-        ]);
-    }
-    counters.retain(|(_, count)| *count > 0);
-    counters.into_iter().collect()
 }

@@ -4,18 +4,8 @@ use core::net::IpAddr;
 
 use super::terms::{Bid, TICK, Terms, Verdict};
 use super::wire::Heard;
+use crate::reference::machine::Role;
 use crate::reference::terms::{Nanos, SECOND};
-
-/// The roles, by the names that VRRP has for them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Role {
-    /// INIT
-    Initialize,
-    /// BACKUP
-    Backup,
-    /// MASTER
-    Active,
-}
 
 /// What it says. Who it says it to, and with which counter, is not the machine's business.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -24,17 +14,6 @@ pub enum Said {
     Regular(Bid),
     /// A bow-out.
     Farewell(Bid),
-}
-
-/// An advertisement that left.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sent {
-    /// IP source.
-    pub source: IpAddr,
-    /// IP destination.
-    pub destination: IpAddr,
-    /// The bytes.
-    pub message: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -18,6 +18,7 @@ pub mod script;
 pub mod terms;
 pub mod wire;
 
-pub use machine::{Machine, Role, Said, Sent};
+pub use super::machine::{Role, Sent};
+pub use machine::{Machine, Said};
 pub use script::Script;
 pub use terms::{Bid, Manner, Terms};

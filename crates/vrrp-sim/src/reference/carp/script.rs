@@ -3,32 +3,28 @@
 //! As [`crate::reference::script`]: sixteen bytes make the router, every eight more bytes one event, and all bytes mean
 //! something. Counters are not compared: of those it is only asked that none was ever said or heard before.
 
-use core::fmt::{self, Write as _};
+use core::fmt::Write as _;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use vrrp_proto::carp::{CarpPlan, Passphrase, Profile, priority};
-use vrrp_proto::receive::Envelope;
 use vrrp_proto::{
-    Datagram, Dialect, Engine, Family, Generation, Input, Instant, Interval, KernelReport,
-    LinkFacts, LinkId, MacAddress, Note, Order, Output, Plan, Priority, RouterId, RouterPlan,
-    Standing, VirtualAddress, Vrid,
+    Dialect, Family, Input, Interval, LinkFacts, MacAddress, Note, Order, Plan, Priority,
+    RouterPlan, Standing, VirtualAddress, Vrid,
 };
 
-use super::machine::{Machine, Role, Said, Sent};
+use super::machine::{Machine, Said};
 use super::terms::{Bid, Manner, Terms};
 use super::wire::{self, Discarded, LENGTH};
-use crate::host::Host;
-use crate::judge::Judge;
-use crate::reference::machine::group;
+use crate::reference::machine::{Sent, group};
 use crate::reference::script::{EVENT_BYTES, ROUTER_BYTES};
+use crate::reference::subject::{Beside, INTERFACE, Subject, at, same};
 use crate::reference::terms::{Nanos, SECOND};
 use crate::reference::wire::{Packet, Refusal};
 
 /// What comes after so many events is not played.
 const LONGEST: usize = 2_000;
-const INTERFACE: &str = "eth0";
 const SKEWS: [u8; 8] = [100, 0, 1, 50, 200, 253, 254, 240];
 const KEY: &[u8] = b"secret";
 
@@ -314,7 +310,7 @@ impl Script {
         }
     }
 
-    /// Plays it; both must do the same, and the laws of the [`Judge`] must hold.
+    /// Plays it; both must do the same, and the laws of the [`Judge`](crate::judge::Judge) must hold.
     ///
     /// # Errors
     /// The first difference, with everything that led to it.
@@ -326,7 +322,8 @@ impl Script {
                 .map_err(|difference| self.report(number, &difference))?;
             // In some scripts there is a new process after each event.
             if self.events.len().is_multiple_of(8) {
-                pair.hand_over()
+                pair.subject
+                    .hand_over()
                     .and_then(|()| pair.compare())
                     .map_err(|difference| self.report(number, &difference))?;
             }
@@ -345,46 +342,64 @@ impl Script {
 
 /// The engine and the model, side by side.
 struct Pair {
-    engine: Engine,
+    subject: Subject,
     model: Machine,
     /// What the model's counters would be.
     tally: BTreeMap<&'static str, u64>,
-    judge: Judge,
-    now: Nanos,
-    link: LinkId,
     last: u8,
     /// The addresses that it had before the interface changed.
     was: [Option<IpAddr>; 2],
     /// The priority that an operator has set.
     set: Option<u8>,
-    desired: Option<(RouterId, Generation)>,
     sent: Vec<Sent>,
     /// Every counter that was said, or heard from somebody.
     counters: BTreeSet<u64>,
     latest: u64,
 }
 
+impl Beside for Pair {
+    fn subject(&mut self) -> &mut Subject {
+        &mut self.subject
+    }
+
+    fn deadline(&self) -> Option<Nanos> {
+        self.model.deadline()
+    }
+
+    fn wake_model(&mut self) {
+        self.model.timer(self.subject.now);
+    }
+
+    fn compare(&mut self) -> Result<(), String> {
+        let look = self.subject.look()?;
+        let expected = self.expected(&look.sent)?;
+        same("advertisements", &look.sent, &expected)?;
+        if !expected.is_empty() {
+            self.sent = expected;
+        }
+        same("role", &look.role, &self.model.role())?;
+        let mut expected = self.tally.clone();
+        expected.insert("master-transitions", self.model.counts.takeovers);
+        expected.insert("conflicts", self.model.counts.conflicts);
+        expected.retain(|_, count| *count > 0);
+        same("counters", &look.tally, &expected)?;
+        same("timer", &look.deadline, &self.model.deadline())
+            .map_err(|difference| format!("{difference}\n   now: {}", self.subject.now))
+    }
+}
+
 impl Pair {
     fn new(terms: &Terms) -> Result<Self, String> {
         let start = 10_000 * SECOND;
-        let mut engine = Engine::new(&plan(terms), at(start));
-        let link = engine
-            .links()
-            .map(|(link, _)| link)
-            .next()
-            .unwrap_or(LinkId(0));
-        engine.count_from(1_790_000_000 << 32);
+        let mut subject = Subject::new(&plan(terms), start);
+        subject.engine.count_from(1_790_000_000 << 32);
         let mut pair = Self {
-            engine,
+            subject,
             model: Machine::new(terms.clone()),
             tally: BTreeMap::new(),
-            judge: Judge::new(Host(0)),
-            now: start,
-            link,
             last: 11,
             was: [None; 2],
             set: None,
-            desired: None,
             sent: Vec::new(),
             counters: BTreeSet::new(),
             latest: 0,
@@ -419,20 +434,11 @@ impl Pair {
                 served,
             } => {
                 let by = self.part() * by + u64::from(nano);
-                let Some(deadline) = self.model.deadline() else {
-                    return Ok(());
-                };
-                let then = if early {
-                    deadline.saturating_sub(by)
-                } else {
-                    deadline + by
-                };
-                self.now = self.now.max(then);
-                self.serve(served);
+                self.sleep_about(by, early, served);
             }
             Event::Sleep { parts, served } => {
-                self.now += self.part() * parts;
-                self.serve(served);
+                let until = self.subject.now + self.part() * parts;
+                self.sleep(until, served);
             }
             Event::Link {
                 works,
@@ -453,28 +459,19 @@ impl Pair {
                 terms.demotion = self.demotion(advskew);
                 let plan = plan(&terms);
                 if revised {
-                    self.model.revise(self.now, terms);
+                    self.model.revise(self.subject.now, terms);
                 } else if before != terms {
-                    self.model.prefer(self.now, preempt);
+                    self.model.prefer(self.subject.now, preempt);
                 }
-                self.engine.handle(at(self.now), Input::Reload(&plan));
+                self.subject.handle(Input::Reload(&plan));
             }
             Event::Priority(set) => self.order(set)?,
             Event::Applied => {
-                if let Some((router, generation)) = self.desired {
-                    self.engine.handle(
-                        at(self.now),
-                        Input::Kernel {
-                            router,
-                            generation,
-                            report: &KernelReport::Applied,
-                        },
-                    );
-                }
+                self.subject.applied();
             }
             Event::Shutdown => {
-                self.model.stop(self.now);
-                self.engine.handle(at(self.now), Input::Shutdown);
+                self.model.stop(self.subject.now);
+                self.subject.handle(Input::Shutdown);
             }
         }
         Ok(())
@@ -497,21 +494,25 @@ impl Pair {
             },
             None => Order::ResetPriority,
         };
-        match self.engine.operate(at(self.now), "gateway", order) {
+        match self
+            .subject
+            .engine
+            .operate(at(self.subject.now), "gateway", order)
+        {
             Ok(_) => {
                 self.set = set;
                 let mut terms = self.model.terms().clone();
                 terms.demotion = self.demotion(terms.advskew);
                 let (before, after) = (self.model.terms().demotion, terms.demotion);
-                self.model.stand_back_if_late(self.now);
+                self.model.stand_back_if_late(self.subject.now);
                 if before != after && self.model.primary().is_some() {
-                    self.model.revise(self.now, terms);
+                    self.model.revise(self.subject.now, terms);
                     // Decision: what is ordered comes before what was heard; that is heard again.
                     if after > before || !self.model.terms().preempt {
-                        self.model.restrain(self.now);
+                        self.model.restrain(self.subject.now);
                     }
                 } else if before != after {
-                    self.model.revise(self.now, terms);
+                    self.model.revise(self.subject.now, terms);
                 }
                 Ok(())
             }
@@ -546,14 +547,8 @@ impl Pair {
             .map(|ipv6| own[usize::from(ipv6)].filter(|_| self.model.terms().speaks(ipv6)));
         self.last = last.unwrap_or(self.last);
         self.was = self.model.own();
-        self.model.link(self.now, own, works);
-        self.engine.handle(
-            at(self.now),
-            Input::Link {
-                interface: INTERFACE,
-                facts: Some(&facts),
-            },
-        );
+        self.model.link(self.subject.now, own, works);
+        self.subject.link(&facts);
     }
 
     fn deliver(&mut self, source: IpAddr, destination: IpAddr, ttl: u8, message: &[u8]) {
@@ -574,114 +569,19 @@ impl Pair {
                     if heard.bid.gives_up() {
                         self.count("priority-zero-pkts-rcvd");
                     }
-                    self.model.hear(self.now, &heard);
+                    self.model.hear(self.subject.now, &heard);
                 }
             }
         }
-        let datagram = Datagram {
-            link: self.link,
-            envelope: Envelope {
-                source,
-                destination,
-                hop_limit: ttl,
-            },
-            message,
-        };
-        self.engine.handle(at(self.now), Input::Datagram(datagram));
+        self.subject.hear(&packet);
     }
 
     fn count(&mut self, name: &'static str) {
         *self.tally.entry(name).or_default() += 1;
     }
 
-    /// Another process goes on with the engine, after nothing but text has passed between them.
-    fn hand_over(&mut self) -> Result<(), String> {
-        let text = serde_json::to_string(&self.engine.save()).map_err(|error| error.to_string())?;
-        let handover = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        self.engine = Engine::resume(handover);
-        Ok(())
-    }
-
     fn part(&self) -> Nanos {
         Nanos::from(self.model.terms().advbase) * SECOND / 800
-    }
-
-    fn wait(&mut self, nanos: Nanos) -> Result<(), String> {
-        let end = self.now + nanos;
-        for _ in 0..100_000 {
-            let due = self
-                .engine
-                .poll_timeout()
-                .map(|wakeup| wakeup.at.as_nanos())
-                .filter(|due| *due <= end);
-            let Some(due) = due else {
-                self.now = end;
-                return Ok(());
-            };
-            self.now = self.now.max(due);
-            self.serve(true);
-            self.compare()?;
-        }
-        Err(String::from("the engine never sleeps"))
-    }
-
-    fn serve(&mut self, served: bool) {
-        if served {
-            self.model.timer(self.now);
-            self.engine.handle_timeout(at(self.now));
-        }
-    }
-
-    fn compare(&mut self) -> Result<(), String> {
-        let mut outputs = Vec::new();
-        while let Some(output) = self.engine.poll_output() {
-            outputs.push(output);
-        }
-        let mut sent = Vec::new();
-        for output in &outputs {
-            match output {
-                Output::Transmit(transmit) => sent.push(Sent {
-                    source: transmit.source,
-                    destination: transmit.destination,
-                    message: transmit.message.to_vec(),
-                }),
-                Output::Desired(router, desired) => {
-                    self.desired = desired
-                        .as_ref()
-                        .map(|desired| (*router, desired.generation));
-                }
-                Output::Announce(_) | Output::Event(_) => {}
-            }
-        }
-        let now = at(self.now);
-        self.judge
-            .outputs(now, &mut self.engine, &outputs)
-            .map_err(|verdict| verdict.to_string())?;
-        let expected = self.expected(&sent)?;
-        same("advertisements", &sent, &expected)?;
-        if !sent.is_empty() {
-            self.sent = sent;
-        }
-        let tally = tally(&self.engine);
-        let status = self.engine.status().next();
-        let role = status
-            .as_ref()
-            .map_or(Role::Initialize, |status| match status.role {
-                vrrp_proto::Role::Initialize => Role::Initialize,
-                vrrp_proto::Role::Backup => Role::Backup,
-                vrrp_proto::Role::Active => Role::Active,
-            });
-        let deadline = status
-            .and_then(|status| status.deadline)
-            .map(Instant::as_nanos);
-        same("role", &role, &self.model.role())?;
-        let mut expected = self.tally.clone();
-        expected.insert("master-transitions", self.model.counts.takeovers);
-        expected.insert("conflicts", self.model.counts.conflicts);
-        expected.retain(|_, count| *count > 0);
-        same("counters", &tally, &expected)?;
-        same("timer", &deadline, &self.model.deadline())
-            .map_err(|difference| format!("{difference}\n   now: {}", self.now))
     }
 
     /// What the model says, with the counters that the engine has chosen. None of them was there before.
@@ -837,19 +737,6 @@ fn name_of(discarded: Discarded) -> &'static str {
     }
 }
 
-fn same<T: PartialEq + fmt::Debug>(what: &str, engine: &T, model: &T) -> Result<(), String> {
-    if engine == model {
-        return Ok(());
-    }
-    Err(format!(
-        "{what} differ\nengine: {engine:?}\n model: {model:?}"
-    ))
-}
-
-const fn at(nanos: Nanos) -> Instant {
-    Instant::from_nanos(nanos)
-}
-
 /// The engine's plan for a router with these terms.
 ///
 /// # Panics
@@ -888,41 +775,4 @@ pub fn plan(terms: &Terms) -> Plan {
         }],
         ..Plan::default()
     }
-}
-
-fn tally(engine: &Engine) -> BTreeMap<&'static str, u64> {
-    let global = engine.statistics();
-    let mut counters = vec![
-        ("short-packets", global.short_packets),
-        ("carp-pkts-rcvd", global.carp_pkts_rcvd),
-        ("ip-ttl-errors", global.ip_ttl_errors),
-        ("version-errors", global.version_errors),
-        ("checksum-errors", global.checksum_errors),
-        ("vrid-errors", global.vrid_errors),
-    ];
-    for status in engine.status() {
-        let statistics = status.statistics;
-        counters.extend([
-            ("own-pkts-looped", statistics.own_pkts_looped),
-            ("auth-failures", statistics.auth_failures),
-            ("source-errors", statistics.source_errors),
-            ("mode-errors", statistics.mode_errors),
-            ("advertisement-rcvd", statistics.advertisement_rcvd),
-            ("advertisement-sent", statistics.advertisement_sent),
-            (
-                "priority-zero-pkts-rcvd",
-                statistics.priority_zero_pkts_rcvd,
-            ),
-            (
-                "priority-zero-pkts-sent",
-                statistics.priority_zero_pkts_sent,
-            ),
-            ("master-transitions", statistics.master_transitions),
-            ("conflicts", statistics.conflicts),
-            ("interval-errors", statistics.interval_errors),
-            ("address-list-errors", statistics.address_list_errors),
-        ]);
-    }
-    counters.retain(|(_, count)| *count > 0);
-    counters.into_iter().collect()
 }
