@@ -262,19 +262,29 @@ fn demotion() {
     assert_eq!((better.own.advskew, better.own.demotion), (0, 0));
 }
 
+fn at_host(last: u8) -> Terms {
+    Terms {
+        primary: [192, 0, 2, last].into(),
+        ..terms(Profile::Any, true, 0, false)
+    }
+}
+
+/// One that has heard nobody, and became Active then.
+fn active(terms: &Terms) -> (VirtualRouter, Instant) {
+    let mut router = VirtualRouter::default();
+    router.startup(START, terms);
+    let due = router.deadline().unwrap();
+    router.timeout(due, terms);
+    (router, due)
+}
+
 /// Equals that meet give way to each other, and do not meet again at the same moment.
 #[test]
 fn equals_do_not_meet_for_ever() {
     let mut dues = Vec::new();
     for last in [11, 12] {
-        let terms = Terms {
-            primary: [192, 0, 2, last].into(),
-            ..terms(Profile::Any, true, 0, false)
-        };
-        let mut router = VirtualRouter::default();
-        router.startup(START, &terms);
-        let due = router.deadline().unwrap();
-        router.timeout(due, &terms);
+        let terms = at_host(last);
+        let (mut router, due) = active(&terms);
         let step = router.advertisement(due, &terms, &heard(bid(1, 100, 0), "192.0.2.9"));
         let reason = step.transition.map(|(_, _, reason)| reason);
         assert_eq!(reason, Some(Reason::EqualBid));
@@ -290,10 +300,7 @@ fn equals_do_not_meet_for_ever() {
 #[test]
 fn the_last_word_of_an_equal_one_changes_nothing() {
     let terms = terms(Profile::Any, true, 0, false);
-    let mut router = VirtualRouter::default();
-    router.startup(START, &terms);
-    let mut now = router.deadline().unwrap();
-    router.timeout(now, &terms);
+    let (mut router, mut now) = active(&terms);
     router.advertisement(now, &terms, &heard(bid(1, 100, 0), "192.0.2.9"));
     let usual = Duration::from_micros(3_390_625);
     // The last octet of our address is 11.
@@ -319,10 +326,7 @@ fn between_equals_the_last_octet_decides() {
         (Profile::FreeBsd, false, "192.0.2.12", false),
     ] {
         let terms = terms(profile, true, 0, dual);
-        let mut router = VirtualRouter::default();
-        router.startup(START, &terms);
-        let now = router.deadline().unwrap();
-        router.timeout(now, &terms);
+        let (mut router, now) = active(&terms);
         let step = router.advertisement(now, &terms, &heard(bid(1, 100, 0), source));
         assert_eq!(step.send, None);
         let active = router.role() == Role::Active;
@@ -336,14 +340,8 @@ fn between_equals_the_last_octet_decides() {
 fn equals_do_not_preempt_together() {
     let mut dues = Vec::new();
     for last in [11, 12] {
-        let terms = Terms {
-            primary: [192, 0, 2, last].into(),
-            ..terms(Profile::Any, true, 0, false)
-        };
-        let mut router = VirtualRouter::default();
-        router.startup(START, &terms);
-        let now = router.deadline().unwrap();
-        router.timeout(now, &terms);
+        let terms = at_host(last);
+        let (mut router, now) = active(&terms);
         router.advertisement(now, &terms, &heard(bid(1, 100, 0), "192.0.2.9"));
         let later = now + Duration::from_secs(3);
         router.advertisement(later, &terms, &heard(bid(1, 101, 0), "192.0.2.8"));

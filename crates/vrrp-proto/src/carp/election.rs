@@ -125,28 +125,27 @@ impl Rules {
     pub fn down_interval(&self) -> Duration {
         ticks(match self.profile {
             Profile::OpenBsd => 3 * (u32::from(self.own.advbase) * 256 + u32::from(self.advskew)),
-            Profile::Any | Profile::FreeBsd => self.patience(),
+            Profile::Any | Profile::FreeBsd => self.patience(self.advskew),
         })
     }
 
     /// After how long a silence of our own somebody has certainly replaced us, who bids less than we.
     #[must_use]
     pub fn replaced_after(&self) -> Duration {
-        ticks(self.patience())
+        ticks(self.patience(self.advskew))
     }
 
-    /// In 256ths of a second: how long FreeBSD waits.
-    fn patience(&self) -> u32 {
-        3 * u32::from(self.own.advbase) * 256 + u32::from(self.advskew)
+    /// In 256ths of a second: how long FreeBSD waits with this skew.
+    fn patience(&self, advskew: u8) -> u32 {
+        3 * u32::from(self.own.advbase) * 256 + u32::from(advskew)
     }
 
     /// In 256ths of a second: whoever advertises more rarely is as good as gone. FreeBSD counts its own demotion in.
     fn hopeless(&self) -> u32 {
-        let advskew = match self.profile {
-            Profile::OpenBsd => self.advskew,
-            Profile::Any | Profile::FreeBsd => self.own.advskew,
-        };
-        3 * u32::from(self.own.advbase) * 256 + u32::from(advskew)
+        match self.profile {
+            Profile::OpenBsd => self.patience(self.advskew),
+            Profile::Any | Profile::FreeBsd => self.patience(self.own.advskew),
+        }
     }
 
     /// What `theirs` says about demotion, and what we say, to those who understand it.
