@@ -151,3 +151,88 @@ pub fn stand_back() {
     let _ = syscall::bound_capabilities(kept);
     syscall::keep_capabilities(kept);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+
+    use nix::fcntl::OFlag;
+    use nix::sys::signal::SigSet;
+    use nix::unistd::pipe2;
+
+    use super::*;
+
+    fn begin(words: &[&str], output: BorrowedFd<'_>) -> io::Result<Child> {
+        let words: Vec<CString> = words
+            .iter()
+            .map(|word| CString::new(*word).unwrap())
+            .collect();
+        let program = Program {
+            words: &words,
+            environment: &[c"ONE=1".to_owned()],
+            identity: None,
+            capabilities: &[],
+        };
+        let nothing = File::open("/dev/null")?;
+        start(&program, nothing.as_fd(), output)
+    }
+
+    async fn outcome(words: &[&str]) -> (nix::Result<WaitStatus>, String) {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let mut child = begin(words, writer.as_fd()).unwrap();
+        drop(writer);
+        let status = child.wait().await;
+        let mut said = String::new();
+        File::from(reader).read_to_string(&mut said).unwrap();
+        (status, said)
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn both_outputs_come_in_the_order_in_which_they_were_written() {
+        let script = "echo a; echo b >&2; echo c; env | grep -c ONE=1; pwd; exit 7";
+        let (status, said) = outcome(&["/bin/sh", "-c", script]).await;
+        assert!(matches!(status, Ok(WaitStatus::Exited(_, 7))), "{status:?}");
+        assert_eq!(said, "a\nb\nc\n1\n/\n");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_cannot_be_run_says_why() {
+        let nowhere = File::open("/dev/null").unwrap();
+        for (path, why) in [
+            ("/no/such/program", nix::Error::ENOENT),
+            ("/", nix::Error::EACCES),
+        ] {
+            let error = begin(&[path], nowhere.as_fd()).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(why as i32), "{path}");
+        }
+    }
+
+    /// It begins with the signals as a shell expects them, whatever this thread blocks and the runtime of Rust ignores.
+    #[tokio::test(flavor = "current_thread")]
+    async fn signals_are_as_usual() {
+        SigSet::all().thread_block().unwrap();
+        let (_, said) = outcome(&["/bin/grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"]).await;
+        let now = SigSet::thread_get_mask().unwrap();
+        SigSet::all().thread_unblock().unwrap();
+        assert!(now.contains(Signal::SIGTERM));
+        let masks: Vec<u64> = said
+            .split_whitespace()
+            .filter_map(|word| u64::from_str_radix(word, 16).ok())
+            .collect();
+        // The two that are the C library's own (32 and 33) it lets nobody change.
+        let ours = !(0b11 << 31);
+        assert_eq!(masks.len(), 2, "{said}");
+        assert_eq!([masks[0] & ours, masks[1] & ours], [0, 0], "{said}");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_is_forgotten_is_killed() {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        drop(begin(&["/bin/sleep", "70"], writer.as_fd()).unwrap());
+        drop(writer);
+        // Nobody has the other end any more.
+        let mut rest = Vec::new();
+        assert_eq!(File::from(reader).read_to_end(&mut rest).unwrap(), 0);
+    }
+}
