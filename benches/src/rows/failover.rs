@@ -1,6 +1,7 @@
 //! An Active is asked to let the other one take over, and stays where it is.
 
-use super::Row;
+use super::losses::Losses;
+use super::{Row, attempt};
 use crate::duel::{Duel, millis};
 use crate::maker::Maker;
 use crate::measure::{Figure, Goal, Measure};
@@ -23,43 +24,27 @@ pub(crate) const SLOW: Row = Row {
 
 fn measure(interval: Duration, trials: usize) -> Vec<Measure> {
     let name = format!("{} ms", interval.as_millis());
-    let kinds = ["away", "back"];
-    let column = |what: &str, unit: &str| {
-        kinds.map(|kind| Measure::new(format!("{kind}, {name}: {what}"), unit))
-    };
-    let mut lost = column("lost", "packets")
-        .map(|measure| measure.goal(Goal::most(Figure::P50, 1.0)).bound("0"));
-    let mut through = column("lost on the way through", "datagrams");
-    let mut gaps = column("gap", "ms");
+    let mut losses = Losses::new(["away", "back"], &name, |_, lost| {
+        lost.goal(Goal::most(Figure::P50, 1.0)).bound("0")
+    });
     let mut took = Measure::new(
         format!("away, {name}: from the request to the other's first advertisement"),
         "ms",
     );
     for maker in Maker::ours_and(&[Maker::Keepalived]) {
-        let mut duel = Duel::start(maker, interval);
-        for _ in 0..trials {
-            let ([away, back], after) = duel.fail_over();
-            if let Some(after) = after {
-                took.add(maker, millis(after), away.is_none_or(|away| away.stalled));
+        let broken = attempt(maker, || {
+            let mut duel = Duel::start(maker, interval);
+            for _ in 0..trials {
+                let (ways, after) = duel.fail_over();
+                if let Some(after) = after {
+                    let stalled = ways[0].is_none_or(|away| away.stalled);
+                    took.add(maker, millis(after), stalled);
+                }
+                let missing = "a trial in which the other did not take over";
+                losses.add(maker, ways, missing);
             }
-            for (kind, done) in [away, back].into_iter().enumerate() {
-                let Some(done) = done else {
-                    lost[kind].note(format!(
-                        "{}: a trial in which the other did not take over",
-                        maker.word()
-                    ));
-                    continue;
-                };
-                let fate = done.fate;
-                lost[kind].add(maker, (fate.lost + fate.unanswered) as f64, done.stalled);
-                through[kind].add(maker, fate.lost as f64, done.stalled);
-                gaps[kind].add(maker, millis(fate.gap.max(fate.address_gap)), done.stalled);
-            }
-        }
+        });
+        broken.into_iter().for_each(|why| losses.note(why));
     }
-    let columns = lost.into_iter().zip(gaps).zip(through);
-    columns
-        .flat_map(|((lost, gap), through)| [lost, gap, through])
-        .chain([took])
-        .collect()
+    losses.measures().chain([took]).collect()
 }

@@ -33,7 +33,7 @@ fn run(effort: &Effort) -> Vec<Measure> {
             )
             .goal(Goal::most(Figure::Max, 0.0));
             for maker in Maker::ours_and(&[Maker::Keepalived]) {
-                attempt(maker, &mut last, |last| {
+                let broken = attempt(maker, || {
                     let mut duel = Duel::start(maker, interval);
                     for _ in 0..if maker.is_ours() { whole } else { few } {
                         let zombie = duel.fell(signal);
@@ -41,6 +41,7 @@ fn run(effort: &Effort) -> Vec<Measure> {
                         still.add(maker, f64::from(u8::from(zombie.still)), zombie.stalled);
                     }
                 });
+                broken.into_iter().for_each(|why| last.note(why));
             }
             last.note("where a router answers to the end, the figure is the length of the look");
             measures.extend([last, still]);

@@ -1,5 +1,6 @@
 //! A planned change of the Active under ten thousand datagrams a second.
 
+use super::losses::Losses;
 use super::{Row, attempt};
 use crate::duel::{Duel, millis};
 use crate::effort::Effort;
@@ -36,26 +37,16 @@ fn run(effort: &Effort) -> Vec<Measure> {
 fn cell(interval: Duration, trials: usize, peers: &[Maker]) -> Vec<Measure> {
     let name = format!("{} ms", interval.as_millis());
     let skew = vrrp_lab::profile::Profile::V3Ipv4.skew(vrrp_lab::pair::LOWER, interval);
-    let kinds = ["stop", "return"];
-    let mut lost = kinds.map(|kind| {
-        Measure::new(format!("{kind}, {name}: lost"), "packets")
-            .goal(Goal::least(Figure::Zeros, 99.0))
-            .bound(if kind == "stop" {
-                format!(
-                    "skew {:.1} ms, unless who leaves goes on forwarding",
-                    millis(skew)
-                )
-            } else {
-                "0".to_owned()
-            })
+    let mut losses = Losses::new(["stop", "return"], &name, |way, lost| {
+        let bound = match way {
+            0 => format!(
+                "skew {:.1} ms, unless who leaves goes on forwarding",
+                millis(skew)
+            ),
+            _ => "0".to_owned(),
+        };
+        lost.goal(Goal::least(Figure::Zeros, 99.0)).bound(bound)
     });
-    let mut through = kinds.map(|kind| {
-        Measure::new(
-            format!("{kind}, {name}: lost on the way through"),
-            "datagrams",
-        )
-    });
-    let mut gaps = kinds.map(|kind| Measure::new(format!("{kind}, {name}: gap"), "ms"));
     // Blocks in turn: a pair takes longer to set up than to try.
     let block = trials.min(10);
     let turns = Maker::order(&Maker::ours_and(peers), trials.div_ceil(block));
@@ -66,30 +57,14 @@ fn cell(interval: Duration, trials: usize, peers: &[Maker]) -> Vec<Measure> {
             Maker::Keepalived | Maker::KeepalivedRt | Maker::KeepalivedPlain => block.div_ceil(2),
             Maker::Ours | Maker::OursEbpf => block,
         };
-        let [stop, back] = &mut lost;
-        attempt(maker, stop, |stop| {
-            let lost = [stop, back];
+        let broken = attempt(maker, || {
             let mut duel = Duel::start(maker, interval);
             for _ in 0..size {
-                for (kind, hand_over) in duel.hand_over().into_iter().enumerate() {
-                    let Some(done) = hand_over else {
-                        lost[kind].note(format!(
-                            "{}: a trial in which the other did not take over, or the process did not end within 9 s",
-                            maker.word()
-                        ));
-                        continue;
-                    };
-                    let fate = done.fate;
-                    lost[kind].add(maker, (fate.lost + fate.unanswered) as f64, done.stalled);
-                    through[kind].add(maker, fate.lost as f64, done.stalled);
-                    let gap = fate.gap.max(fate.address_gap);
-                    gaps[kind].add(maker, millis(gap), done.stalled);
-                }
+                let missing = "a trial in which the other did not take over, or the process did not end within 9 s";
+                losses.add(maker, duel.hand_over(), missing);
             }
         });
+        broken.into_iter().for_each(|why| losses.note(why));
     }
-    let kinds = lost.into_iter().zip(gaps).zip(through);
-    kinds
-        .flat_map(|((lost, gap), through)| [lost, gap, through])
-        .collect()
+    losses.measures().collect()
 }

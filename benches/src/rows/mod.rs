@@ -9,6 +9,7 @@ mod fenced;
 mod flood;
 mod handover;
 mod lateness;
+mod losses;
 mod memory;
 mod reload;
 mod rtnl;
@@ -85,17 +86,17 @@ pub fn smoke() -> Row {
     }
 }
 
-/// Tries with a maker. Where one of ours cannot go on, the row is broken off; what a peer does not manage is what it does, and is
-/// said beside its figures.
-fn attempt(maker: Maker, of: &mut Measure, work: impl FnOnce(&mut Measure)) {
+/// Tries with a maker, and says why a peer could not go on: that is what it does, and stands beside its figures. Where one of ours
+/// cannot, the row is broken off.
+fn attempt(maker: Maker, work: impl FnOnce()) -> Option<String> {
     if maker.is_ours() {
-        return work(of);
+        work();
+        return None;
     }
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(of))) {
-        let why = reason(panic.as_ref());
-        let first = why.lines().next().unwrap_or_default();
-        of.note(format!("broken off: {}", first.trim_end_matches(':')));
-    }
+    let panic = catch_unwind(AssertUnwindSafe(work)).err()?;
+    let why = reason(panic.as_ref());
+    let first = why.lines().next().unwrap_or_default();
+    Some(format!("broken off: {}", first.trim_end_matches(':')))
 }
 
 fn reason(panic: &(dyn Any + Send)) -> String {

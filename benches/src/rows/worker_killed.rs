@@ -29,7 +29,7 @@ fn run(effort: &Effort) -> Vec<Measure> {
             .goal(Goal::most(Figure::Max, 0.0));
         let mut gap = Measure::new(format!("{what}: gap"), "ms");
         for maker in Maker::ours_and(&[Maker::Keepalived]) {
-            attempt(maker, &mut lost, |lost| {
+            let broken = attempt(maker, || {
                 let mut duel = Duel::start(maker, interval);
                 for trial in 0..if maker.is_ours() { whole } else { few } {
                     if trial > 0 && maker.is_ours() {
@@ -46,6 +46,7 @@ fn run(effort: &Effort) -> Vec<Measure> {
                     gap.add(maker, millis(worst), maimed.stalled);
                 }
             });
+            broken.into_iter().for_each(|why| lost.note(why));
         }
         measures.extend([lost, takeovers, gap]);
     }
