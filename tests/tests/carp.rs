@@ -1,12 +1,16 @@
-//! CARP on real sockets: ours with ours in both families, and ours with UCarp, each side once the better one.
+//! CARP on real sockets: ours with ours in both families, and ours with UCarp, each side once the better one; with a macvlan, and
+//! with a program in its place.
 //!
 //! That a digest of ours is right is for UCarp to say: it drops whatever it cannot verify.
 
-use vrrp_lab::capture::{Capture, Frame, announces};
+use nix::sys::signal::Signal;
+use std::net::IpAddr;
+use vrrp_lab::capture::{Capture, Frame, announces, answer_for};
 use vrrp_lab::client::Client;
 use vrrp_lab::clock::{Stamp, ms, slack, wait_for};
 use vrrp_lab::daemon::Daemon;
 use vrrp_lab::netns::Namespace;
+use vrrp_lab::tester::{Tester, question};
 use vrrp_lab::topology::Lan;
 use vrrp_lab::ucarp::{Orders, PASSPHRASE, Ucarp, VHID};
 use vrrp_lab::wire::Mac;
@@ -51,17 +55,52 @@ fn ours(advskew: u8, addresses: &str, more: &str) -> String {
 
 const ONE: &str = "\"192.0.2.254/24\"";
 
+/// One test with a macvlan, and one with a program in its place.
+macro_rules! on_both_planes {
+    ($($name:ident)+) => {
+        $(
+            mod $name {
+                #[test]
+                fn macvlan() {
+                    super::$name("macvlan");
+                }
+
+                #[test]
+                fn ebpf() {
+                    super::$name("ebpf");
+                }
+            }
+        )+
+    };
+}
+
+on_both_planes! {
+    ours_is_better_than_ucarp
+    ucarp_is_better_than_ours
+    ours_loses_its_link
+    ours_with_ours_in_both_families
+    killed_it_is_off_the_wire
+    stopped_it_is_off_the_wire
+    two_groups_and_vrrp_on_one_interface
+}
+
+/// Who takes the frames of the virtual MAC address in.
+fn on(plane: &str) -> String {
+    format!("data-plane = \"{plane}\"")
+}
+
 /// Ours is router 1, UCarp is router 2. Each port of the switch shows what its router says.
 struct Mixed {
     lan: Lan,
     ports: [Capture; 2],
+    plane: &'static str,
 }
 
 impl Mixed {
-    fn new() -> Self {
+    fn new(plane: &'static str) -> Self {
         let lan = Lan::new(2);
         let ports = [1, 2].map(|n| Capture::start(&lan.switch, &format!("lan{n}")));
-        Self { lan, ports }
+        Self { lan, ports, plane }
     }
 
     fn ucarp(&self, advskew: u8, passphrase: &str) -> Ucarp {
@@ -75,7 +114,8 @@ impl Mixed {
     }
 
     fn daemon(&self, advskew: u8) -> Daemon {
-        Daemon::start(&self.lan.routers[0], &ours(advskew, ONE, ""))
+        let config = ours(advskew, ONE, &on(self.plane));
+        Daemon::start(&self.lan.routers[0], &config)
     }
 
     /// What router `n` itself has said since then, as its port of the switch received it.
@@ -122,9 +162,8 @@ fn has_address(router: &Namespace) -> bool {
 
 /// Ours is the better one: it is elected, hands over by a bow-out, preempts when it comes back, and loses its address with
 /// its life.
-#[test]
-fn ours_is_better_than_ucarp() {
-    let mixed = Mixed::new();
+fn ours_is_better_than_ucarp(plane: &'static str) {
+    let mixed = Mixed::new(plane);
     let mut daemon = mixed.daemon(0);
     daemon.wait_state("fw", "active", ms(5000));
     let begun = Stamp::now();
@@ -183,9 +222,8 @@ fn ours_is_better_than_ucarp() {
 }
 
 /// UCarp is the better one: it is left alone, replaced when it dies, and given way to without another word.
-#[test]
-fn ucarp_is_better_than_ours() {
-    let mixed = Mixed::new();
+fn ucarp_is_better_than_ours(plane: &'static str) {
+    let mixed = Mixed::new(plane);
     let mut ucarp = mixed.ucarp(0, PASSPHRASE);
     mixed.wait_ucarp(true, 6000, &ucarp);
     let begun = Stamp::now();
@@ -230,9 +268,8 @@ fn ucarp_is_better_than_ours() {
 }
 
 /// A cable that is pulled, and plugged in again.
-#[test]
-fn ours_loses_its_link() {
-    let mixed = Mixed::new();
+fn ours_loses_its_link(plane: &'static str) {
+    let mixed = Mixed::new(plane);
     let daemon = mixed.daemon(0);
     daemon.wait_state("fw", "active", ms(5000));
     let ucarp = mixed.ucarp(100, PASSPHRASE);
@@ -256,7 +293,7 @@ fn ours_loses_its_link() {
 /// Who has another passphrase is another group: refused, counted and said.
 #[test]
 fn a_wrong_passphrase_is_counted() {
-    let mixed = Mixed::new();
+    let mixed = Mixed::new("macvlan");
     let ucarp = mixed.ucarp(0, "another secret");
     mixed.wait_ucarp(true, 6000, &ucarp);
     let daemon = mixed.daemon(100);
@@ -283,8 +320,7 @@ fn a_wrong_passphrase_is_counted() {
 const BOTH: &str = "\"192.0.2.254/24\", \"192.0.2.253/24\", \"2001:db8::254/64\"";
 
 /// Ours with ours, several addresses of both families: one group, one virtual MAC address, two advertisements an interval.
-#[test]
-fn ours_with_ours_in_both_families() {
+fn ours_with_ours_in_both_families(plane: &'static str) {
     let lan = Lan::new(2);
     let ports = [1, 2].map(|n| Capture::start(&lan.switch, &format!("lan{n}")));
     let said = |n: usize, from: Stamp| -> Vec<Bid> {
@@ -293,10 +329,10 @@ fn ours_with_ours_in_both_families() {
         })
     };
     let shuffled = "\"2001:db8::254/64\", \"192.0.2.253/24\", \"192.0.2.254/24\"";
-    let mut better = Daemon::start(&lan.routers[0], &ours(0, BOTH, ""));
+    let mut better = Daemon::start(&lan.routers[0], &ours(0, BOTH, &on(plane)));
     better.wait_state("fw", "active", ms(5000));
     let begun = Stamp::now();
-    let other = Daemon::start(&lan.routers[1], &ours(50, shuffled, ""));
+    let other = Daemon::start(&lan.routers[1], &ours(50, shuffled, &on(plane)));
     let reaches = |address: &str| {
         let ping = format!("ping -c1 -W1 {address} >/dev/null");
         let answers = wait_for(ms(3000), || lan.client.try_sh(&ping).then_some(()));
@@ -356,6 +392,162 @@ fn ours_with_ours_in_both_families() {
     assert!(better.stop().success());
     other.wait_state("fw", "active", ms(1000));
     reaches("2001:db8::254");
+}
+
+/// Whatever happens to all of its processes at once, it answers for no address of either family, and forwards nothing, when three
+/// intervals have passed since it was heard: the other one takes over later than that.
+fn is_off_the_wire(plane: &'static str, signal: Signal) {
+    let lan = Lan::new(2);
+    let port = Capture::start(&lan.switch, "lan1");
+    let better = Daemon::start(&lan.routers[0], &ours(0, BOTH, &on(plane)));
+    better.wait_state("fw", "active", ms(6000));
+    let other = Daemon::start(&lan.routers[1], &ours(50, BOTH, &on(plane)));
+    other.wait_state("fw", "backup", ms(3000));
+    let asker = Tester::new(&lan.client, "eth0");
+    let [ipv4, ipv6]: [IpAddr; 2] = ["192.0.2.101", "2001:db8::101"].map(|ip| ip.parse().unwrap());
+    let addresses: [IpAddr; 2] = ["192.0.2.254", "2001:db8::254"].map(|ip| ip.parse().unwrap());
+    let hosts = [ipv4, ipv6].map(|ip| asker.play(ip, Mac::played(101)));
+    let asking: Vec<_> = hosts
+        .into_iter()
+        .zip(addresses)
+        .map(|(host, address)| asker.repeat_frame(question(host, address, None), ms(20)))
+        .collect();
+    let upstream = "198.51.100.1".parse().expect("an address");
+    let _client = Client::start(&lan.client, &lan.upstream, upstream);
+    std::thread::sleep(ms(1500));
+    let begun = Stamp::now() - ms(1500);
+    let struck = better.signal(signal);
+    let first = wait_for(ms(5000), || {
+        (other.state("fw") == "active").then(Stamp::now)
+    });
+    assert!(first.is_some(), "nobody takes over");
+    let said = port.pick(begun, |frame| {
+        (!frame.outgoing).then(|| bid(frame)).flatten()
+    });
+    let last = said
+        .iter()
+        .rfind(|bid| bid.at <= struck + ms(20))
+        .expect("it was heard");
+    std::thread::sleep(ms(500));
+    for (address, ipv4) in addresses.into_iter().zip([true, false]) {
+        let answers = port.pick(begun, |frame| {
+            let own = !frame.outgoing && answer_for(frame, address) == Some(VIRTUAL_MAC);
+            own.then_some(frame.at)
+        });
+        let after = answers.last().expect("it answered").since(last.at);
+        println!("{plane}, {signal}, {address}: its last answer {after:?} after its last word");
+        assert!(after <= ms(3000) + slack(), "{address}: {after:?}");
+        // It serves for as long as it may: what it is gone by is the lease.
+        assert!(after >= ms(2700), "{address}: {after:?}");
+        assert!(said.iter().any(|bid| bid.ipv4 == ipv4));
+    }
+    let still = port.sent_by(VIRTUAL_MAC, last.at + ms(3000) + slack());
+    assert!(still.is_empty(), "{still:?}");
+    drop(asking);
+    for address in addresses {
+        let reached = wait_for(ms(2000), || {
+            let ping = format!("ping -c1 -W1 {address} >/dev/null");
+            lan.client.try_sh(&ping).then_some(())
+        });
+        assert!(reached.is_some(), "{address} at the other");
+    }
+    if signal == Signal::SIGSTOP {
+        better.signal(Signal::SIGCONT);
+        better.wait_state("fw", "active", ms(6000));
+        other.wait_state("fw", "backup", ms(1000));
+    }
+}
+
+fn killed_it_is_off_the_wire(plane: &'static str) {
+    is_off_the_wire(plane, Signal::SIGKILL);
+}
+
+fn stopped_it_is_off_the_wire(plane: &'static str) {
+    is_off_the_wire(plane, Signal::SIGSTOP);
+}
+
+/// A CARP router of both families, one of IPv4, and one of VRRP for IPv6 with the number of the latter: each has a MAC address of its
+/// own, and what becomes of one does not touch the others.
+fn two_groups_and_vrrp_on_one_interface(plane: &'static str) {
+    let lan = Lan::new(1);
+    let plane = on(plane);
+    let both = ours(0, "\"192.0.2.253/24\", \"2001:db8::253/64\"", &plane)
+        .replace("router.fw", "router.both")
+        .replace(&format!("vhid = {VHID}"), "vhid = 77");
+    let vrrp = format!(
+        "[virtual-router.vrrp]\ninterface = \"eth0\"\nvrid = {VHID}\naddresses = [\"fe80::252/64\", \"2001:db8::252/64\"]\n{plane}\n"
+    );
+    let first = ours(0, ONE, &plane);
+    let texts = [("fw", first), ("both", both), ("vrrp", vrrp)];
+    let without = |gone: Option<&str>| -> String {
+        let there = texts.iter().filter(|(name, _)| gone != Some(name));
+        there.map(|(_, text)| text.as_str()).collect()
+    };
+    let daemon = Daemon::start(&lan.routers[0], &without(None));
+    for name in ["fw", "both", "vrrp"] {
+        daemon.wait_state(name, "active", ms(6000));
+    }
+    let asker = Tester::new(&lan.client, "eth0");
+    let mac = |address: &str| {
+        let address: IpAddr = address.parse().unwrap();
+        let own = if address.is_ipv4() {
+            "192.0.2.101"
+        } else {
+            "2001:db8::101"
+        };
+        let host = asker.play(own.parse().unwrap(), Mac::played(101));
+        let answers = asker.resolve(host, address);
+        assert!(
+            answers.iter().all(|(inside, source)| inside == source),
+            "{answers:?}"
+        );
+        let mut all: Vec<Mac> = answers.into_iter().map(|(inside, _)| inside).collect();
+        all.dedup();
+        all
+    };
+    let of_both = Mac([0, 0, 0x5e, 0, 1, 77]);
+    let all = [
+        ("192.0.2.254", "fw", VIRTUAL_MAC),
+        ("192.0.2.253", "both", of_both),
+        ("2001:db8::253", "both", of_both),
+        ("2001:db8::252", "vrrp", Mac([0, 0, 0x5e, 0, 2, VHID])),
+    ];
+    let check = |gone: Option<&str>| {
+        for (address, name, expected) in all {
+            if gone == Some(name) {
+                // It serves for a while, for nobody takes over.
+                let silent = wait_for(ms(5000), || mac(address).is_empty().then_some(()));
+                assert!(silent.is_some(), "{address}: somebody has it");
+                continue;
+            }
+            assert_eq!(mac(address), [expected], "{address} without {gone:?}");
+            let ping = format!("ping -c1 -W1 {address} >/dev/null");
+            let reached = wait_for(ms(2000), || lan.client.try_sh(&ping).then_some(()));
+            assert!(reached.is_some(), "{address} without {gone:?}");
+        }
+    };
+    check(None);
+    for (name, _) in &texts {
+        daemon.write_config(&without(Some(name)));
+        daemon.reload();
+        let gone = wait_for(ms(2000), || {
+            let routers = daemon.status()["routers"].clone();
+            let routers = routers.as_array().expect("a list");
+            (routers.iter().all(|it| it["name"] != *name)).then_some(())
+        });
+        assert!(gone.is_some(), "{name} stays");
+        check(Some(name));
+        daemon.write_config(&without(None));
+        daemon.reload();
+        let back = wait_for(ms(6000), || {
+            let status = daemon.status();
+            let routers = status["routers"].as_array().expect("a list").iter();
+            let active = routers.filter(|it| it["state"] == "active").count();
+            (active == texts.len()).then_some(())
+        });
+        assert!(back.is_some(), "{name} does not come back");
+    }
+    check(None);
 }
 
 /// Where no program may be loaded, a table of nftables keeps the lease: a skew of 0 renews it as any other, and so does a group

@@ -187,8 +187,8 @@ fn demotion_that_everybody_understands() {
 }
 
 /// A drain, and the way back: whoever is replaced keeps its addresses until somebody else has them.
-fn drained(style: &str, ipv6: bool) {
-    let profile = format!("carp-profile = \"{style}\"");
+fn drained(style: &str, ipv6: bool, plane: &str) {
+    let profile = format!("carp-profile = \"{style}\"\ndata-plane = \"{plane}\"");
     let pair = Pair::new(BOTH, [&profile; 2]);
     let client = pair.client(ipv6);
     let from = Stamp::now();
@@ -225,17 +225,27 @@ fn drained(style: &str, ipv6: bool) {
 
 #[test]
 fn a_drain_in_the_style_of_openbsd() {
-    drained("openbsd", false);
+    drained("openbsd", false, "macvlan");
 }
 
 #[test]
 fn a_drain_in_the_style_of_freebsd() {
-    drained("freebsd", true);
+    drained("freebsd", true, "macvlan");
 }
 
 #[test]
 fn a_drain_that_everybody_understands() {
-    drained("any", true);
+    drained("any", true, "macvlan");
+}
+
+#[test]
+fn a_drain_without_a_macvlan_ipv4() {
+    drained("any", false, "ebpf");
+}
+
+#[test]
+fn a_drain_without_a_macvlan_ipv6() {
+    drained("any", true, "ebpf");
 }
 
 /// Where the network carries no multicast: nothing goes to a group, and everything else is as ever.
@@ -294,9 +304,9 @@ fn unicast_peers_of_both_families() {
 }
 
 /// One process goes and another comes: the role stays, no advertisement is missed, and no counter is said twice.
-#[test]
-fn upgrades_and_deaths_of_the_worker() {
-    let pair = Pair::new(BOTH, [""; 2]);
+fn upgrades_and_deaths_of_the_worker_on(plane: &str) {
+    let plane = format!("data-plane = \"{plane}\"");
+    let pair = Pair::new(BOTH, [&plane; 2]);
     let begun = Stamp::now();
     let client = pair.client(false);
     for _ in 0..2 {
@@ -334,6 +344,16 @@ fn upgrades_and_deaths_of_the_worker() {
     let first = pair.first(2, drained, 1000);
     assert!(first.counter > last, "{first:?}");
     pair.other.wait_state("fw", "active", ms(1000));
+}
+
+#[test]
+fn upgrades_and_deaths_of_the_worker() {
+    upgrades_and_deaths_of_the_worker_on("macvlan");
+}
+
+#[test]
+fn upgrades_and_deaths_of_the_worker_without_a_macvlan() {
+    upgrades_and_deaths_of_the_worker_on("ebpf");
 }
 
 /// Hooks of a Backup run before its addresses go live, and are told in CARP's words what it is.

@@ -5,8 +5,8 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use vrrp_proto::Interval;
 use vrrp_proto::carp::{CarpPlan, Passphrase, PassphraseError, Profile};
-use vrrp_proto::{DataPlane, Interval};
 
 use crate::code;
 use crate::finding::{Finding, excerpt};
@@ -251,23 +251,4 @@ fn from_file(given: &Given<&str>, findings: &mut Vec<Finding>) -> Option<Vec<u8>
         text.pop_if(|last| *last == end);
     }
     Some(text)
-}
-
-/// With CARP, no program on the interface stands in for a macvlan yet.
-pub(crate) fn check_plane(
-    section: &Section<'_>,
-    plane: Option<DataPlane>,
-    findings: &mut Vec<Finding>,
-) {
-    if plane == Some(DataPlane::Ebpf) {
-        findings.push(
-            Finding::error(
-                code::UNSUPPORTED,
-                section.place("data-plane"),
-                "CARP without a macvlan is not in this version",
-            )
-            .label("not yet")
-            .help("remove the line, or write `data-plane = \"macvlan\"`"),
-        );
-    }
 }

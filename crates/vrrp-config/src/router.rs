@@ -109,7 +109,6 @@ pub(crate) fn read(
     let virtual_mac = section.boolean("virtual-mac", findings);
     let data_plane = plane::read(&section, &virtual_mac, findings);
     let (checksum, authentication) = if speaks_carp {
-        carp::check_plane(&section, data_plane, findings);
         (Some(ChecksumPolicy::default()), Field::Absent)
     } else {
         let checksum = checksum::read(&section, dialect, family, findings);

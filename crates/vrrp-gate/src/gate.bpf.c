@@ -109,7 +109,7 @@ INLINE u64 deadline_of(const u8 *address, u32 *router)
 {
 	u64 *lease;
 
-	// 00:00:5e:00:01 for IPv4, 00:00:5e:00:02 for IPv6
+	// 00:00:5e:00:01 for IPv4, and for CARP whatever it carries; 00:00:5e:00:02 for IPv6
 	if (address[2] != 0x5e || address[0] | address[1] | address[3])
 		return 0;
 	if ((address[4] != 1 && address[4] != 2) || !address[5])
@@ -160,7 +160,7 @@ SECTION("classifier") int ingress(struct __sk_buff *skb)
 		return DROP;
 	case PASSES:
 	case MUTED:
-		if (!is_served(router) || router >> 8 != (start.ethernet.type == IPV6))
+		if (!is_marked(router, start.ethernet.type == IPV6 ? SERVES_IPV6 : SERVES_IPV4))
 			return NEXT_FILTER;
 		// From here on the kernel takes it for its own: to be delivered or forwarded.
 		skb_change_type(skb, HOST);
@@ -169,7 +169,7 @@ SECTION("classifier") int ingress(struct __sk_buff *skb)
 		if (skb->pkt_type == OTHER_HOST)
 			return NEXT_FILTER;
 		lead_past_macvlans(skb, &start.ethernet);
-		if (start.ethernet.type == ARP && is_marked(ANY_IPV4, IS_LED))
+		if (start.ethernet.type == ARP && is_marked(ANY, IS_LED))
 			lead_to_macvlan(skb);
 	}
 	return serve(skb, &start.ethernet);

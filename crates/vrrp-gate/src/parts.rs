@@ -10,14 +10,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 pub struct Parts([OwnedFd; Self::NAMES.len()]);
 
 impl Parts {
-    /// What they are called, in the order of [`Self::iter`].
+    /// What they are called, in the order of [`Self::iter`]. What is read or written in another way gets another name: nobody
+    /// adopts what it does not understand.
     pub const NAMES: [&'static str; 6] = [
         "ingress",
         "egress",
         "leases",
         "counters",
         "addresses",
-        "served",
+        "families served",
     ];
 
     pub(crate) const fn new(parts: [OwnedFd; Self::NAMES.len()]) -> Self {

@@ -1,6 +1,6 @@
 //! What the program of one link answers for itself: routers without a macvlan, and their addresses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,16 +19,20 @@ const OWNED: u32 = 1 << 17;
 /// The address is not served: its router has a macvlan.
 const LED: u32 = 1 << 18;
 
-/// A mark of a router that has no macvlan, and of its family.
-const IS_SERVED: u32 = 1;
-/// The mark of IPv4 when there are addresses whose routers have one.
+/// A router that has no macvlan has IPv4 addresses; and any router has.
+const SERVES_IPV4: u32 = 1;
+/// There are addresses whose routers have a macvlan.
 const IS_LED: u32 = 2;
+/// The same as the first, for IPv6.
+const SERVES_IPV6: u32 = 4;
+/// Where the marks are that hold for any router: no identifier is 0.
+const ANY: usize = 0;
 
 /// A router that has no macvlan: the program takes its frames in, and answers ARP and ND for its addresses, while its lease
 /// runs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Served {
-    /// The virtual addresses, all of the router's family.
+    /// The virtual addresses: all of the router's family, or with CARP of both.
     pub addresses: Vec<IpAddr>,
     /// Whether packets to the addresses are passed on, to be accepted by the host, which then has the addresses.
     pub accept: bool,
@@ -36,7 +40,7 @@ pub struct Served {
     pub owner: bool,
 }
 
-/// Routers of one link that have no macvlan.
+/// Routers of one link that have no macvlan, by the block of their MAC address.
 pub type Serving = BTreeMap<(Family, Vrid), Served>;
 
 /// IPv4 addresses of routers that have a macvlan: who asks for one by ARP is led to that macvlan alone while its lease runs.
@@ -54,7 +58,7 @@ pub(crate) struct Tables {
     /// What they should hold of each kind.
     served: BTreeMap<[u8; 16], u32>,
     led: BTreeMap<[u8; 16], u32>,
-    routers_served: BTreeSet<usize>,
+    routers_served: BTreeMap<usize, u32>,
 }
 
 impl Tables {
@@ -67,7 +71,7 @@ impl Tables {
             marks: BTreeMap::new(),
             served: BTreeMap::new(),
             led: BTreeMap::new(),
-            routers_served: BTreeSet::new(),
+            routers_served: BTreeMap::new(),
         }
     }
 
@@ -96,8 +100,8 @@ impl Tables {
             if marks != 0 {
                 self.marks.insert(index, marks);
             }
-            if marks & IS_SERVED != 0 && index & 0xff != 0 {
-                self.routers_served.insert(index);
+            if marks != 0 && index != ANY {
+                self.routers_served.insert(index, marks);
             }
         }
         Ok(())
@@ -112,8 +116,17 @@ impl Tables {
             let addresses = served.addresses.iter();
             self.served.extend(addresses.map(|ip| (key(*ip), value)));
         }
-        let routers = wanted.keys().map(|(family, vrid)| index(*family, *vrid));
-        self.routers_served = routers.gather();
+        let marks = |((family, vrid), served): (&(Family, Vrid), &Served)| {
+            let families = served.addresses.iter().map(|ip| match ip {
+                IpAddr::V4(_) => SERVES_IPV4,
+                IpAddr::V6(_) => SERVES_IPV6,
+            });
+            (
+                index(*family, *vrid),
+                families.fold(0, |marks, it| marks | it),
+            )
+        };
+        self.routers_served = wanted.iter().map(marks).gather();
         self.write()
     }
 
@@ -149,16 +162,15 @@ impl Tables {
         Ok(())
     }
 
-    /// Which routers have no macvlan, and what there is of a family.
+    /// What the routers without a macvlan serve, and what there is at all.
     fn mark(&mut self) -> io::Result<()> {
-        let mut marks: BTreeMap<usize, u32> = BTreeMap::new();
-        for router in &self.routers_served {
-            // The second is where the identifier would be 0.
-            marks.insert(*router, IS_SERVED);
-            marks.insert(router & !0xff, IS_SERVED);
-        }
+        let mut marks = self.routers_served.clone();
+        let mut any = marks.values().fold(0, |any, it| any | it);
         if !self.led.is_empty() {
-            *marks.entry(0).or_default() |= IS_LED;
+            any |= IS_LED;
+        }
+        if any != 0 {
+            marks.insert(ANY, any);
         }
         let gone = self
             .marks

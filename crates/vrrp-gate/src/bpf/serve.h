@@ -15,11 +15,12 @@ enum {
 	LED = 1 << 18, // it is not served: its router has a macvlan
 };
 
-// Whether a router has no macvlan. No identifier is 0: that entry of a family says what there is at all.
+// Of which families a router has addresses, if it has no macvlan: CARP has one MAC address for both. No identifier is 0: that entry
+// says what there is at all.
 MAP(SERVED) = { ARRAY, sizeof(u32), sizeof(u32), ENTRIES, 0 };
 
-enum { ANY_IPV4 = 0, ANY_IPV6 = 256 };
-enum { IS_SERVED = 1, IS_LED = 2 };
+enum { ANY = 0 };
+enum { SERVES_IPV4 = 1, IS_LED = 2, SERVES_IPV6 = 4 };
 
 INLINE int is_marked(u32 index, u32 mark)
 {
@@ -30,7 +31,7 @@ INLINE int is_marked(u32 index, u32 mark)
 
 INLINE int is_served(u32 index)
 {
-	return is_marked(index, IS_SERVED);
+	return is_marked(index, SERVES_IPV4 | SERVES_IPV6);
 }
 
 INLINE u32 *find_any_ipv4(u32 ip)
@@ -422,11 +423,11 @@ INLINE int serve(struct __sk_buff *skb, struct ethernet *ethernet)
 {
 	switch (ethernet->type) {
 	case ARP:
-		return is_served(ANY_IPV4) ? answer_arp(skb) : NEXT_FILTER;
+		return is_marked(ANY, SERVES_IPV4) ? answer_arp(skb) : NEXT_FILTER;
 	case IPV4:
-		return is_served(ANY_IPV4) ? serve_ipv4(skb) : NEXT_FILTER;
+		return is_marked(ANY, SERVES_IPV4) ? serve_ipv4(skb) : NEXT_FILTER;
 	case IPV6:
-		return is_served(ANY_IPV6) ? serve_ipv6(skb, ethernet) : NEXT_FILTER;
+		return is_marked(ANY, SERVES_IPV6) ? serve_ipv6(skb, ethernet) : NEXT_FILTER;
 	default:
 		return NEXT_FILTER;
 	}
@@ -479,11 +480,11 @@ INLINE int speak(struct __sk_buff *skb, const struct ethernet *ethernet)
 {
 	switch (ethernet->type) {
 	case ARP:
-		return is_served(ANY_IPV4) ? speak_arp(skb) : NEXT_FILTER;
+		return is_marked(ANY, SERVES_IPV4) ? speak_arp(skb) : NEXT_FILTER;
 	case IPV4:
-		return is_served(ANY_IPV4) ? speak_ipv4(skb) : NEXT_FILTER;
+		return is_marked(ANY, SERVES_IPV4) ? speak_ipv4(skb) : NEXT_FILTER;
 	case IPV6:
-		return is_served(ANY_IPV6) ? speak_ipv6(skb) : NEXT_FILTER;
+		return is_marked(ANY, SERVES_IPV6) ? speak_ipv6(skb) : NEXT_FILTER;
 	default:
 		return NEXT_FILTER;
 	}

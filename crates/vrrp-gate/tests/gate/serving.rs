@@ -429,6 +429,86 @@ fn no_answer_to_what_is_no_solicitation() {
     assert_eq!(wire.ask(&good).len(), 1);
 }
 
+/// A CARP router has addresses of both families and one MAC address, of IPv4's block. One of VRRP for IPv6 has the same number, and
+/// nothing else in common with it.
+#[test]
+fn one_mac_address_for_both_families() {
+    const CARP: (Family, Vrid) = (Family::Ipv4, vrid(54));
+    const BESIDE: (Family, Vrid) = (Family::Ipv6, vrid(54));
+    const MAC: &str = "00:00:5e:00:01:36";
+    let world = World::bare();
+    world.client.sh("ip route add 10.10.0.1 via 10.9.0.252
+         ip -6 route add fd10::1 via fd09::fc dev c0");
+    let both = |first: &[&str], accept| {
+        Serving::from([
+            (CARP, served(first, accept)),
+            (BESIDE, served(&["fd09::fb"], accept)),
+        ])
+    };
+    let mut gate = world.gate("test");
+    gate.serve(world.r0, &both(&["10.9.0.252", "fd09::fc"], false))
+        .unwrap();
+    let leases = gate.attach(world.r0, [CARP, BESIDE]).unwrap();
+    for address in ["10.9.0.252", "fd09::fc", "fd09::fb"] {
+        assert_eq!(resolved(&world, address), None, "{address}");
+    }
+    leases.extend(CARP.0, CARP.1, FOREVER);
+    for address in ["10.9.0.252", "fd09::fc"] {
+        assert_eq!(resolved(&world, address).as_deref(), Some(MAC), "{address}");
+    }
+    assert_eq!(resolved(&world, "fd09::fb"), None);
+    assert!(world.answers("10.10.0.1") && world.answers("fd10::1"));
+    leases.extend(BESIDE.0, BESIDE.1, FOREVER);
+    assert_eq!(
+        resolved(&world, "fd09::fb").as_deref(),
+        Some("00:00:5e:00:02:36")
+    );
+    leases.close(CARP.0, CARP.1);
+    for address in ["10.10.0.1", "fd10::1"] {
+        assert!(!world.pings(address), "{address} is not forwarded");
+    }
+    assert!(resolved(&world, "fd09::fb").is_some(), "it goes on");
+
+    // The host has the addresses.
+    leases.extend(CARP.0, CARP.1, FOREVER);
+    world.router.sh("ip addr add 10.9.0.252/24 dev r0
+         ip -6 addr add fd09::fc/64 dev r0 nodad");
+    gate.serve(world.r0, &both(&["10.9.0.252", "fd09::fc"], true))
+        .unwrap();
+    for address in ["10.9.0.252", "fd09::fc"] {
+        assert!(world.answers(address), "{address}");
+        assert_eq!(resolved(&world, address).as_deref(), Some(MAC), "{address}");
+    }
+
+    // Without addresses of IPv4 it takes none of its frames in, as one of VRRP takes none of the other family's.
+    let forwards = |address: &str, mac: &str| {
+        let neighbour = format!("{address} lladdr {mac} dev c0 nud permanent");
+        world.client.sh(&format!("ip neigh replace {neighbour}"));
+        let to = if address.contains(':') {
+            "fd10::1"
+        } else {
+            "10.10.0.1"
+        };
+        world.pings(to)
+    };
+    gate.serve(world.r0, &both(&["fd09::fc"], true)).unwrap();
+    assert!(forwards("fd09::fc", MAC) && !forwards("10.9.0.252", MAC));
+    gate.serve(world.r0, &both(&["10.9.0.252"], true)).unwrap();
+    assert!(!forwards("fd09::fc", MAC) && forwards("10.9.0.252", MAC));
+    assert!(forwards("fd09::fc", "00:00:5e:00:02:36"));
+    assert!(!forwards("10.9.0.252", "00:00:5e:00:02:36"));
+
+    // Another process knows what there is.
+    let parts = gate.take_parts(world.r0).unwrap();
+    drop(gate);
+    let mut gate = world
+        .router
+        .enter(|| Gate::adopt("test", [(world.r0, parts)]).unwrap());
+    assert!(forwards("10.9.0.252", MAC));
+    gate.serve(world.r0, &Serving::new()).unwrap();
+    assert!(!forwards("10.9.0.252", MAC));
+}
+
 /// The client's kernel, which detects that the address is taken.
 #[test]
 fn a_host_that_wants_the_address_is_told() {

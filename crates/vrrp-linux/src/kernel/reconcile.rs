@@ -234,7 +234,7 @@ impl Planner<'_> {
 
     /// A router for which the gate answers.
     fn served(&mut self, id: RouterId, desired: &Desired, parent: &Link) {
-        if desired.family == Family::Ipv6 && parent.ipv6.is_none() {
+        if desired.has(Family::Ipv6) && parent.ipv6.is_none() {
             let sentence = format!("the kernel has no IPv6 on {}", parent.name);
             return self.obstacle(id, sentence);
         }
@@ -244,9 +244,9 @@ impl Planner<'_> {
             return self.obstacle(id, in_use(&name, link));
         }
         let holds = desired.active && desired.accept && !desired.owner;
-        let lent = holds && desired.family == Family::Ipv4 && self.lend(id, parent);
+        let lent = holds && desired.has(Family::Ipv4) && self.lend(id, parent);
         let label = if lent { label(&parent.name) } else { None };
-        self.guest(id, desired, parent, holds, label);
+        self.guest(id, desired, parent, holds, label.as_ref());
     }
 
     /// Addresses on this link need `accept_local`; whether it is off without them.
@@ -265,14 +265,14 @@ impl Planner<'_> {
             || known.is_some_and(|originals| originals.accept_local == 0)
     }
 
-    /// Addresses on the interface itself, if it `holds` them.
+    /// Addresses on the interface itself, if it `holds` them. IPv6 has no labels.
     fn guest(
         &mut self,
         id: RouterId,
         desired: &Desired,
         parent: &Link,
         holds: bool,
-        label: Option<String>,
+        label: Option<&String>,
     ) {
         for wanted in &desired.addresses {
             if !holds {
@@ -280,8 +280,9 @@ impl Planner<'_> {
                 continue;
             }
             self.guests.insert((parent.index, wanted.ip));
+            let label = label.filter(|_| wanted.ip.is_ipv4()).cloned();
             match find(parent, wanted.ip) {
-                None => self.add(Stage::Take, id, parent.index, *wanted, label.clone()),
+                None => self.add(Stage::Take, id, parent.index, *wanted, label),
                 // A real address with another prefix length serves as well, and is not ours to change.
                 Some(there) if !there.is_of(self.owner) => {}
                 Some(there) if there.prefix_len == wanted.prefix_len => {
@@ -295,7 +296,7 @@ impl Planner<'_> {
                         address: address(there.ip, there.prefix_len),
                     };
                     self.step(Stage::Release, Some(id), op);
-                    self.add(Stage::Take, id, parent.index, *wanted, label.clone());
+                    self.add(Stage::Take, id, parent.index, *wanted, label);
                 }
             }
         }

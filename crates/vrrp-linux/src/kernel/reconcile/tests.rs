@@ -569,6 +569,45 @@ fn a_router_that_is_served() {
     assert_eq!(plan.obstacles[0].1, "the kernel has no IPv6 on eth0");
 }
 
+/// CARP has addresses of both families, by the block of IPv4. Only those of IPv4 can say what was changed for them.
+#[test]
+fn a_router_of_both_families_that_is_served() {
+    let both = |active| Desired {
+        plane: DataPlane::Ebpf,
+        addresses: vec![vip("192.0.2.254/24"), vip("2001:db8::1/64")],
+        ..wanted(Family::Ipv4, active)
+    };
+    let before = observed([parent()]);
+    let add = [
+        "add the address 192.0.2.254/24 to eth0",
+        "add the address 2001:db8::1/64 to eth0",
+        "set IPv4 accept_local=1 on eth0",
+    ];
+    check([both(true)], &before, &add);
+    check([both(false)], &before, &[]);
+    let routers = [(RouterId(1), Arc::new(both(true)))].into();
+    let (scope, touched) = (Scope::Everything, Touched::default());
+    let steps = plan(us(), &routers, scope, &before, &touched, &Guarded::new()).steps;
+    let labelled = steps.iter().filter_map(|step| match &step.op {
+        Op::Add { address, label, .. } => Some((address.ip.is_ipv4(), label.is_some())),
+        _ => None,
+    });
+    let labelled: Vec<_> = labelled.collect();
+    assert_eq!(labelled, [(true, true), (false, false)]);
+
+    let deaf = observed([Link {
+        ipv6: None,
+        ..parent()
+    }]);
+    let plan = plan(us(), &routers, scope, &deaf, &touched, &Guarded::new());
+    assert_eq!(plan.obstacles.len(), 1);
+    let alone = Desired {
+        addresses: vec![vip("2001:db8::1/64")],
+        ..both(true)
+    };
+    check([alone], &before, &[add[1]]);
+}
+
 /// With addresses on it, a parent hears what another router says from them; without, it is as it was.
 #[test]
 fn accept_local_is_lent_to_addresses_on_the_parent() {
