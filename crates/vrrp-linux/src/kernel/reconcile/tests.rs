@@ -588,11 +588,12 @@ fn a_router_of_both_families_that_is_served() {
     let routers = [(RouterId(1), Arc::new(both(true)))].into();
     let (scope, touched) = (Scope::Everything, Touched::default());
     let steps = plan(us(), &routers, scope, &before, &touched, &Guarded::new()).steps;
-    let labelled = steps.iter().filter_map(|step| match &step.op {
-        Op::Add { address, label, .. } => Some((address.ip.is_ipv4(), label.is_some())),
-        _ => None,
-    });
-    let labelled: Vec<_> = labelled.collect();
+    let mut labelled = Vec::new();
+    for step in &steps {
+        if let Op::Add { address, label, .. } = &step.op {
+            labelled.push((address.ip.is_ipv4(), label.is_some()));
+        }
+    }
     assert_eq!(labelled, [(true, true), (false, false)]);
 
     let deaf = observed([Link {
