@@ -91,8 +91,8 @@ impl Layout {
     }
 }
 
-/// Copying takes less than a thousandth of this for each router.
-const PAUSE: Duration = Duration::from_micros(50);
+/// Copying takes a thousandth of this for each router, or two where there are so many that none is in a cache.
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// The table.
 #[derive(Debug)]
@@ -161,14 +161,14 @@ impl Pulse {
             return;
         }
         let mut routers = 0;
-        for status in engine.status() {
+        for (id, interval, statistics) in engine.pulses() {
             routers += 1;
-            let Some([_, learned, counters @ ..]) = self.place(status.id) else {
+            let Some([_, learned, counters @ ..]) = self.place(id) else {
                 continue;
             };
-            let interval = status.active_interval.duration().as_millis() / 10;
+            let interval = interval.duration().as_millis() / 10;
             learned.store(u64::try_from(interval).unwrap_or(0), Ordering::Relaxed);
-            write(counters, &status.statistics.numbers());
+            write(counters, &statistics.numbers());
         }
         let (global, late) = self.head();
         write(global, &engine.statistics().numbers());

@@ -21,6 +21,7 @@ use crate::event::{Event, Happening, Offer, Reason};
 use crate::fault::{self, Fault};
 use crate::gate::Gate;
 use crate::group::{Bond, Common, TieBreak};
+use crate::interval::Interval;
 use crate::link::{LinkFacts, LinkId};
 use crate::orders::Orders;
 use crate::packet::Advertisement;
@@ -935,11 +936,16 @@ impl Slot {
         }));
     }
 
-    pub(crate) fn status(&self, id: RouterId) -> RouterStatus<'_> {
-        let active_interval = match self.machine.state() {
+    /// The interval of the Active: as it was learned, or its own.
+    pub(crate) const fn active_interval(&self) -> Interval {
+        match self.machine.state() {
             State::Backup(backup) => backup.active_interval,
             State::Initialize | State::Active(_) => self.plan.interval,
-        };
+        }
+    }
+
+    pub(crate) fn status(&self, id: RouterId) -> RouterStatus<'_> {
+        let active_interval = self.active_interval();
         let priority = self.common().priority;
         let rules = self.rules();
         RouterStatus {

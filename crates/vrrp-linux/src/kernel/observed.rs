@@ -352,6 +352,8 @@ pub(super) enum Event {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Effect {
     Nothing,
+    /// The link with this index has a carrier or has none any more, and nothing else is different.
+    Carrier(u32),
     /// Something is different.
     Changed,
     /// Something is different, and only a dump tells how.
@@ -423,15 +425,30 @@ impl Observed {
         self.link(index).map_or("an interface", |link| &link.name)
     }
 
+    /// Takes over what the kernel said, for `owner`. Whether its macvlans have a carrier is nobody's business but their
+    /// parent's: the kernel says it of a hundred each second after they were made, and of each when the parent comes or goes.
+    pub(super) fn hear(&mut self, owner: OwnerId, event: Event) -> Effect {
+        let effect = self.apply(event);
+        let moot = |index| self.link(index).is_some_and(|link| link.is_of(owner));
+        match effect {
+            Effect::Carrier(index) if moot(index) => Effect::Nothing,
+            Effect::Nothing | Effect::Carrier(_) | Effect::Changed | Effect::Unclear => effect,
+        }
+    }
+
     /// Takes over what the kernel said.
     pub(super) fn apply(&mut self, event: Event) -> Effect {
         match event {
             Event::Link(mut link) => {
                 if let Some(old) = self.links.get_mut(&link.index) {
-                    link.addresses = std::mem::take(&mut old.addresses);
+                    // No message about a link speaks of its addresses.
+                    link.addresses.clone_from(&old.addresses);
                     if **old == link {
-                        old.addresses = link.addresses;
                         return Effect::Nothing;
+                    }
+                    old.carrier = link.carrier;
+                    if **old == link {
+                        return Effect::Carrier(link.index);
                     }
                     if old.name != link.name {
                         let name = std::mem::take(&mut old.name);
@@ -577,6 +594,8 @@ impl Observed {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn link(index: u32, name: &str) -> Link {
@@ -606,6 +625,41 @@ mod tests {
         for key in Ipv6Key::ALL {
             assert_eq!(ipv6.get(key), i32::from(key.number()), "{key:?}");
         }
+    }
+
+    #[test]
+    fn neither_a_link_said_again_nor_the_carrier_of_an_own_macvlan_is_news() {
+        let [owner, other] = ["/run/a", "/run/b"].map(|path| OwnerId::of(Path::new(path)));
+        let own = Link {
+            kind: Kind::Macvlan { bridge: true },
+            group: owner.group(),
+            ..link(3, "own")
+        };
+        let carrying = |link: &Link| Link {
+            carrier: true,
+            ..link.clone()
+        };
+        let foreign = Link {
+            group: other.group(),
+            ..link(4, "foreign")
+        };
+        let links = vec![link(2, "parent"), own.clone(), foreign.clone()];
+        let mut observed = Observed::new(links, vec![(3, address(1)), (4, address(2))], 0);
+        let mut hear = |link: Link| observed.hear(owner, Event::Link(link));
+        assert_eq!(hear(carrying(&link(2, "parent"))), Effect::Carrier(2));
+        assert_eq!(hear(carrying(&foreign)), Effect::Carrier(4));
+        assert_eq!(hear(carrying(&own)), Effect::Nothing);
+        assert_eq!(hear(own.clone()), Effect::Nothing);
+        assert_eq!(hear(carrying(&foreign)), Effect::Nothing, "said again");
+        // Whatever else changes with it is news.
+        let up = Link {
+            up: true,
+            ..carrying(&own)
+        };
+        assert_eq!(hear(up), Effect::Changed);
+        let known = observed.link(3).unwrap();
+        assert!(known.carrier && known.up);
+        assert_eq!(known.addresses, [address(1)]);
     }
 
     #[test]

@@ -255,11 +255,11 @@ impl<S: System> Worker<S> {
 
     /// Reads notifications; whether anything changed.
     fn listen(&mut self) -> bool {
-        let observed = &mut self.observed;
+        let (observed, owner) = (&mut self.observed, self.owner);
         let mut effect = Effect::Nothing;
         let drained = self
             .system
-            .drain(|event| effect = effect.max(observed.apply(event)));
+            .drain(|event| effect = effect.max(observed.hear(owner, event)));
         match drained {
             Ok(Drained::Whole) => {}
             Ok(Drained::Lossy) => {
