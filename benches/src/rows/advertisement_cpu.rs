@@ -172,6 +172,8 @@ fn slow(effort: &Effort) -> Vec<Measure> {
         sending.add(maker, look.percent(0), look.stalled);
         receiving.add(maker, look.percent(1), look.stalled);
         takeovers.add(maker, look.answered as f64, look.stalled);
+        let split = look.split(0);
+        sending.note(format!("{}, by thread: {split} µs", maker.word()));
     }
     vec![sending, receiving, takeovers]
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
 
+use vrrp_proto::gather::sort_by_rank;
 use vrrp_proto::{Dialect, Family, VirtualAddress, Vrid};
 
 use crate::address::{self, family_name};
@@ -47,7 +48,7 @@ pub(crate) fn read(
     let mut kept = consistent(all, dialect, findings);
     if dialect == Some(Dialect::Carp) {
         // In any order: what is authenticated is the set. The first one says where advertisements come from.
-        kept.sort_by_key(|given| Family::of(given.value.ip));
+        sort_by_rank(&mut kept, |given| given.value.ip.is_ipv6().into());
         if kept.len() > MOST_IPV4 {
             let message = format!("{} addresses in one CARP group", kept.len());
             findings.push(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::de::DeTable;
+use vrrp_proto::gather::sort_by_rank;
 use vrrp_proto::{Dialect, Track};
 
 use crate::code;
@@ -34,7 +35,7 @@ pub(crate) fn read(root: &DeTable<'_>, routers: &mut [Router], findings: &mut Ve
     };
     // The tree is sorted by name.
     let mut named: Vec<_> = table.iter().collect();
-    named.sort_by_key(|(name, _)| name.span().start);
+    sort_by_rank(&mut named, |(name, _)| name.span().start as u64);
     let mut taken = BTreeMap::new();
     for (name, value) in named {
         let Some(table) = value.get_ref().as_table() else {

@@ -2,6 +2,7 @@
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use vrrp_proto::gather::sort_by_rank;
 use vrrp_proto::{Effect, Track};
 
 use crate::finding::{Finding, excerpt};
@@ -43,7 +44,7 @@ pub(crate) fn read(section: &Section<'_>, findings: &mut Vec<Finding>) -> Field<
     if refused {
         return Field::Refused;
     }
-    references.sort_by_key(|reference| reference.span.start);
+    sort_by_rank(&mut references, |reference| reference.span.start as u64);
     Field::Given(Given {
         value: references,
         span: value.span(),

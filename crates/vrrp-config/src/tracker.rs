@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::de::DeTable;
+use vrrp_proto::gather::sort_by_rank;
 use vrrp_proto::{Hysteresis, Level, TrackerKind, TrackerPlan};
 
 use crate::finding::{Finding, excerpt};
@@ -92,7 +93,7 @@ pub(crate) fn read(root: &DeTable<'_>, findings: &mut Vec<Finding>) -> Vec<Track
             }
         }
     }
-    trackers.sort_by_key(|tracker| tracker.name.span.start);
+    sort_by_rank(&mut trackers, |tracker| tracker.name.span.start as u64);
     trackers
 }
 

@@ -29,8 +29,8 @@ use thiserror::Error;
 use vrrp_gate::Gate;
 use vrrp_proto::engine::Timer;
 use vrrp_proto::{
-    Announce, Datagram, Denial, Engine, Event, Family, Happening, Input, Instant, LinkFacts,
-    LinkId, Output, Plan, RouterId, Sample, Tracker, Transmit, Wakeup,
+    Announce, Datagram, Denial, Engine, Event, Family, Gather, Happening, Input, Instant,
+    LinkFacts, LinkId, Output, Plan, RouterId, Sample, Tracker, Transmit, Wakeup,
 };
 
 use crate::bfd::{self, Bfd, SessionReport};
@@ -1254,7 +1254,7 @@ impl Turn {
             .engine
             .links()
             .map(|(id, name)| (id, name.to_owned()))
-            .collect();
+            .gather();
         let wanted: Vec<_> = self
             .ears
             .deaf()

@@ -603,6 +603,30 @@ pub(crate) fn as_everybody<T>(priority: libc::c_int, work: impl FnOnce() -> T) -
     done
 }
 
+/// Does something with the engine's priority, as far as it is allowed, and leaves the calling thread as it was.
+///
+/// For what has the lock of the process's memory, or of its allocator: whoever has it and waits for a processor behind others
+/// keeps the engine waiting with it, whatever the engine's own priority is.
+pub(crate) fn ahead_of_others<T>(work: impl FnOnce() -> T) -> T {
+    let mut parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: `parameters` is valid for the call; the rest has no pointers. On Linux 0 means the calling thread here.
+    let (policy, nice) = unsafe {
+        libc::sched_getparam(0, &raw mut parameters);
+        (
+            libc::sched_getscheduler(0),
+            libc::getpriority(libc::PRIO_PROCESS, 0),
+        )
+    };
+    let _ = schedule_family_first(ENGINE_PRIORITY);
+    let done = work();
+    // SAFETY: `parameters` is valid for the call, which concerns the calling thread only, as the next one does.
+    unsafe {
+        libc::sched_setscheduler(0, policy, &raw const parameters);
+        libc::setpriority(libc::PRIO_PROCESS, 0, nice);
+    }
+    done
+}
+
 /// Gives the calling thread, and those that it starts, the scheduling that everybody has, with this nice value if it may.
 pub(crate) fn schedule_normally(nice: libc::c_int) {
     let parameters = libc::sched_param { sched_priority: 0 };
@@ -872,16 +896,19 @@ fn change_into(becoming: &Becoming<'_>) -> io::Result<()> {
 /// Returns to the system what was allocated for a while and is free now, where the allocator would keep it. What is locked in
 /// memory cannot be returned, so that it is not locked for this moment.
 pub(crate) fn give_back() {
-    // SAFETY: no pointers.
-    let unlocked = is_exempt_from_lock_limit() && unsafe { libc::munlockall() } == 0;
-    #[cfg(target_env = "gnu")]
-    // SAFETY: no pointers; the allocator locks itself.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-    if unlocked {
-        let _ = lock_memory();
-    }
+    let exempt = is_exempt_from_lock_limit();
+    ahead_of_others(|| {
+        // SAFETY: no pointers.
+        let unlocked = exempt && unsafe { libc::munlockall() } == 0;
+        #[cfg(target_env = "gnu")]
+        // SAFETY: no pointers; the allocator locks itself.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+        if unlocked {
+            lock_all_memory();
+        }
+    });
 }
 
 /// Keeps what this process uses in memory from being paged out: a machine that is short of memory must not make the
@@ -889,9 +916,10 @@ pub(crate) fn give_back() {
 #[must_use]
 pub(crate) fn lock_memory() -> bool {
     // Under a limit, memory that is locked later would be refused, and a process that is refused memory dies.
-    if !is_exempt_from_lock_limit() {
-        return false;
-    }
+    is_exempt_from_lock_limit() && ahead_of_others(lock_all_memory)
+}
+
+fn lock_all_memory() -> bool {
     // SAFETY: no pointers.
     unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) == 0 }
 }
@@ -925,5 +953,32 @@ mod tests {
         assert_eq!(before == libc::SCHED_FIFO, scheduling == Scheduling::Fifo);
         assert_eq!(as_everybody(KERNEL_PRIORITY, policy), libc::SCHED_OTHER);
         assert_eq!(policy(), before);
+    }
+
+    /// A trace of a starved machine had an engine with a deadline wait for milliseconds: `mlockall` of an ordinary thread had the
+    /// memory's lock and no processor.
+    #[test]
+    fn what_is_done_ahead_of_others_has_the_priority_of_the_engine_and_then_none() {
+        let standing = || {
+            // SAFETY: no pointers. 0 is the calling thread.
+            unsafe {
+                (
+                    libc::sched_getscheduler(0),
+                    libc::getpriority(libc::PRIO_PROCESS, 0),
+                )
+            }
+        };
+        std::thread::spawn(move || {
+            schedule_normally(-5);
+            let before = standing();
+            let (inside, nice) = ahead_of_others(standing);
+            assert_eq!(standing(), before);
+            // Whoever may not have a real-time priority has the best there is.
+            let allowed = schedule_family_first(ENGINE_PRIORITY);
+            assert_eq!(inside == libc::SCHED_FIFO, allowed == Scheduling::Fifo);
+            assert!(inside == libc::SCHED_FIFO || nice <= before.1);
+        })
+        .join()
+        .unwrap();
     }
 }

@@ -8,7 +8,7 @@ use vrrp_control::EventRecord;
 use vrrp_control::agent::{
     CarpFacts, HookAction, HookEvent, HookSpec, RouterFacts, Stand, Standing, SubjectKind,
 };
-use vrrp_proto::{Engine, Happening, Plan, Role};
+use vrrp_proto::{Engine, Gather, Happening, Plan, Role};
 
 /// A hook of the configuration.
 pub(crate) fn spec(plan: &HookPlan) -> HookSpec {
@@ -50,7 +50,7 @@ pub(crate) fn facts(plan: &Plan) -> BTreeMap<String, RouterFacts> {
         };
         (router.name.clone(), facts)
     });
-    facts.collect()
+    facts.gather()
 }
 
 /// The members of the groups of a plan.
@@ -69,7 +69,7 @@ pub(crate) fn groups(plan: &Plan) -> BTreeMap<String, Vec<String>> {
 pub(crate) fn priorities(plan: &Plan) -> BTreeMap<String, u8> {
     let routers = plan.routers.iter();
     let priorities = routers.map(|router| (router.name.clone(), router.priority.get()));
-    priorities.collect()
+    priorities.gather()
 }
 
 /// What hooks hear of an event of the history, if it is for them.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use vrrp_proto::desired::Desired;
 use vrrp_proto::following::{Fate, Following, Prefix, Route, Rule};
+use vrrp_proto::gather::sort_by_rank;
 use vrrp_proto::plan::VirtualAddress;
 use vrrp_proto::types::{MacAddress, RouterId};
 
@@ -133,7 +134,7 @@ impl Item {
         }
     }
 
-    const fn rank(&self) -> u8 {
+    const fn rank(&self) -> u64 {
         match self {
             Self::Address(..) => 0,
             Self::Route(_) => 1,
@@ -236,8 +237,8 @@ pub(super) fn plan(
         }
     }
     planner.release(routers, all);
-    planner.deeds.remove.sort_by_key(|item| 2 - item.rank());
-    planner.deeds.add.sort_by_key(|(_, item)| item.rank());
+    sort_by_rank(&mut planner.deeds.remove, |item| 2 - item.rank());
+    sort_by_rank(&mut planner.deeds.add, |(_, item)| item.rank());
     planner.deeds
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
+use vrrp_proto::Gather;
 use vrrp_proto::desired::{Desired, Upkeep};
 use vrrp_proto::types::RouterId;
 
@@ -280,7 +281,7 @@ impl<S: System> Worker<S> {
 
     /// Says what is new about each router.
     fn conclude(&mut self, mut deeds: Deeds) {
-        let missing: BTreeSet<&(RouterId, Item)> = deeds.add.iter().collect();
+        let missing: BTreeSet<&(RouterId, Item)> = deeds.add.iter().gather();
         self.follower
             .troubles
             .retain(|wanted, _| missing.contains(wanted));
@@ -298,7 +299,7 @@ impl<S: System> Worker<S> {
         self.follower.there = deeds.there;
         let told = std::mem::take(&mut self.follower.told);
         let nothing = (Vec::new(), Vec::new());
-        let routers: BTreeSet<RouterId> = told.keys().chain(now.keys()).copied().collect();
+        let routers: BTreeSet<RouterId> = told.keys().chain(now.keys()).copied().gather();
         for router in routers {
             let before = told.get(&router).unwrap_or(&nothing);
             let after = now.get(&router).unwrap_or(&nothing);

@@ -37,7 +37,7 @@ impl Outcome {
     /// Routers that do not have all they want.
     fn lacking(&self) -> BTreeSet<RouterId> {
         let failed = self.failures.keys().flatten();
-        self.incomplete.iter().chain(failed).copied().collect()
+        self.incomplete.iter().chain(failed).copied().gather()
     }
 }
 
