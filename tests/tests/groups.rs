@@ -28,6 +28,20 @@ fn edge(priority: u8) -> String {
     format!("{lan}{wan}[group.edge]\nmembers = [\"lan4\", \"wan4\"]\n")
 }
 
+/// The same with CARP.
+fn carp_edge(advskews: [u8; 2], plane: &str) -> String {
+    let router = |name: &str, interface: &str, vhid: u8, advskew: u8, address: &str| {
+        format!(
+            "[virtual-router.{name}]\ninterface = \"{interface}\"\nprotocol = \"carp\"\nvhid = {vhid}\nadvskew = {advskew}\n\
+             passphrase = \"lab secret\"\naddresses = [\"{address}/24\"]\ndata-plane = \"{plane}\"\n"
+        )
+    };
+    let [lan, wan] = advskews;
+    let lan = router("lan4", "eth0", 51, lan, "192.0.2.254");
+    let wan = router("wan4", "eth1", 52, wan, "198.51.100.254");
+    format!("{lan}{wan}[group.edge]\nmembers = [\"lan4\", \"wan4\"]\n")
+}
+
 /// The same as keepalived says it.
 fn sync_group(priority: u8) -> String {
     let instance = |name: &str, interface: &str, vrid: u8, address: &str| {
@@ -221,4 +235,111 @@ fn beside_keepalived_with_a_sync_group() {
     assert!(apart < TOGETHER, "{apart} ms apart");
     wait_both(&higher, "active");
     lower.kill();
+}
+
+/// With CARP: what one side loses, the other one gives up by a bow-out, and both are at the other router at once; what is
+/// asked of the group is asked of both sides, and loses nothing.
+fn with_carp(plane: &str) {
+    let lan = Lan::new(2);
+    let ports = [1, 2].map(|number| Sides::of(&lan, number));
+    let worse = Daemon::start(&lan.routers[1], &carp_edge([60, 40], plane));
+    let better = Daemon::start(&lan.routers[0], &carp_edge([20, 20], plane));
+    for name in ["lan4", "wan4"] {
+        better.wait_state(name, "active", ms(8000));
+        worse.wait_state(name, "backup", ms(2000));
+    }
+    // Who was heard once only on each side is not known to be the same on both.
+    std::thread::sleep(ms(2500));
+
+    // The worst bid is that of all.
+    let carp = &worse.router("wan4")["carp"];
+    assert_eq!(
+        (&carp["advskew"], &carp["advertised-advskew"]),
+        (&40.into(), &60.into())
+    );
+    for (words, sentences) in [
+        (
+            &["show", "wan4"][..],
+            &["advskew", "whose lan4 has the worst bid"][..],
+        ),
+        (
+            &["explain", "wan4"],
+            &["advskew 60", "group edge: lan4 has the worst bid"],
+        ),
+        (&["show", "groups"], &["edge", "lan4", "wan4"]),
+        (&["what-if", "--link-down", "eth0"], &["lan4", "wan4"]),
+    ] {
+        let said = worse.ctl(words).stdout;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        for sentence in sentences {
+            assert!(said.contains(sentence), "{words:?}: {said}");
+        }
+        assert!(!said.contains("priority"), "{words:?}: {said}");
+    }
+
+    for round in 0..3 {
+        let begin = Stamp::now();
+        lan.unplug(0);
+        let (apart, after) = ports[1].wait(begin, ms(6000));
+        println!("{plane}, round {round}: over after {after:.1} ms, {apart:.1} ms apart");
+        assert!(apart < TOGETHER, "{apart} ms apart");
+        // What `ip` needs is in it, and what the kernel takes to say it.
+        assert!(after < 150.0, "{after} ms");
+        wait_both(&worse, "active");
+        wait_both(&better, "initialize");
+        assert_eq!(
+            better.router("wan4")["faults"][0],
+            "group edge: lan4 has a fault"
+        );
+        let begin = Stamp::now();
+        lan.plug(0);
+        let (apart, after) = ports[0].wait(begin, ms(4000));
+        println!("{plane}, round {round}: back after {after:.1} ms, {apart:.1} ms apart");
+        assert!(apart < TOGETHER, "{apart} ms apart");
+        wait_both(&better, "active");
+        wait_both(&worse, "backup");
+        std::thread::sleep(ms(2500));
+    }
+    for daemon in [&better, &worse] {
+        assert_eq!(
+            daemon.counter("lan4", "master-transitions"),
+            daemon.counter("wan4", "master-transitions")
+        );
+    }
+
+    let upstream = "198.51.100.1".parse().expect("an address");
+    let client = Client::start(&lan.client, &lan.upstream, upstream);
+    std::thread::sleep(ms(300));
+    let begin = Stamp::now();
+    let answer = better.ctl(&["drain", "edge"]);
+    let said = String::from_utf8_lossy(&answer.stdout).into_owned();
+    assert_eq!(answer.status.code(), Some(0), "{said}");
+    let (apart, after) = ports[1].wait(begin, ms(1000));
+    println!("{plane}: drained after {after:.1} ms, {apart:.1} ms apart");
+    assert!(apart < TOGETHER, "{apart} ms apart");
+    wait_both(&worse, "active");
+    wait_both(&better, "backup");
+    std::thread::sleep(ms(1500));
+    let answer = better.ctl(&["undrain", "edge"]);
+    assert_eq!(answer.status.code(), Some(0), "{answer:?}");
+    wait_both(&better, "active");
+    wait_both(&worse, "backup");
+    std::thread::sleep(ms(2500));
+    let answer = better.ctl(&["failover", "edge"]);
+    let said = String::from_utf8_lossy(&answer.stdout).into_owned();
+    assert_eq!(answer.status.code(), Some(0), "{said}");
+    wait_both(&worse, "active");
+    let experience = client.experience(begin);
+    println!("{said}{experience:?}");
+    assert_eq!(experience.lost, 0, "{experience:?}");
+}
+
+#[test]
+fn with_carp_macvlan() {
+    with_carp("macvlan");
+}
+
+#[test]
+fn with_carp_ebpf() {
+    with_carp("ebpf");
 }

@@ -89,7 +89,9 @@ fn group(
     let references = track::read(section, findings).into_given();
     let mut members = Vec::new();
     for given in &list.value {
-        members.extend(member(name, given, routers, taken, findings));
+        let first = members.first().copied();
+        let index = member(name, given, routers, taken, findings);
+        members.extend(index.filter(|index| comparable(first, *index, given, routers, findings)));
     }
     if let Some(references) = references {
         track_together(name, references.value, &members, routers, findings);
@@ -211,15 +213,6 @@ fn member(
         (group.value.clone(), given.span.clone()),
     );
     let router = &routers[index];
-    if router.dialect == Some(Dialect::Carp) {
-        findings.push(
-            refused(format!("`{shown}` speaks CARP and cannot be a member yet"))
-                .label("CARP")
-                .related(router.place.value("protocol"), "said here")
-                .help("groups are of VRRP routers in this version; leave it out"),
-        );
-        return None;
-    }
     if router
         .plan
         .as_ref()
@@ -236,6 +229,55 @@ fn member(
         return None;
     }
     Some(index)
+}
+
+/// Whether this router elects as the `first` member does. A group has one priority, or with CARP one bid: were it another one on
+/// each link, two groups might each be better than the other somewhere, and go round in circles.
+fn comparable(
+    first: Option<usize>,
+    index: usize,
+    given: &Given<&str>,
+    routers: &[Router],
+    findings: &mut Vec<Finding>,
+) -> bool {
+    let Some(first) = first.map(|first| &routers[first]) else {
+        return true;
+    };
+    let this = &routers[index];
+    let speaks_carp = |router: &Router| router.dialect == Some(Dialect::Carp);
+    let refused = |message: String| Finding::error(code::GROUP_MEMBER, given.span.clone(), message);
+    let [shown, other] = [this, first].map(|router| excerpt(&router.name.value));
+    if speaks_carp(this) != speaks_carp(first) {
+        let carp = if speaks_carp(this) { this } else { first };
+        let message = format!("`{shown}` and `{other}` cannot be members of one group");
+        findings.push(
+            refused(message)
+                .label("one speaks CARP, and the other VRRP")
+                .related(carp.place.value("protocol"), "CARP")
+                .help("a priority and an advskew have no order between them; make a group of each"),
+        );
+        return false;
+    }
+    let (Some(one), Some(two)) = (&first.plan, &this.plan) else {
+        return true;
+    };
+    let (Some(ours), Some(theirs)) = (one.carp, two.carp) else {
+        return true;
+    };
+    let differs = [
+        ("advbase", one.interval != two.interval),
+        ("carp-profile", ours.profile != theirs.profile),
+    ];
+    for (key, _) in differs.into_iter().filter(|(_, differs)| *differs) {
+        findings.push(
+            refused(format!("`{shown}` has another `{key}` than `{other}`"))
+                .label("not comparable")
+                .related(this.place.value(key), "of this one")
+                .related(first.place.value(key), "of the other")
+                .help(format!("members of a group with CARP bid the same everywhere; give all of them the same `{key}`")),
+        );
+    }
+    true
 }
 
 /// What works, and is not what most people want.
@@ -257,8 +299,8 @@ fn unequal(
             .iter()
             .any(|(plan, _)| plan.priority != lowest.priority)
     {
-        findings.push(
-            Finding::warning(
+        findings.push(match lowest.carp {
+            None => Finding::warning(
                 code::GROUP_PRIORITY,
                 span.clone(),
                 format!("members of group `{group}` have different priorities"),
@@ -266,10 +308,19 @@ fn unequal(
             .label(format!("all of them advertise {}", lowest.priority))
             .related(place.value("priority"), "the lowest")
             .help("the lowest priority counts for the whole group; give all members the same"),
-        );
+            Some(carp) => Finding::warning(
+                code::GROUP_PRIORITY,
+                span.clone(),
+                format!("members of group `{group}` have different skews"),
+            )
+            .label(format!("all of them advertise {}", carp.advskew))
+            .related(place.value("advskew"), "the highest")
+            .help("the highest `advskew` counts for the whole group; give all members the same"),
+        });
     }
     let slowest = plans.iter().max_by_key(|(plan, _)| plan.interval);
     if let Some((slowest, place)) = slowest
+        && slowest.carp.is_none()
         && plans
             .iter()
             .any(|(plan, _)| plan.interval != slowest.interval)

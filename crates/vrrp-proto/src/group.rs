@@ -21,6 +21,11 @@
 //! other side of the cut nobody is. Where all links are cut, there is one on either side.
 //!
 //! An owner (priority 255) is always Active and never a member.
+//!
+//! With CARP it is the same, of bids: all members bid by the worst skew and the lowest priority of them (see [`crate::carp`]), so a
+//! group's bid is one, with one base and one profile. A release is a bow-out. A tie is decided by each member as it is decided
+//! without a group, where equals all give way but for one at most; what keeps them from meeting again is that all members of a
+//! group wait by the address of the first one for a while more.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -30,6 +35,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::carp::Bid;
 use crate::engine::{Engine, schedule};
 use crate::event::Reason;
 use crate::fault::Fault;
@@ -54,6 +60,9 @@ pub(crate) struct Common {
     pub(crate) priority: Priority,
     pub(crate) preempt: bool,
     pub(crate) preempt_delay: Duration,
+    /// With CARP, the skew without demotion.
+    #[serde(default)]
+    pub(crate) advskew: Option<u8>,
 }
 
 impl Common {
@@ -63,6 +72,7 @@ impl Common {
             priority: self.priority.min(other.priority),
             preempt: self.preempt && other.preempt,
             preempt_delay: self.preempt_delay.max(other.preempt_delay),
+            advskew: self.advskew.max(other.advskew),
         }
     }
 }
@@ -85,6 +95,9 @@ pub(crate) struct Bond {
     voice: bool,
     /// The priority of its Active, which has released.
     surrendered: Option<Priority>,
+    /// With CARP, what its Active bids.
+    #[serde(default)]
+    bid: Option<Bid>,
     tie: Option<Tie>,
     patience: Option<Patience>,
     /// It was Active until now, and the others have to follow.
@@ -131,6 +144,7 @@ impl Bond {
             held: None,
             voice: false,
             surrendered: None,
+            bid: None,
             tie: None,
             patience: None,
             yielded: false,
@@ -142,6 +156,7 @@ impl Bond {
         self.held = None;
         self.voice = false;
         self.surrendered = None;
+        self.bid = None;
         self.tie = None;
         self.patience = None;
     }
@@ -154,6 +169,7 @@ impl Bond {
     /// Its Active spoke, or somebody released.
     pub(crate) fn heard(&mut self, heard: &Heard, followed: Option<(IpAddr, Priority)>) {
         self.held = None;
+        self.bid = heard.bid.filter(|bid| !bid.is_bow_out()).or(self.bid);
         self.surrendered = if heard.priority == Priority::RELEASE {
             followed
                 .filter(|(address, _)| *address == heard.source)
@@ -191,7 +207,7 @@ impl Ballot<'_> {
             Reason::Released | Reason::Preempting | Reason::BfdDown => self.now,
             Reason::NoResponse if surrenders() => self.now,
             Reason::NoResponse if backup.accepted(&terms) <= self.first_due => {
-                silent_at(&backup, &terms)
+                slot.silent_at(&backup, &terms)
             }
             Reason::NoResponse
             | Reason::Unclaimed
@@ -211,12 +227,6 @@ impl Ballot<'_> {
     }
 }
 
-/// When two advertisements in a row are certainly missing.
-fn silent_at(backup: &Backup, terms: &Terms) -> Instant {
-    let silent = backup.accepted(terms) + backup.active_interval.duration() * 2;
-    silent.min(backup.active_down)
-}
-
 impl Slot {
     /// What it would bring into a group.
     pub(crate) fn own(&self) -> Common {
@@ -226,7 +236,15 @@ impl Slot {
                 && self.orders.let_preempt()
                 && self.gate.closed_until().is_none(),
             preempt_delay: self.plan.preempt_delay,
+            advskew: self.plan.carp.map(|carp| carp.advskew),
         }
+    }
+
+    /// When two advertisements in a row are certainly missing.
+    fn silent_at(&self, backup: &Backup, terms: &Terms) -> Instant {
+        let bid = self.bond.as_ref().and_then(|bond| bond.bid);
+        let period = bid.map_or_else(|| backup.active_interval.duration(), Bid::interval);
+        (backup.accepted(terms) + period * 2).min(backup.active_down)
     }
 
     /// Where in the engine's list its group is.
@@ -272,10 +290,13 @@ impl Slot {
         let (State::Backup(backup), Some(terms)) = (self.machine.state(), self.ready(links)) else {
             return false;
         };
-        let loses = self
-            .followed
-            .is_some_and(|(_, priority)| !terms.preempt || priority >= terms.priority);
-        loses && now < silent_at(&backup, &terms)
+        let bid = self.bond.as_ref().and_then(|bond| bond.bid);
+        let loses = |priority| match (&terms.rules, bid) {
+            (Some(rules), Some(bid)) => !rules.replaces(bid, terms.preempt),
+            (Some(_), None) | (None, _) => !terms.preempt || priority >= terms.priority,
+        };
+        let loses = self.followed.is_some_and(|(_, priority)| loses(priority));
+        loses && now < self.silent_at(&backup, &terms)
     }
 
     /// Whether somebody serves its addresses still, and will do so until this router takes over.
@@ -532,6 +553,7 @@ impl Engine {
                 self.each(&ids, |slot, id, links, outputs| {
                     slot.follow_down(now, id, links, outputs);
                 });
+                self.be_courteous(now, &ids);
             } else {
                 // A member that is new. Who is Active for the others need not listen first.
                 self.each(&ids, |slot, id, links, outputs| {
@@ -553,6 +575,21 @@ impl Engine {
                 bond.yielded = false;
             }
         });
+    }
+
+    /// Who gave way to an equal one with CARP does not come back at the same time as that one, if it has given way, too: all members
+    /// wait by the address of the first.
+    fn be_courteous(&mut self, now: Instant, ids: &[RouterId]) {
+        let slots = || ids.iter().filter_map(|id| self.slots.get(id));
+        let met_an_equal = slots().any(|slot| slot.machine.has_met_an_equal());
+        let first = slots().next().and_then(|slot| slot.primary);
+        if let Some(first) = first.filter(|_| met_an_equal) {
+            self.each(ids, |slot, _, _, _| {
+                if let Some(terms) = slot.terms() {
+                    slot.machine.give_way_to_an_equal(now, &terms, first);
+                }
+            });
+        }
     }
 
     /// Backups take over if none of them is against it.
@@ -643,6 +680,11 @@ impl Engine {
             return;
         }
         let (followed, handing) = before;
+        // CARP says it in two families, and names who says it by the address of one of them.
+        let other_family = followed.is_some_and(|it| it.is_ipv4() != heard.source.is_ipv4());
+        if other_family && !handing {
+            return;
+        }
         let ids: Vec<RouterId> = if followed == Some(heard.source) && !handing {
             // As nearly always: nothing is new to the others.
             Vec::new()
@@ -667,7 +709,8 @@ impl Engine {
             return TieBreak::Here;
         };
         let active = slot.machine.role() == Role::Active;
-        let terms = slot.terms().filter(|_| active);
+        // With CARP, each member decides for itself.
+        let terms = slot.terms().filter(|_| active && heard.bid.is_none());
         let Some(terms) = terms.filter(|terms| terms.priority == heard.priority) else {
             return TieBreak::Here;
         };

@@ -244,7 +244,7 @@ impl Slot {
         };
         // To an Active it is all one whether it may preempt.
         let preempt = old.preempt != new.preempt && matches!(self.machine.role(), Role::Backup);
-        if old.priority != new.priority || preempt {
+        if old.priority != new.priority || old.rules != new.rules || preempt {
             self.ready.clear();
             let step = self.machine.revise(now, &old, &new);
             if new.priority < old.priority || !new.preempt {

@@ -546,11 +546,26 @@ impl VirtualRouter {
             };
         };
         let step = self.become_backup(now, terms, terms.interval, reason);
-        if let (State::Backup(backup), Reason::EqualBid) = (&mut self.state, reason) {
-            backup.active_down = backup.active_down + Rules::courtesy(terms.primary);
-            backup.last_words = carp::election::LAST_WORDS;
+        if reason == Reason::EqualBid {
+            self.give_way_to_an_equal(now, terms, terms.primary);
         }
         step
+    }
+
+    /// It is Backup since now because of somebody who bids the same with CARP, and waits by the `address` of its own, or its
+    /// group's.
+    pub(crate) fn give_way_to_an_equal(&mut self, now: Instant, terms: &Terms, address: IpAddr) {
+        if let State::Backup(backup) = &mut self.state {
+            let wait = terms.down_interval(terms.interval) + Rules::courtesy(address);
+            backup.active_down = now + wait;
+            backup.downs = None;
+            backup.last_words = carp::election::LAST_WORDS;
+        }
+    }
+
+    /// Whether it is Backup because of that, or was a moment ago.
+    pub(crate) const fn has_met_an_equal(&self) -> bool {
+        matches!(self.state, State::Backup(backup) if backup.last_words > 0)
     }
 
     /// Advertises out of turn, unless that was done a moment ago: a flood of losing or releasing advertisements must not

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::announce::Announcer;
 use crate::carp::bid::ticks;
 use crate::carp::voice::{self, Voice};
-use crate::carp::{Bid, Rules};
+use crate::carp::{Bid, CarpPlan, Rules};
 use crate::complaint::{Allowance, Complaint, Complaints};
 use crate::desired::{Desired, Generation, KernelReport};
 use crate::engine::{Announce, Output, Timer, Transmit};
@@ -207,8 +207,14 @@ impl Slot {
     pub(crate) fn rules(&self) -> Option<Rules> {
         let plan = self.plan.carp.as_ref()?;
         let advbase = self.plan.interval.as_secs().unwrap_or(u8::MAX);
-        let effective = self.common().priority;
-        Some(Rules::new(plan, advbase, effective, self.plan.is_dual()))
+        let common = self.common();
+        // A group bids by the worst skew of its members.
+        let plan = CarpPlan {
+            advskew: common.advskew.unwrap_or(plan.advskew),
+            ..*plan
+        };
+        let dual = self.plan.is_dual();
+        Some(Rules::new(&plan, advbase, common.priority, dual))
     }
 
     /// The priority it has by itself.
@@ -233,6 +239,7 @@ impl Slot {
             priority,
             preempt,
             preempt_delay,
+            advskew: _,
         } = self.common();
         Some(Terms {
             dialect: self.plan.dialect,

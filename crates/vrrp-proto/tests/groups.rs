@@ -3,6 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
+use vrrp_proto::carp::{self, Bid, CarpPlan, Covered, LinkLocal, Passphrase, Profile};
 use vrrp_proto::packet::{Advertisement, Header};
 use vrrp_proto::receive::Envelope;
 use vrrp_proto::*;
@@ -561,4 +562,197 @@ fn hooks_of_all_begin_with_the_release_of_one() {
     assert_eq!(gateway.roles(), BACKUP);
     let did = gateway.wait(millis(611));
     assert_eq!(did.live(), [0, 1]);
+}
+
+// ---- With CARP ----
+
+const PROFILES: [Profile; 3] = [Profile::Any, Profile::OpenBsd, Profile::FreeBsd];
+
+fn with_carp(number: u8, advskew: u8, profile: Profile) -> RouterPlan {
+    RouterPlan {
+        dialect: Dialect::Carp,
+        carp: Some(CarpPlan {
+            advskew,
+            passphrase: Passphrase::new(b"secret").expect("a short one"),
+            profile,
+        }),
+        ..router(number, carp::priority(advskew).get())
+    }
+}
+
+impl Gateway {
+    /// One that has taken over with these skews, as soon as it may.
+    fn of_carp(advskews: [u8; 2], profile: Profile) -> Self {
+        let [lan, wan] = advskews;
+        let mut gateway = Self::of([with_carp(0, lan, profile), with_carp(1, wan, profile)]);
+        gateway.link(0, true);
+        gateway.link(1, true);
+        assert_eq!(gateway.roles(), BACKUP);
+        gateway.wait(Duration::from_secs(6));
+        assert_eq!(gateway.roles(), ACTIVE);
+        gateway
+    }
+
+    /// The peer bids that there.
+    fn hear_bid(&mut self, number: u8, bid: Bid) -> Did {
+        let passphrase = Passphrase::new(b"secret").expect("a short one");
+        let vhid = Vrid::new(51).expect("1 to 255");
+        let addresses = [Ipv4Addr::new(10, 0, number, 254).into()];
+        let covered = Covered::new(vhid, &addresses, LinkLocal::LeftOut);
+        let advertisement = carp::Advertisement {
+            vhid,
+            bid,
+            counter: 7,
+            digest: covered.digest(&passphrase, 7),
+        };
+        let envelope = Envelope {
+            source: peer(number),
+            destination: Family::Ipv4.group(),
+            hop_limit: 255,
+        };
+        self.input(Input::Datagram(Datagram {
+            link: LinkId(u32::from(number)),
+            envelope,
+            message: &advertisement.emit(),
+        }))
+    }
+
+    fn bids(&self) -> Vec<Bid> {
+        let rules = self.engine.status().filter_map(|status| status.rules);
+        rules.map(|rules| rules.own).collect()
+    }
+}
+
+impl Did {
+    /// Link and bid of each advertisement.
+    fn bid(&self) -> Vec<(u32, Bid)> {
+        let transmit = |output: &Output| match output {
+            Output::Transmit(transmit) => {
+                let read = carp::Advertisement::parse(&transmit.message).expect("ours");
+                Some((transmit.link.0, read.bid))
+            }
+            Output::Event(_) | Output::Announce(_) | Output::Desired(..) => None,
+        };
+        self.0.iter().filter_map(transmit).collect()
+    }
+}
+
+const fn of_skew(advskew: u8) -> Bid {
+    Bid {
+        advbase: 1,
+        advskew,
+        demotion: 0,
+    }
+}
+
+#[test]
+fn carp_the_worst_skew_is_advertised_for_all_and_is_no_demotion() {
+    for profile in PROFILES {
+        let mut gateway = Gateway::of_carp([10, 60], profile);
+        let bids = gateway.wait(millis(1300)).bid();
+        assert_eq!(
+            bids[..2],
+            [(0, of_skew(60)), (1, of_skew(60))],
+            "{profile:?}"
+        );
+    }
+}
+
+#[test]
+fn carp_what_is_taken_from_all_is_the_same_on_every_link() {
+    for profile in PROFILES {
+        let mut gateway = Gateway::of_carp([10, 60], profile);
+        let order = Order::SetPriority {
+            priority: Priority::new(94),
+            terms: Standing {
+                until: None,
+                note: Note::default(),
+            },
+        };
+        let did = gateway.operate("edge", order).expect("it may");
+        let demoted = Bid {
+            advskew: if profile == Profile::OpenBsd { 60 } else { 160 },
+            demotion: if profile == Profile::FreeBsd { 0 } else { 100 },
+            ..of_skew(60)
+        };
+        assert_eq!(gateway.bids(), [demoted; 2], "{profile:?}");
+        assert_eq!(did.bid(), [(0, demoted), (1, demoted)], "{profile:?}");
+    }
+}
+
+#[test]
+fn carp_who_loses_on_one_link_bows_out_on_the_other_one() {
+    for profile in PROFILES {
+        let mut gateway = Gateway::of_carp([60, 60], profile);
+        let did = gateway.hear_bid(1, of_skew(59));
+        assert_eq!(gateway.roles(), BACKUP, "{profile:?}");
+        // Nothing where it was heard.
+        assert_eq!(did.bid(), [(0, Bid::BOW_OUT)], "{profile:?}");
+        // Nobody takes over there, while somebody better is heard on the other side.
+        for _ in 0..10 {
+            gateway.wait(millis(1200));
+            assert!(gateway.hear_bid(1, of_skew(59)).bid().is_empty());
+            assert_eq!(gateway.roles(), BACKUP, "{profile:?}");
+        }
+    }
+}
+
+#[test]
+fn carp_a_bow_out_on_one_link_is_one_of_the_whole_group() {
+    for profile in PROFILES {
+        let mut gateway = Gateway::of_carp([60, 60], profile);
+        for _ in 0..3 {
+            gateway.hear_bid(0, of_skew(20));
+            gateway.hear_bid(1, of_skew(20));
+            assert_eq!(gateway.roles(), BACKUP, "{profile:?}");
+            gateway.wait(millis(1078));
+        }
+        gateway.hear_bid(1, Bid::BOW_OUT);
+        let did = gateway.wait(millis(16));
+        assert_eq!(gateway.roles(), ACTIVE, "{profile:?}");
+        let mut bids = did.bid();
+        bids.sort_by_key(|(link, _)| *link);
+        assert_eq!(bids, [(0, of_skew(60)), (1, of_skew(60))], "{profile:?}");
+    }
+}
+
+#[test]
+fn carp_a_slower_one_is_replaced_when_it_was_heard_on_all_links() {
+    for profile in PROFILES {
+        let mut gateway = Gateway::of_carp([60, 60], profile);
+        gateway.hear_bid(0, of_skew(20));
+        gateway.hear_bid(1, of_skew(20));
+        gateway.wait(millis(1000));
+        // It was demoted meanwhile, so we are better.
+        gateway.hear_bid(0, of_skew(200));
+        gateway.wait(Duration::ZERO);
+        assert_eq!(
+            gateway.roles(),
+            BACKUP,
+            "{profile:?}: not known on the other link"
+        );
+        gateway.hear_bid(1, of_skew(200));
+        gateway.wait(Duration::ZERO);
+        assert_eq!(gateway.roles(), ACTIVE, "{profile:?}");
+    }
+}
+
+/// Equals that have given way at the same moment come back one after the other, with all of their members.
+#[test]
+fn carp_who_gave_way_to_an_equal_one_waits_by_the_address_of_the_first_member() {
+    for profile in [Profile::OpenBsd, Profile::FreeBsd] {
+        let mut gateway = Gateway::of_carp([60, 60], profile);
+        let down = match profile {
+            Profile::OpenBsd => 3 * (256 + 60),
+            Profile::Any | Profile::FreeBsd => 3 * 256 + 60,
+        };
+        gateway.hear_bid(1, of_skew(60));
+        assert_eq!(gateway.roles(), BACKUP, "{profile:?}");
+        // 10.0.0.11
+        let wait = carp::bid::ticks(down + 1 + 11);
+        gateway.wait(wait - millis(1));
+        assert_eq!(gateway.roles(), BACKUP, "{profile:?}");
+        gateway.wait(millis(2));
+        assert_eq!(gateway.roles(), ACTIVE, "{profile:?}");
+    }
 }

@@ -14,4 +14,8 @@ fn groups_agree_do_not_stay_split_and_settle() {
     for some in [tally.splits, tally.cut, tally.unable, tally.modest] {
         assert!(some * 20 > tally.worlds, "{tally}");
     }
+    assert!(
+        tally.carp * 5 > tally.worlds && tally.carp * 2 < tally.worlds,
+        "{tally}"
+    );
 }

@@ -188,7 +188,10 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
         let lowest = if group.own_priority == priority.effective {
             String::new()
         } else {
-            format!(", whose {} has the lowest priority", group.lowest)
+            let what = router
+                .carp
+                .map_or("the lowest priority", |_| "the worst bid");
+            format!(", whose {} has {what}", group.lowest)
         };
         ("group", format!("{}{lowest}", group.name))
     }));

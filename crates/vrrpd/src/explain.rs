@@ -397,10 +397,11 @@ fn arithmetic(plan: &RouterPlan, report: &RouterReport, config: &Path) -> Vec<Pr
     if let Some(group) = &report.group
         && group.own_priority != report.priority.effective
     {
-        let text = format!(
-            "group {}: {} has the lowest priority",
-            group.name, group.lowest
-        );
+        let what = match &report.carp {
+            Some(_) => "the worst bid",
+            None => "the lowest priority",
+        };
+        let text = format!("group {}: {} has {what}", group.name, group.lowest);
         parts.push(part(report.priority.effective, text));
     }
     let said = match &report.carp {

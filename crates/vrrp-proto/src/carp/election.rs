@@ -172,6 +172,13 @@ impl Rules {
         }
     }
 
+    /// Whether a Backup takes over from somebody who bids that, if not at once then after its delay.
+    pub(crate) fn replaces(&self, theirs: Bid, preempts: bool) -> bool {
+        let (their_demotion, our_demotion) = self.demotions(theirs);
+        let slower = theirs.ticks() > self.own.ticks() && their_demotion >= our_demotion;
+        their_demotion > our_demotion || theirs.ticks() > self.hopeless() || (preempts && slower)
+    }
+
     /// Whether a router with the address `own` stays Active although `other` bids the same.
     ///
     /// UCarp decides so: whose address is lower, read from its last octet on, stays. The others all give way, whatever the

@@ -4,6 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use std::collections::BTreeSet;
 
+use vrrp_proto::carp::{CarpPlan, Passphrase, Profile};
 use vrrp_proto::{
     Dialect, Family, Instant, Interval, Note, Order, Plan, Priority, RouterPlan, Standing,
     VirtualAddress, Vrid,
@@ -31,6 +32,35 @@ const STORM: u64 = 40_000;
 
 fn random_priority(random: &mut Random) -> u8 {
     random.one_of(&[50, 100, 100, 100, 150, 200])
+}
+
+/// Of whatever protocol it is.
+fn set_priority(router: &mut RouterPlan, priority: u8) {
+    router.priority = Priority::new(priority);
+    if let Some(carp) = &mut router.carp {
+        carp.advskew = 254 - priority;
+    }
+}
+
+/// The same router with CARP, which may have IPv6 beside its IPv4.
+fn with_carp(router: RouterPlan, profile: Profile, dual: bool) -> RouterPlan {
+    let mut addresses = router.addresses;
+    if dual && router.family == Family::Ipv4 {
+        addresses.push(VirtualAddress {
+            ip: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 9, 1).into(),
+            prefix_len: 64,
+        });
+    }
+    RouterPlan {
+        dialect: Dialect::Carp,
+        addresses,
+        carp: Some(CarpPlan {
+            advskew: 254 - router.priority.get(),
+            passphrase: Passphrase::new(b"edge").expect("a short one"),
+            profile,
+        }),
+        ..router
+    }
 }
 
 fn router(link: Number, family: Family, dialect: Dialect, interval: Interval) -> RouterPlan {
@@ -63,6 +93,15 @@ impl World {
         let centis = random.one_of(&[10, 50, 100, 100]);
         let interval = |centis| Interval::from_centis(centis).unwrap_or(Interval::DEFAULT);
         let mixed = random.happens(Chance::percent(10));
+        // Drawn apart, so that the other worlds are what they are.
+        let mut draws = Random::stream(seed, 3);
+        let carp = draws.happens(Chance::percent(30));
+        let profile = draws.one_of(&[
+            Profile::Any,
+            Profile::Any,
+            Profile::OpenBsd,
+            Profile::FreeBsd,
+        ]);
         let templates: Vec<RouterPlan> = (0..links)
             .map(|link| {
                 let (family, dialect) = random.one_of(&[
@@ -78,7 +117,13 @@ impl World {
                 };
                 // VRRPv2 has whole seconds.
                 let own = if dialect == Dialect::Vrrp2 { 100 } else { own };
-                router(link, family, dialect, interval(own))
+                let own = if carp { 100 } else { own };
+                let router = router(link, family, dialect, interval(own));
+                if carp {
+                    with_carp(router, profile, draws.happens(Chance::percent(30)))
+                } else {
+                    router
+                }
             })
             .collect();
         let preempt_everywhere = random.happens(Chance::percent(75));
@@ -95,7 +140,7 @@ impl World {
                 } else {
                     priority
                 };
-                router.priority = Priority::new(own);
+                set_priority(router, own);
                 router.preempt = preempt;
                 router.preempt_delay = millis(delay);
             }
@@ -112,7 +157,9 @@ impl World {
                 addresses.push(u8::try_from((host + turn) % hosts).unwrap_or(0) + 11);
             }
         }
-        let slowest = templates.iter().map(|it| it.interval.duration()).max();
+        // A skew is 240 of 256ths at most where it counts.
+        let period = |it: &RouterPlan| it.interval.duration() * if carp { 2 } else { 1 };
+        let slowest = templates.iter().map(period).max();
         let mut world = Self {
             seed,
             plans,
@@ -241,10 +288,9 @@ impl World {
         let mut plan = self.plans[host].0.clone();
         match random.below(4) {
             0 => {
-                let priority = Priority::new(random_priority(random));
-                plan.routers
-                    .iter_mut()
-                    .for_each(|it| it.priority = priority);
+                let priority = random_priority(random);
+                let all = plan.routers.iter_mut();
+                all.for_each(|it| set_priority(it, priority));
             }
             1 => {
                 plan.routers.pop();
@@ -310,8 +356,10 @@ impl World {
         judge::settled(net)?;
         let share = took.as_nanos() * 1000 / self.bound().as_nanos();
         let best = net.best();
+        let speaks_carp = |plan: &Plan| plan.routers.iter().any(|it| it.carp.is_some());
         Ok(Tally {
             worlds: 1,
+            carp: u64::from(self.plans.iter().any(|(plan, _)| speaks_carp(plan))),
             takeovers: net.takeovers,
             splits: judge.splits,
             longest_split: judge.longest,

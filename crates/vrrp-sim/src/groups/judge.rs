@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use vrrp_proto::{Engine, Instant, Priority, Role};
+use vrrp_proto::{Engine, Instant, Role, RouterStatus};
 
 use super::net::{Net, Number};
 use crate::random::Chance;
@@ -78,15 +78,25 @@ fn connected(net: &Net, link: Number, one: Number, other: Number) -> bool {
         && !net.cuts.contains(&(link, other, one))
 }
 
-/// The priority of a router that is Active on this link, whether it is a member of a group or not.
-fn active_on(net: &Net, host: Number, link: Number) -> Option<Priority> {
+/// What decides an election: the higher one wins, whatever the protocol is.
+fn strength(status: &RouterStatus<'_>) -> u64 {
+    let bid = status.rules.map(|rules| rules.own.rank());
+    bid.map_or(
+        u64::from(status.effective_priority.get()),
+        |(demotion, ticks)| u64::MAX - (u64::from(demotion) << 32) - u64::from(ticks),
+    )
+}
+
+/// The strength of a router that is Active on this link, whether it is a member of a group or not.
+fn active_on(net: &Net, host: Number, link: Number) -> Option<u64> {
     let engine = net.machines[host].engine.as_ref()?;
     let mut all = engine.status();
     let found = all.find(|status| status.plan.interface == super::net::interface(link))?;
-    (found.role == Role::Active).then_some(found.effective_priority)
+    (found.role == Role::Active).then(|| strength(&found))
 }
 
-fn priority(net: &Net, host: Number) -> Option<(Priority, bool)> {
+/// The strength of a group, and whether it preempts.
+fn group(net: &Net, host: Number) -> Option<(u64, bool)> {
     let engine = net.machines[host].engine.as_ref()?;
     let mut all = engine.status().filter(|status| status.plan.group.is_some());
     let first = all.next()?;
@@ -94,7 +104,7 @@ fn priority(net: &Net, host: Number) -> Option<(Priority, bool)> {
         .status()
         .filter(|status| status.plan.group.is_some())
         .all(|status| status.plan.preempt && status.orders.standing().next().is_none());
-    Some((first.effective_priority, preempts))
+    Some((strength(&first), preempts))
 }
 
 impl Judge {
@@ -185,7 +195,7 @@ pub(super) fn settled(net: &Net) -> Result<(), Broken> {
             }
             continue;
         }
-        let Some((ours, preempts)) = priority(net, host) else {
+        let Some((ours, preempts)) = group(net, host) else {
             continue;
         };
         // Also of one that is no member of a group there.
@@ -203,11 +213,10 @@ pub(super) fn settled(net: &Net) -> Result<(), Broken> {
 }
 
 impl Net {
-    /// Whether some host is Active that has the highest priority of all that run.
+    /// Whether some host is Active that is the strongest of all that run.
     pub(super) fn best(&self) -> bool {
-        let all =
-            || (0..self.machines.len()).filter_map(|host| Some((host, priority(self, host)?.0)));
-        let highest = all().map(|(_, priority)| priority).max();
-        all().any(|(host, priority)| Some(priority) == highest && is_active(self, host))
+        let all = || (0..self.machines.len()).filter_map(|host| Some((host, group(self, host)?.0)));
+        let highest = all().map(|(_, strength)| strength).max();
+        all().any(|(host, strength)| Some(strength) == highest && is_active(self, host))
     }
 }

@@ -9,6 +9,8 @@
 //! Three laws. After every input the members of a group are Active all or not at all. Two hosts that hear each other are both
 //! Active for one advertisement at most. After the last misfortune everything settles within a bound: then the Actives are
 //! such that none of them hears another one, everybody else hears one that is at least as good, and nothing moves any more.
+//!
+//! In some worlds all routers speak CARP, in one of its profiles, and some of them in both families.
 
 mod fate;
 mod judge;
@@ -27,6 +29,8 @@ pub use net::Net;
 pub struct Tally {
     /// Worlds.
     pub worlds: u64,
+    /// Those of them that speak CARP.
+    pub carp: u64,
     /// Takeovers of groups.
     pub takeovers: u64,
     /// Times that two hosts that heard each other were both Active.
@@ -48,6 +52,7 @@ pub struct Tally {
 impl Tally {
     fn add(&mut self, other: &Self) {
         self.worlds += other.worlds;
+        self.carp += other.carp;
         self.takeovers += other.takeovers;
         self.splits += other.splits;
         self.longest_split = self.longest_split.max(other.longest_split);
@@ -66,6 +71,11 @@ impl fmt::Display for Tally {
             f,
             "worlds                                     {}",
             self.worlds
+        )?;
+        writeln!(
+            f,
+            "of CARP                                    {}",
+            self.carp
         )?;
         writeln!(
             f,
