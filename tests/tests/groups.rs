@@ -253,10 +253,8 @@ fn with_carp(plane: &str) {
 
     // The worst bid is that of all.
     let carp = &worse.router("wan4")["carp"];
-    assert_eq!(
-        (&carp["advskew"], &carp["advertised-advskew"]),
-        (&40.into(), &60.into())
-    );
+    let said = ["advskew", "advertised-advskew", "demotion"].map(|key| carp[key].clone());
+    assert_eq!(said, [40, 60, 0]);
     for (words, sentences) in [
         (
             &["show", "wan4"][..],
@@ -274,7 +272,9 @@ fn with_carp(plane: &str) {
         for sentence in sentences {
             assert!(said.contains(sentence), "{words:?}: {said}");
         }
-        assert!(!said.contains("priority"), "{words:?}: {said}");
+        // What an operator may set is a priority, also with CARP.
+        let own_words = words[0] == "explain" || !said.contains("priority");
+        assert!(own_words, "{words:?}: {said}");
     }
 
     for round in 0..3 {
@@ -284,7 +284,7 @@ fn with_carp(plane: &str) {
         println!("{plane}, round {round}: over after {after:.1} ms, {apart:.1} ms apart");
         assert!(apart < TOGETHER, "{apart} ms apart");
         // What `ip` needs is in it, and what the kernel takes to say it.
-        assert!(after < 150.0, "{after} ms");
+        assert!(after < 250.0, "{after} ms");
         wait_both(&worse, "active");
         wait_both(&better, "initialize");
         assert_eq!(

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::status::CarpBid;
+
 /// What to do with a router.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -107,8 +109,11 @@ pub enum OrderOutcome {
 pub struct Successor {
     /// Source of its advertisements.
     pub address: String,
-    /// Its priority.
+    /// Its priority; with CARP, 254 less its skew.
     pub priority: u8,
+    /// With CARP, what it bids; absent with VRRP.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub carp: Option<CarpBid>,
     /// After how long it was heard, in microseconds.
     pub after_us: u64,
 }

@@ -383,11 +383,8 @@ impl Slot {
         (address, offer): (IpAddr, Offer),
         outputs: &mut Outputs,
     ) {
-        let on_request = self
-            .orders
-            .handed_over(now, Some((address, offer.priority)));
-        let on_request = on_request.is_some();
         let successor = Some((address, offer));
+        let on_request = self.orders.handed_over(now, successor).is_some();
         if self.leaving.is_some() {
             self.leave(now, id, successor, on_request || self.stays, outputs);
         } else if on_request {

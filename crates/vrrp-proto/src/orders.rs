@@ -22,6 +22,8 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::carp::Bid;
+use crate::event::Offer;
 use crate::fault::Fault;
 use crate::router::Role;
 use crate::time::Instant;
@@ -145,6 +147,9 @@ pub struct Outcome {
     pub begun: Instant,
     /// Who took over; `None` when nobody did.
     pub successor: Option<(IpAddr, Priority)>,
+    /// With CARP, what that one bids.
+    #[serde(default)]
+    pub bid: Option<Bid>,
     /// After how long that was known.
     pub after: Duration,
 }
@@ -378,12 +383,13 @@ impl Orders {
     pub(crate) fn handed_over(
         &mut self,
         now: Instant,
-        successor: Option<(IpAddr, Priority)>,
+        successor: Option<(IpAddr, Offer)>,
     ) -> Option<Handing> {
         let handing = self.handing.take()?;
         self.outcome = Some(Box::new(Outcome {
             begun: handing.begun,
-            successor,
+            successor: successor.map(|(address, offer)| (address, offer.priority)),
+            bid: successor.and_then(|(_, offer)| offer.bid),
             after: now.saturating_since(handing.begun),
         }));
         Some(handing)

@@ -94,7 +94,7 @@ fn render(report: &StatusReport, look: &Look) -> String {
             format!(
                 "{} {state} {}\n",
                 plain::text(&group.name),
-                router.priority.effective
+                status::strength(router)
             )
         };
         return groups.iter().map(line).collect();
@@ -131,12 +131,21 @@ fn row(first: bool, router: &RouterReport, group: &GroupMembership) -> (Cell, Ve
             text: once(word),
             tone,
         },
-        once(router.priority.effective.to_string()).into(),
+        once(status::strength(router)).into(),
         plain::text(&router.name).into(),
         plain::text(&router.interface).into(),
-        group.own_priority.to_string().into(),
+        own(router, group).into(),
     ];
     (String::new().into(), cells)
+}
+
+/// Its priority without the group, or with CARP the skew that is configured.
+fn own(router: &RouterReport, group: &GroupMembership) -> String {
+    let skew = router
+        .carp
+        .as_ref()
+        .map(|carp| format!("skew {}", carp.advskew));
+    skew.unwrap_or_else(|| group.own_priority.to_string())
 }
 
 /// What keeps a group from taking part, or from taking over, said once.

@@ -74,7 +74,7 @@ fn render(report: &StatusReport, look: &Look) -> String {
             format!(
                 "{} {address} {state} {}\n",
                 plain::text(router),
-                peer.priority
+                strength(peer)
             )
         };
         return peers().map(line).collect();
@@ -135,7 +135,7 @@ pub(crate) fn row(router: &str, peer: &PeerReport, look: &Look) -> (Cell, Vec<Ce
             text: plain::text(&peer.state.to_uppercase()),
             tone,
         },
-        peer.priority.to_string().into(),
+        strength(peer).into(),
         span(peer.advertise_interval_ms.saturating_mul(1000)).into(),
         heard.into(),
         peer.in_a_row.to_string().into(),
@@ -147,6 +147,15 @@ pub(crate) fn row(router: &str, peer: &PeerReport, look: &Look) -> (Cell, Vec<Ce
         tone,
     };
     (mark, cells)
+}
+
+/// What it advertises: its priority, or with CARP advbase and advskew, and its demotion behind a minus.
+fn strength(peer: &PeerReport) -> String {
+    match peer.carp {
+        None => peer.priority.to_string(),
+        Some(bid) if bid.demotion == 0 => format!("{}/{}", bid.advbase, bid.advskew),
+        Some(bid) => format!("{}/{} -{}", bid.advbase, bid.advskew, bid.demotion),
+    }
 }
 
 /// The same of one, in words.

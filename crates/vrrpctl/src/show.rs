@@ -188,9 +188,10 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
         let lowest = if group.own_priority == priority.effective {
             String::new()
         } else {
-            let what = router
-                .carp
-                .map_or("the lowest priority", |_| "the worst bid");
+            let what = match router.carp {
+                Some(_) => "the worst bid",
+                None => "the lowest priority",
+            };
             format!(", whose {} has {what}", group.lowest)
         };
         ("group", format!("{}{lowest}", group.name))

@@ -93,7 +93,21 @@ fn priority(router: &RouterReport) -> String {
     if router.state == "initialize" {
         "-".to_owned()
     } else {
-        router.priority.effective.to_string()
+        strength(router)
+    }
+}
+
+/// By what it is elected: its priority, or with CARP advbase and advskew as it advertises them, and its demotion behind a minus.
+pub(crate) fn strength(router: &RouterReport) -> String {
+    match &router.carp {
+        None => router.priority.effective.to_string(),
+        Some(carp) => {
+            let bid = format!("{}/{}", carp.advbase, carp.advertised_advskew);
+            match carp.demotion {
+                0 => bid,
+                by => format!("{bid} -{by}"),
+            }
+        }
     }
 }
 
@@ -316,6 +330,7 @@ pub(crate) fn of_router(router: &RouterReport) -> impl Iterator<Item = String> {
 mod tests {
     use super::*;
     use crate::testing::{look, report};
+    use vrrp_control::CarpReport;
 
     #[test]
     fn on_a_terminal_of_80_columns() {
@@ -326,6 +341,32 @@ mod tests {
             "{text}"
         );
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn carp_has_a_bid_where_vrrp_has_a_priority() {
+        let mut report = report();
+        let carp = |advertised_advskew, demotion| {
+            Some(CarpReport {
+                advbase: 1,
+                advskew: 100,
+                advertised_advskew,
+                advertised_demotion: demotion,
+                demotion,
+                profile: "any".into(),
+            })
+        };
+        report.routers[0].carp = carp(100, 0);
+        report.routers[1].carp = carp(240, 140);
+        let text = render(&report, &look(Some(160)));
+        let line = |name: &str| text.lines().find(|line| line.contains(name)).unwrap();
+        let words = |name: &str| line(name).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words("lan4").contains("ACTIVE 1/100 self"), "{text}");
+        assert!(words("lan6").contains("ACTIVE 1/240 -140 self"), "{text}");
+        assert_eq!(
+            brief(&report.routers[0], &look(None)),
+            "lan4 ACTIVE 1/100 self\n"
+        );
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use vrrp_control::{Answer, OrderOutcome, OrderReport, OrderRequest, OrderResult, Successor};
+use vrrp_control::{
+    Answer, CarpBid, OrderOutcome, OrderReport, OrderRequest, OrderResult, Successor,
+};
 use vrrp_linux::Handle;
+use vrrp_proto::event::Offer;
 use vrrp_proto::orders::Outcome;
 use vrrp_proto::{Denial, Instant, Note, Order, Priority, RouterStatus, Standing};
 
@@ -246,6 +249,7 @@ impl Begun {
             Some(Successor {
                 address: address.to_string(),
                 priority: priority.get(),
+                carp: outcome.bid.map(CarpBid::from),
                 after_us: u64::try_from(outcome.after.as_micros()).unwrap_or(u64::MAX),
             })
         });
@@ -417,8 +421,11 @@ impl Given {
         match outcome.successor {
             Some((address, priority)) => {
                 let after = outcome.after.as_millis();
-                let took_over =
-                    format!("{address} (priority {priority}) took over after {after} ms");
+                let offer = Offer {
+                    priority,
+                    bid: outcome.bid,
+                };
+                let took_over = format!("{address} ({offer}) took over after {after} ms");
                 let text = if drain {
                     format!("{}; {took_over}", self.done(router))
                 } else {

@@ -174,13 +174,14 @@ fn bid_of(status: &RouterStatus<'_>, address: IpAddr) -> Option<Bid> {
 
 fn carp(status: &RouterStatus<'_>) -> Option<CarpReport> {
     let (plan, rules) = (status.plan.carp?, status.rules?);
-    let configured = status.plan.priority.get();
+    // A group has one skew.
+    let base = vrrp_proto::carp::priority(rules.advskew).get();
     Some(CarpReport {
         advbase: rules.own.advbase,
         advskew: plan.advskew,
         advertised_advskew: rules.own.advskew,
         advertised_demotion: rules.own.demotion,
-        demotion: configured.saturating_sub(status.effective_priority.get()),
+        demotion: base.saturating_sub(status.effective_priority.get()),
         profile: plan.profile.name().to_owned(),
     })
 }

@@ -4,8 +4,9 @@ use crate::tools::{
     INTERVAL, active, advert, answer, backup, backup_of, examine, examine_for, ip, plain, repeat,
     router,
 };
-use vrrp_lab::bench::Bench;
+use vrrp_lab::bench::{Bench, NAME};
 use vrrp_lab::clock::ms;
+use vrrp_lab::daemon::Daemon;
 use vrrp_lab::profile::Profile;
 use vrrp_lab::settings::Router;
 use vrrp_lab::wire::Mac;
@@ -53,6 +54,39 @@ fn a_cable_is_in_the_wrong_switch() {
     let stray = advert(&bench, 90).from("192.0.2.12");
     let _speaker = bench.far.repeat(&stray, INTERVAL);
     examine(&bench.dut, bench.daemon()).expect(&["VD0415"]);
+}
+
+/// VRRP for IPv4 and CARP with one number have one virtual MAC address, whichever of the two is ours.
+#[test]
+fn vrrp_and_carp_use_the_same_number() {
+    let carp = |vhid: u8, advskew: u8, address: &str| {
+        format!(
+            "[virtual-router.{NAME}]\ninterface = \"eth0\"\nprotocol = \"carp\"\nvhid = {vhid}\nadvskew = {advskew}\n\
+             passphrase = \"lab secret\"\naddresses = [\"{address}/24\"]\n"
+        )
+    };
+    let said = |daemon: &Daemon, bench: &Bench| {
+        let diagnosis = examine_for(&bench.dut, daemon, "exec \"$@\"", "2500ms");
+        diagnosis.expect_among("VD0420");
+        let finding = diagnosis.about("VD0420").to_string();
+        assert!(finding.contains("00:00:5e:00:01:33"), "{finding}");
+        finding
+    };
+    // Ours speaks CARP, and hears VRRP.
+    let mut bench = Bench::new(Profile::V3Ipv4);
+    bench.start_file(&carp(51, 0, "192.0.2.254"));
+    bench.daemon().wait_state(NAME, "active", ms(6000));
+    let speaker = repeat(&bench, &advert(&bench, 50));
+    println!("{}", said(bench.daemon(), &bench));
+    drop(speaker);
+
+    // Ours speaks VRRP, and hears CARP: of a daemon at the other end of the cable.
+    let bench = active(|router| router);
+    bench.lab.ip("address add 192.0.2.12/24 dev eth0");
+    let other = carp(51, 0, "192.0.2.77");
+    let other = Daemon::start(&bench.lab, &other);
+    other.wait_state(NAME, "active", ms(6000));
+    println!("{}", said(bench.daemon(), &bench));
 }
 
 fn unicast() -> Router {
