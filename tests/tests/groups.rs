@@ -1,5 +1,10 @@
 //! Sync groups: both sides of a gateway move together, beside one of ours and beside keepalived with a sync group.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the measured times are half of the result"
+)]
+
 use std::time::Duration;
 
 use vrrp_lab::capture::{Capture, Sighting};
@@ -8,6 +13,7 @@ use vrrp_lab::clock::{Stamp, ms, wait_for};
 use vrrp_lab::daemon::Daemon;
 use vrrp_lab::keepalived::Keepalived;
 use vrrp_lab::rival::Rival;
+use vrrp_lab::stall;
 use vrrp_lab::topology::Lan;
 
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -283,8 +289,9 @@ fn with_carp(plane: &str) {
         let (apart, after) = ports[1].wait(begin, ms(6000));
         println!("{plane}, round {round}: over after {after:.1} ms, {apart:.1} ms apart");
         assert!(apart < TOGETHER, "{apart} ms apart");
-        // What `ip` needs is in it, and what the kernel takes to say it.
-        assert!(after < 250.0, "{after} ms");
+        // What `ip` needs is in it; and the kernel says nothing of a carrier while somebody else has its lock.
+        let late = stall::kernel(begin, Stamp::now()).as_secs_f64() * 1e3;
+        assert!(after < 100.0 + late, "{after} ms, {late} ms of them late");
         wait_both(&worse, "active");
         wait_both(&better, "initialize");
         assert_eq!(
