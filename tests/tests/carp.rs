@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use std::net::IpAddr;
 use vrrp_lab::capture::{Capture, Frame, announces, answer_for};
 use vrrp_lab::client::Client;
@@ -547,8 +548,8 @@ fn two_groups_and_vrrp_on_one_interface(plane: &'static str) {
         let back = wait_for(ms(6000), || {
             let status = daemon.status();
             let routers = status["routers"].as_array().expect("a list").iter();
-            let active = routers.filter(|it| it["state"] == "active").count();
-            (active == texts.len()).then_some(())
+            let serves = |it: &&Value| it["state"] == "active" && it["kernel-in-step"] == true;
+            (routers.filter(serves).count() == texts.len()).then_some(())
         });
         assert!(back.is_some(), "{name} does not come back");
     }
