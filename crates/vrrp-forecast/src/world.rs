@@ -549,6 +549,7 @@ impl World {
                         | Happening::KernelRefused(_)
                         | Happening::Left(_)
                         | Happening::Revised
+                        | Happening::Digest(_)
                         | Happening::Ready(_)
                         | Happening::Preparing { .. }
                         | Happening::Prepared { .. }

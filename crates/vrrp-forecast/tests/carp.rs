@@ -32,11 +32,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn router(advskew: u8, addresses: &[&str]) -> RouterPlan {
-    let carp = CarpPlan {
-        advskew,
-        passphrase: Passphrase::new(b"secret").expect("one"),
-        profile: Profile::Any,
-    };
+    let carp = CarpPlan::new(advskew, Passphrase::new(b"secret").expect("one"));
     let addresses = addresses.iter().map(|text| {
         let (address, length) = text.split_once('/').expect("a length");
         VirtualAddress {

@@ -73,6 +73,9 @@ const COMPLAINTS: Duration = Duration::from_secs(60);
 /// A socket that could not be opened is tried again this often.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// The engine is told no more often what the clock of the wall says.
+const WALL: Duration = Duration::from_secs(1);
+
 /// What was sent no longer ago than this was sent just now.
 const FRESH: Duration = Duration::from_millis(5);
 
@@ -300,6 +303,7 @@ impl Driver {
             legacy,
             deaf: false,
             retry_at: Instant::ZERO,
+            walled: Instant::ZERO,
             waiting: BTreeMap::new(),
             macs: BTreeMap::new(),
             guests: BTreeMap::new(),
@@ -321,6 +325,7 @@ impl Driver {
             packet_id: 0,
         };
         turn.engine.count_from(beginning());
+        turn.set_wall();
         if resumed {
             turn.inherit();
         }
@@ -493,6 +498,8 @@ struct Turn {
     /// Whether something that a router needs to hear cannot be heard, and when to try again.
     deaf: bool,
     retry_at: Instant,
+    /// When the engine was told what the clock of the wall says.
+    walled: Instant,
     /// Interfaces the engine has not been told about yet, because their sockets are being opened.
     waiting: BTreeMap<LinkId, LinkFacts>,
     macs: BTreeMap<LinkId, (u32, vrrp_proto::MacAddress)>,
@@ -584,6 +591,9 @@ impl Turn {
                 // Setting it again makes it unreadable; to read it as well would be one system call more.
                 self.armed = None;
             }
+            if self.walled + WALL <= clock::now() {
+                self.set_wall();
+            }
             self.run_timers();
             if self.engine.is_stopped() {
                 return;
@@ -593,6 +603,12 @@ impl Turn {
             }
             self.step_aside();
         }
+    }
+
+    /// Tells what the clock of the wall says: it may have been set meanwhile.
+    fn set_wall(&mut self) {
+        self.walled = clock::now();
+        self.engine.set_wall(self.walled, clock::wall());
     }
 
     /// Makes way for another process, if that was asked for and the moment is good.
@@ -1315,7 +1331,6 @@ fn note_sending(
 /// Where counters begin that are to be new each time, and not to be guessed: the seconds of Unix time, and 32 random bits, which
 /// the keys of hash tables are made of.
 fn beginning() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let random = RandomState::new().build_hasher().finish();
-    now.map_or(0, |since| since.as_secs()) << 32 | random >> 32
+    clock::wall().as_secs() << 32 | random >> 32
 }

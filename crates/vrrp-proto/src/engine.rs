@@ -26,6 +26,7 @@ use core::cmp::Reverse;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::carp::seal::Wall;
 use crate::complaint::{Complaint, Complaints};
 use crate::desired::{Desired, Generation, KernelReport, Upkeep};
 use crate::event::{Event, Happening, Reason};
@@ -35,7 +36,7 @@ use crate::interval::Interval;
 use crate::link::{LinkFacts, LinkId};
 use crate::orders::Orders;
 use crate::plan::{Plan, RouterPlan, VirtualAddress};
-use crate::receive::{self, Envelope};
+use crate::receive::{self, Envelope, Reject};
 use crate::router::Role;
 use crate::slot::{Link, Outputs, Slot, link_index};
 use crate::statistics::{GlobalStatistics, RouterStatistics};
@@ -237,6 +238,8 @@ pub struct Engine {
     pub(crate) unsettled: bool,
     /// Where counters begin.
     seed: u64,
+    /// What the clock of the wall said last.
+    wall: Option<Wall>,
 }
 
 impl Engine {
@@ -261,6 +264,15 @@ impl Engine {
             if slot.statistics == RouterStatistics::default() {
                 slot.seed(seed.wrapping_add(u64::from(id.0) << 20));
             }
+        }
+    }
+
+    /// From now on the clock of the wall says so much since 1970; only what CARP seals has to do with it. To be said before the
+    /// first input, and again from time to time: it may be set, by whomever, at any time.
+    pub fn set_wall(&mut self, now: Instant, unix: Duration) {
+        self.wall = Wall::new(now, unix);
+        for slot in self.slots.values_mut() {
+            slot.set_wall(self.wall);
         }
     }
 
@@ -436,7 +448,7 @@ impl Engine {
     pub fn wants(&self, link: LinkId, family: Family) -> bool {
         self.slots
             .values()
-            .any(|slot| slot.link == link && slot.plan.speaks(family))
+            .any(|slot| slot.link == link && slot.speaks(family))
     }
 
     /// The virtual addresses of a family on an interface, in order.
@@ -473,7 +485,7 @@ impl Engine {
             .and_then(|vrid| self.index.get(&(*link, family, vrid)).copied());
         let mut slot = id.and_then(|id| self.slots.get_mut(&id));
         let examined = match slot.as_deref_mut() {
-            Some(slot) => slot.examine(envelope, message),
+            Some(slot) => slot.examine(now, envelope, message),
             None => receive::examine(envelope, message, |_| None),
         };
         match (examined, id, slot) {
@@ -496,6 +508,9 @@ impl Engine {
                     &mut self.statistics,
                     slot.as_deref_mut().map(|slot| &mut slot.statistics),
                 );
+                if let (Some(id), Some(slot), Reject::Digest) = (id, slot.as_deref_mut(), reject) {
+                    slot.suspect(now, id, envelope, message, &mut self.outputs);
+                }
                 if let (Some(id), Some(slot)) = (id, slot)
                     && reject.is_worth_saying()
                 {
@@ -741,17 +756,18 @@ impl Engine {
             if let Some((id, slot)) = id.and_then(|id| Some((id, self.slots.get_mut(&id)?))) {
                 if slot.plan != *new {
                     // Its addresses may be of another family from now on, or of one more.
-                    for family in slot.plan.families() {
+                    let families = [Family::Ipv4, Family::Ipv6];
+                    for family in families {
                         let key = (slot.link, family, new.vrid);
                         if self.index.get(&key) == Some(&id) {
                             self.index.remove(&key);
                         }
                     }
-                    for family in new.families() {
-                        self.index.insert((slot.link, family, new.vrid), id);
-                    }
                     let contributions = contributions(new, &self.trackers);
                     slot.revise(now, id, new, contributions, &self.links, &mut self.outputs);
+                    for family in families.into_iter().filter(|it| slot.speaks(*it)) {
+                        self.index.insert((slot.link, family, new.vrid), id);
+                    }
                     touched.insert(slot.link);
                     schedule(&mut self.wakeups, id, slot);
                 }
@@ -820,6 +836,7 @@ impl Engine {
         let mut slot = Box::new(Slot::new(now, plan.clone(), link));
         slot.contributions = contributions(plan, &self.trackers);
         slot.seed(self.seed.wrapping_add(u64::from(id.0) << 20));
+        slot.set_wall(self.wall);
         slot.gate.lack(missing(plan, &self.trackers));
         slot.publish(id, &mut self.outputs);
         self.insert(id, slot);
@@ -828,7 +845,8 @@ impl Engine {
 
     pub(crate) fn insert(&mut self, id: RouterId, mut slot: Box<Slot>) {
         schedule(&mut self.wakeups, id, &mut slot);
-        for family in slot.plan.families() {
+        let families = [Family::Ipv4, Family::Ipv6].into_iter();
+        for family in families.filter(|family| slot.speaks(*family)) {
             self.index.insert((slot.link, family, slot.plan.vrid), id);
         }
         self.slots.insert(id, slot);
@@ -884,7 +902,7 @@ impl Engine {
 
     /// Advertisements are not for it any more.
     fn disown(&mut self, id: RouterId, slot: &Slot) {
-        for family in slot.plan.families() {
+        for family in [Family::Ipv4, Family::Ipv6] {
             let key = (slot.link, family, slot.plan.vrid);
             if self.index.get(&key) == Some(&id) {
                 self.index.remove(&key);

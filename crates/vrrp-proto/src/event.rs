@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::carp::Bid;
+use crate::carp::{Bid, Suspicion};
 use crate::fault::Fault;
 use crate::orders::OrderKind;
 use crate::prepare::Preparedness;
@@ -189,6 +189,8 @@ pub enum Happening {
     Left(Option<(IpAddr, Offer)>),
     /// The configuration of a running router changed.
     Revised,
+    /// What digests are made with changed, or somebody has another.
+    Digest(DigestNews),
     /// The router was added by a reload.
     Added,
     /// The router was removed by a reload.
@@ -283,6 +285,53 @@ impl fmt::Display for Offer {
     }
 }
 
+/// News about the digests of CARP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DigestNews {
+    /// Addresses or passphrase changed; for how long the former digest is good, too.
+    Changed {
+        /// `None`: no longer.
+        lasts: Option<Duration>,
+    },
+    /// The former digest is good no more.
+    GraceEnded {
+        /// Somebody who was heard with that one only.
+        lags: Option<IpAddr>,
+    },
+    /// Why somebody's digest is wrong.
+    Suspected {
+        /// Whose.
+        address: IpAddr,
+        /// Why.
+        cause: Suspicion,
+    },
+}
+
+impl fmt::Display for DigestNews {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed { lasts: Some(lasts) } => write!(
+                f,
+                "another digest from now on: the former one is sent and accepted as well, for {} s; reload the others meanwhile",
+                lasts.as_secs()
+            ),
+            Self::Changed { lasts: None } => f.write_str(
+                "another digest from now on, and the former one is good no more: who was not reloaded does not understand it",
+            ),
+            Self::GraceEnded { lags: None } => f.write_str("the former digest is good no more"),
+            Self::GraceEnded {
+                lags: Some(address),
+            } => write!(
+                f,
+                "the former digest is good no more, and {address} was heard with no other: it has to be reloaded"
+            ),
+            Self::Suspected { address, cause } => {
+                write!(f, "the digest of {address} is wrong: {cause}")
+            }
+        }
+    }
+}
+
 /// Why a Backup waits no more before it preempts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Readiness {
@@ -323,6 +372,7 @@ impl Happening {
             Self::KernelRefused(_) => "kernel-refused",
             Self::Left(_) => "left",
             Self::Revised => "revised",
+            Self::Digest(_) => "digest",
             Self::Added => "added",
             Self::Removed => "removed",
             Self::Ready(_) => "ready",
@@ -397,6 +447,7 @@ impl fmt::Display for Happening {
             }
             Self::Left(None) => f.write_str("nobody has taken over"),
             Self::Revised => f.write_str("configuration changed, role kept"),
+            Self::Digest(news) => news.fmt(f),
             Self::Added => f.write_str("added"),
             Self::Removed => f.write_str("removed"),
             Self::Tracker {

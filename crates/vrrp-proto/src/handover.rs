@@ -105,7 +105,8 @@ impl Handover {
             let trace = trace(*id);
             slot.statistics = slot.statistics.latest(trace.statistics);
             if let Some(voice) = &mut slot.voice {
-                voice.skip(UNWRITTEN);
+                let window = slot.plan.carp.as_ref().map(|carp| carp.window);
+                voice.skip(UNWRITTEN, window.unwrap_or_default());
             }
             if let Some(terms) = slot.terms() {
                 slot.machine.revive(now, &terms, trace.sent, trace.learned);

@@ -61,7 +61,7 @@ pub mod types;
 pub use desired::{Desired, Generation, KernelReport, Upkeep};
 pub use dialect::Dialect;
 pub use engine::{Announce, Datagram, Engine, Input, Output, Transmit, Wakeup};
-pub use event::{Ended, Event, Happening, Offer, Readiness, Reason};
+pub use event::{DigestNews, Ended, Event, Happening, Offer, Readiness, Reason};
 pub use fault::Fault;
 pub use following::Following;
 pub use gate::PreemptWhen;

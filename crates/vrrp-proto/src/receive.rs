@@ -152,6 +152,22 @@ pub enum Reject {
         "wrong digest: another list of addresses, another passphrase, or another group with this vhid"
     )]
     Digest,
+    /// CARP: the counter, or what it says, is not later than what was heard before.
+    #[error("it was said before: a recording that is played back")]
+    Replayed,
+    /// CARP: another bid was sealed.
+    #[error(
+        "its advbase, advskew or demotion is not what was sealed: a recording that was changed"
+    )]
+    Forged,
+    /// CARP, where a seal is required.
+    #[error("not sealed, and carp-seal is \"require\" here")]
+    Unsealed,
+    /// CARP: sealed at another time than now.
+    #[error(
+        "sealed at another time: the clocks differ by more than carp-seal-window, or it is an old recording"
+    )]
+    Clock,
 }
 
 /// Something odd about an advertisement that was kept.
@@ -325,6 +341,10 @@ impl Reject {
             (Self::Source, Some(own)) => &mut own.source_errors,
             (Self::Mode, Some(own)) => &mut own.mode_errors,
             (Self::Owner, Some(own)) => &mut own.owner_conflicts,
+            (Self::Replayed, Some(own)) => &mut own.replayed_pkts_rcvd,
+            (Self::Forged, Some(own)) => &mut own.forged_pkts_rcvd,
+            (Self::Unsealed, Some(own)) => &mut own.unsealed_pkts_rcvd,
+            (Self::Clock, Some(own)) => &mut own.clock_errors,
         };
         *counter += 1;
     }

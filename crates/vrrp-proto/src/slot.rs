@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::announce::Announcer;
 use crate::carp::bid::ticks;
-use crate::carp::voice::{self, Voice};
+use crate::carp::seal::Wall;
+use crate::carp::voice::Voice;
 use crate::carp::{Bid, CarpPlan, Rules};
 use crate::complaint::{Allowance, Complaint, Complaints};
 use crate::desired::{Desired, Generation, KernelReport};
 use crate::engine::{Announce, Output, Timer, Transmit};
-use crate::event::{Event, Happening, Offer, Reason};
+use crate::event::{DigestNews, Event, Happening, Offer, Reason};
 use crate::fault::{self, Fault};
 use crate::gate::Gate;
 use crate::group::{Bond, Common, TieBreak};
@@ -178,10 +179,15 @@ impl Slot {
     ///
     /// # Errors
     /// The first check that failed.
-    pub(crate) fn examine(&mut self, envelope: &Envelope, message: &[u8]) -> Result<Heard, Reject> {
+    pub(crate) fn examine(
+        &mut self,
+        now: Instant,
+        envelope: &Envelope,
+        message: &[u8],
+    ) -> Result<Heard, Reject> {
         if let (Some(carp), Some(voice)) = (&self.plan.carp, &mut self.voice) {
             let sources = [self.primary, self.beside];
-            let heard = voice.hear(envelope, message, &self.plan, carp, sources);
+            let heard = voice.hear(now, envelope, message, &self.plan, carp, sources);
             let vrrp = message
                 .first()
                 .is_some_and(|first| matches!(first >> 4, 2 | 3));
@@ -203,6 +209,72 @@ impl Slot {
         }
     }
 
+    /// Looks for the reason why the digest of this message is wrong, and says it.
+    pub(crate) fn suspect(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        envelope: &Envelope,
+        message: &[u8],
+        outputs: &mut Outputs,
+    ) {
+        let (Some(carp), Some(voice)) = (&self.plan.carp, &mut self.voice) else {
+            return;
+        };
+        let address = envelope.source;
+        if let Some(cause) = voice.suspect(now, address, message, &self.plan, carp) {
+            let news = DigestNews::Suspected { address, cause };
+            self.say(now, id, Happening::Digest(news), outputs);
+        }
+    }
+
+    /// What the clock of the wall says, for those that seal.
+    pub(crate) fn set_wall(&mut self, wall: Option<Wall>) {
+        if let Some(voice) = &mut self.voice {
+            voice.set_wall(wall);
+        }
+    }
+
+    /// Whether it advertises in this family, and hears others in it: also because it did before its list of addresses changed,
+    /// and others still may.
+    pub(crate) fn speaks(&self, family: Family) -> bool {
+        let also = |voice: &Voice| voice.also_speaks(family);
+        self.plan.speaks(family) || self.voice.as_deref().is_some_and(also)
+    }
+
+    /// Whether an Active has to be heard in both families: others that are not reloaded yet may speak one only.
+    fn waits_for_both(&self) -> bool {
+        let both = |voice: &Voice| {
+            let mut families = [Family::Ipv4, Family::Ipv6].into_iter();
+            families.all(|family| voice.all_speak(family))
+        };
+        self.plan.is_dual() && self.voice.as_deref().is_none_or(both)
+    }
+
+    /// The address from which it speaks in the family that is not its first.
+    fn find_beside(&self, facts: &LinkFacts) -> Option<IpAddr> {
+        let other = match self.plan.family {
+            Family::Ipv4 => Family::Ipv6,
+            Family::Ipv6 => Family::Ipv4,
+        };
+        let link_local = facts.link_local.iter().map(|ip| IpAddr::V6(*ip));
+        let ipv4 = facts.ipv4.iter().map(|(ip, _)| IpAddr::V4(*ip));
+        let mut all = link_local.chain(ipv4).filter(|ip| Family::of(*ip) == other);
+        all.find(|ip| self.speaks(other) && !self.addresses.contains(ip))
+    }
+
+    /// Former digests are good for a limited time.
+    fn end_grace(&mut self, now: Instant, id: RouterId, links: &[Link], outputs: &mut Outputs) {
+        let ended = self.voice.as_mut().and_then(|voice| voice.end_grace(now));
+        if let Some(lags) = ended {
+            let facts = links.get(link_index(self.link));
+            let facts = facts.and_then(|link| link.facts.as_ref());
+            self.beside = facts.and_then(|facts| self.find_beside(facts));
+            let news = DigestNews::GraceEnded { lags };
+            self.say(now, id, Happening::Digest(news), outputs);
+        }
+    }
+
     /// How its bids are compared, with CARP.
     pub(crate) fn rules(&self) -> Option<Rules> {
         let plan = self.plan.carp.as_ref()?;
@@ -213,7 +285,7 @@ impl Slot {
             advskew: common.advskew.unwrap_or(plan.advskew),
             ..*plan
         };
-        let dual = self.plan.is_dual();
+        let dual = self.waits_for_both();
         Some(Rules::new(&plan, advbase, common.priority, dual))
     }
 
@@ -286,10 +358,21 @@ impl Slot {
         let prepares = prepares.map(|at| (at, Timer::Preparation));
         let order = self.orders.deadline().map(|at| (at, Timer::Order));
         let gate = self.gate.closed_until().map(|at| (at, Timer::Order));
-        [machine, announcement, retry, leaving, prepares, order, gate]
-            .into_iter()
-            .flatten()
-            .min_by_key(|(at, _)| *at)
+        let grace = self.voice.as_ref().and_then(|voice| voice.deadline());
+        let grace = grace.map(|at| (at, Timer::Order));
+        [
+            machine,
+            announcement,
+            retry,
+            leaving,
+            prepares,
+            order,
+            gate,
+            grace,
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
     }
 
     pub(crate) fn timeout(
@@ -300,6 +383,7 @@ impl Slot {
         outputs: &mut Outputs,
     ) {
         self.end_orders(now, id, links, outputs);
+        self.end_grace(now, id, links, outputs);
         self.note_time(now);
         if self.bond.is_none() {
             self.go_live(now, id, links, outputs);
@@ -518,7 +602,7 @@ impl Slot {
             Some((_, Role::Backup | Role::Initialize, _)) | None => Awakening::AsItIs,
         };
         if let (Some(send), Some(terms)) = (step.send, terms) {
-            self.transmit(id, send, unhurried, terms, links, outputs);
+            self.transmit(now, id, send, unhurried, terms, links, outputs);
         }
         if let Some(late) = step.late {
             self.say(now, id, Happening::Late(late), outputs);
@@ -601,8 +685,10 @@ impl Slot {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one more than the others")]
     pub(crate) fn transmit(
         &mut self,
+        now: Instant,
         id: RouterId,
         send: Send,
         unhurried: bool,
@@ -649,7 +735,7 @@ impl Slot {
                     ..Bid::BOW_OUT
                 },
             };
-            for (destination, message) in self.speak(bid) {
+            for (destination, message) in self.speak(now, bid) {
                 push(destination, message);
             }
             self.statistics.advertisement_sent += 1;
@@ -675,21 +761,26 @@ impl Slot {
         self.statistics.advertisement_sent += 1;
     }
 
-    /// The same advertisement, never said before, to all destinations.
-    fn speak(&mut self, bid: Bid) -> Vec<(IpAddr, Arc<[u8]>)> {
+    /// The same advertisement, never said before, to all destinations. There are several while others may want another digest.
+    fn speak(&mut self, now: Instant, bid: Bid) -> Vec<(IpAddr, Arc<[u8]>)> {
+        let sources = [self.primary, self.beside].map(|source| source.map(Family::of));
+        let has_source = |family: Family| sources.contains(&Some(family));
+        let destinations: Vec<IpAddr> = if self.plan.is_unicast() {
+            self.plan.unicast_peers.clone()
+        } else {
+            let families = [Family::Ipv4, Family::Ipv6].into_iter();
+            let spoken = families.filter(|it| self.speaks(*it) && has_source(*it));
+            spoken.map(Family::group).collect()
+        };
         let (Some(carp), Some(voice)) = (&self.plan.carp, &mut self.voice) else {
             return Vec::new();
         };
-        let message: Arc<[u8]> = voice.speak(&self.plan, carp, bid).into();
-        let destinations = if self.plan.is_unicast() {
-            self.plan.unicast_peers.clone()
-        } else {
-            voice::groups(&self.plan)
-        };
-        destinations
-            .into_iter()
-            .map(|to| (to, Arc::clone(&message)))
-            .collect()
+        let mut all = Vec::new();
+        for message in voice.speak(now, &self.plan, carp, bid) {
+            let message: Arc<[u8]> = Arc::from(message.as_slice());
+            all.extend(destinations.iter().map(|to| (*to, Arc::clone(&message))));
+        }
+        all
     }
 
     /// Those of its addresses that it advertises.
@@ -776,10 +867,7 @@ impl Slot {
             self.primary = primary;
             self.ready.clear();
         }
-        self.beside = facts.filter(|_| self.plan.is_dual()).and_then(|facts| {
-            let mut all = facts.link_local.iter().map(|ip| IpAddr::V6(*ip));
-            all.find(|ip| !self.plan.has(*ip))
-        });
+        self.beside = facts.and_then(|facts| self.find_beside(facts));
         if let Some(terms) = self.terms()
             && self.faults.is_empty()
             && self.bond.is_none()
@@ -842,7 +930,7 @@ impl Slot {
         self.contributions = contributions;
         self.ready.clear();
         self.addresses = new.ips();
-        self.tune();
+        self.revoice(now, id, &old, outputs);
         if old.checksum != new.checksum {
             self.form = new.checksum.send.unwrap_or(self.form);
         }
@@ -888,6 +976,19 @@ impl Slot {
         self.say(now, id, Happening::Revised, outputs);
         if new.priority.is_owner() {
             self.dismiss_orders(now, id, outputs);
+        }
+    }
+
+    /// Says and hears by another plan than `old`.
+    fn revoice(&mut self, now: Instant, id: RouterId, old: &RouterPlan, outputs: &mut Outputs) {
+        let Some(voice) = self.voice.as_mut().filter(|_| self.plan.carp.is_some()) else {
+            self.tune();
+            return;
+        };
+        if voice.revise(now, old, &self.plan) {
+            let lasts = voice.grace().map(|until| until.saturating_since(now));
+            let news = DigestNews::Changed { lasts };
+            self.say(now, id, Happening::Digest(news), outputs);
         }
     }
 
@@ -996,6 +1097,7 @@ impl Slot {
             applied: self.in_place(),
             preparing: self.prepares_until(),
             lacks: &self.lacks,
+            voice: self.voice.as_deref().map(Voice::status),
             statistics: &self.statistics,
         }
     }

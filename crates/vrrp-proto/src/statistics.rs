@@ -67,6 +67,14 @@ pub struct RouterStatistics {
     pub announcements_sent: u64,
     /// Things that somebody else removed and we put back.
     pub repairs: u64,
+    /// CARP: advertisements that had been said before.
+    pub replayed_pkts_rcvd: u64,
+    /// CARP: advertisements with another bid than the one that was sealed.
+    pub forged_pkts_rcvd: u64,
+    /// CARP: advertisements without a seal where one is required.
+    pub unsealed_pkts_rcvd: u64,
+    /// CARP: advertisements that were sealed at another time than ours.
+    pub clock_errors: u64,
 }
 
 macro_rules! as_numbers {
@@ -102,11 +110,11 @@ macro_rules! as_numbers {
 as_numbers!(GlobalStatistics, 6: checksum_errors, version_errors, vrid_errors, ip_ttl_errors, short_packets, carp_pkts_rcvd);
 
 as_numbers!(
-    RouterStatistics, 22: master_transitions, advertisement_rcvd, advertisement_sent, interval_errors,
+    RouterStatistics, 26: master_transitions, advertisement_rcvd, advertisement_sent, interval_errors,
     priority_zero_pkts_rcvd, priority_zero_pkts_sent, invalid_type_pkts_rcvd, address_list_errors,
     packet_length_errors, auth_type_invalid, auth_type_mismatch, auth_failures, owner_conflicts, own_pkts_looped,
     source_errors, mode_errors, checksum_rfc9568_rcvd, checksum_rfc5798_rcvd, conflicts, address_claims,
-    announcements_sent, repairs,
+    announcements_sent, repairs, replayed_pkts_rcvd, forged_pkts_rcvd, unsealed_pkts_rcvd, clock_errors,
 );
 
 #[cfg(test)]

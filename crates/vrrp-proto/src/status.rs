@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use crate::carp::Rules;
+use crate::carp::{Rules, VoiceStatus};
 use crate::fault::Fault;
 use crate::interval::Interval;
 use crate::orders::Orders;
@@ -71,6 +71,8 @@ pub struct RouterStatus<'a> {
     pub applied: bool,
     /// What follows it and is not in place, as sentences.
     pub lacks: &'a [String],
+    /// With CARP: who was heard with the passphrase, and what else it is good for.
+    pub voice: Option<VoiceStatus<'a>>,
     /// It waits for its hooks, until then at the latest: in Backup before it preempts, or as Active before its addresses go live.
     pub preparing: Option<Instant>,
     /// Counters.

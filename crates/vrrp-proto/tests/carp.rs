@@ -28,9 +28,8 @@ fn passphrase(text: &str) -> Passphrase {
 
 fn carp(advskew: u8, profile: Profile) -> CarpPlan {
     CarpPlan {
-        advskew,
-        passphrase: passphrase("secret"),
         profile,
+        ..CarpPlan::new(advskew, passphrase("secret"))
     }
 }
 

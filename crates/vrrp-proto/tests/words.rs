@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use vrrp_proto::carp::Suspicion;
 use vrrp_proto::receive::Oddity;
 use vrrp_proto::*;
 
@@ -161,6 +162,38 @@ fn happenings() {
             Happening::Revised,
             "revised",
             "configuration changed, role kept",
+        ),
+        (
+            Happening::Digest(DigestNews::Changed {
+                lasts: Some(Duration::from_secs(600)),
+            }),
+            "digest",
+            "another digest from now on: the former one is sent and accepted as well, for 600 s; reload the others meanwhile",
+        ),
+        (
+            Happening::Digest(DigestNews::Changed { lasts: None }),
+            "digest",
+            "another digest from now on, and the former one is good no more: who was not reloaded does not understand it",
+        ),
+        (
+            Happening::Digest(DigestNews::GraceEnded { lags: None }),
+            "digest",
+            "the former digest is good no more",
+        ),
+        (
+            Happening::Digest(DigestNews::GraceEnded {
+                lags: Some(address),
+            }),
+            "digest",
+            "the former digest is good no more, and 192.0.2.1 was heard with no other: it has to be reloaded",
+        ),
+        (
+            Happening::Digest(DigestNews::Suspected {
+                address,
+                cause: Suspicion::LineEnd,
+            }),
+            "digest",
+            "the digest of 192.0.2.1 is wrong: its passphrase ends with a line break: a file was read there with the end of its line",
         ),
         (Happening::Added, "added", "added"),
         (Happening::Removed, "removed", "removed"),

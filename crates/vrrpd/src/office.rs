@@ -9,7 +9,7 @@ use tokio::sync::{Notify, broadcast};
 use vrrp_control::EventRecord;
 use vrrp_linux::News;
 use vrrp_linux::store::Store;
-use vrrp_proto::{Ended, Happening, Level, Preparedness, Readiness, Role};
+use vrrp_proto::{DigestNews, Ended, Happening, Level, Preparedness, Readiness, Role};
 
 use crate::chronicle::Chronicle;
 
@@ -115,6 +115,7 @@ impl Office {
             | Happening::KernelRefused(_)
             | Happening::Left(_)
             | Happening::Revised
+            | Happening::Digest(_)
             | Happening::Added
             | Happening::Removed
             | Happening::Ready(_)
@@ -225,6 +226,11 @@ fn is_good_news(happening: &Happening) -> bool {
         | Happening::Added
         | Happening::Removed => true,
         Happening::Faults(faults) => faults.is_empty(),
+        Happening::Digest(news) => match news {
+            DigestNews::Changed { .. } => true,
+            DigestNews::GraceEnded { lags } => lags.is_none(),
+            DigestNews::Suspected { .. } => false,
+        },
         Happening::Tracker { to, .. } => *to == Level::Up,
         Happening::Adjusted { base, priority, .. } => priority >= base,
         Happening::Left(successor) => successor.is_some(),

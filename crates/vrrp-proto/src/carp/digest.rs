@@ -72,7 +72,7 @@ impl Passphrase {
         Self::new(&[self.bytes(), more].concat()).ok()
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
@@ -84,13 +84,27 @@ impl fmt::Debug for Passphrase {
     }
 }
 
-/// Whether link-local addresses are covered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Whether link-local addresses are covered by what is sent. What is heard may be either.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub enum LinkLocal {
     /// OpenBSD sends so, and accepts both.
+    #[default]
     LeftOut,
     /// FreeBSD and NetBSD, for those that were given to the group.
     Included,
+}
+
+impl LinkLocal {
+    /// Its word in configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LeftOut => "left-out",
+            Self::Included => "included",
+        }
+    }
 }
 
 /// What a digest covers, without the counter at its end.
@@ -130,20 +144,25 @@ impl Covered {
     /// The digest of an advertisement with this counter.
     #[must_use]
     pub fn digest(&self, passphrase: &Passphrase, counter: u64) -> [u8; DIGEST_LEN] {
-        self.sum(passphrase, counter)
+        self.sum(passphrase.bytes(), counter)
             .map_or([0; DIGEST_LEN], |sum| sum.finalize().into_bytes().into())
     }
 
     /// Whether `digest` is that of an advertisement with this counter, in a time that does not depend on where it differs.
     #[must_use]
     pub fn verify(&self, passphrase: &Passphrase, counter: u64, digest: &[u8; DIGEST_LEN]) -> bool {
-        self.sum(passphrase, counter)
+        self.verify_key(passphrase.bytes(), counter, digest)
+    }
+
+    /// The same with a key that need not be a passphrase.
+    pub(crate) fn verify_key(&self, key: &[u8], counter: u64, digest: &[u8; DIGEST_LEN]) -> bool {
+        self.sum(key, counter)
             .is_some_and(|sum| sum.verify_slice(digest).is_ok())
     }
 
     /// `None` never happens: HMAC takes keys of any length.
-    fn sum(&self, passphrase: &Passphrase, counter: u64) -> Option<Hmac<Sha1>> {
-        let mut sum = Hmac::<Sha1>::new_from_slice(passphrase.bytes()).ok()?;
+    fn sum(&self, key: &[u8], counter: u64) -> Option<Hmac<Sha1>> {
+        let mut sum = Hmac::<Sha1>::new_from_slice(key).ok()?;
         sum.update(&self.0);
         sum.update(&counter.to_be_bytes());
         Some(sum)

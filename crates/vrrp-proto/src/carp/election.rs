@@ -23,7 +23,8 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::bid::{Bid, ticks};
-use super::digest::Passphrase;
+use super::digest::{LinkLocal, Passphrase};
+use super::seal::{self, Sealing};
 use crate::event::Reason;
 use crate::router::{Backup, Terms};
 use crate::time::Instant;
@@ -67,6 +68,38 @@ pub struct CarpPlan {
     pub passphrase: Passphrase,
     /// Whose ways it has.
     pub profile: Profile,
+    /// What its digest covers.
+    #[serde(default)]
+    pub link_local: LinkLocal,
+    /// For how long the digest that it had is good beside the one that it has, after another list of addresses or another
+    /// passphrase came with a reload.
+    #[serde(default)]
+    pub grace: Duration,
+    /// Whether what it says is sealed.
+    #[serde(default)]
+    pub sealing: Sealing,
+    /// How far the clocks of those that seal may be apart.
+    #[serde(default)]
+    pub window: Duration,
+}
+
+/// For how long two digests are good, unless it is configured: long enough to reload the others by hand.
+pub const GRACE: Duration = Duration::from_secs(600);
+
+impl CarpPlan {
+    /// With everything else as it is when nobody sets it.
+    #[must_use]
+    pub const fn new(advskew: u8, passphrase: Passphrase) -> Self {
+        Self {
+            advskew,
+            passphrase,
+            profile: Profile::Any,
+            link_local: LinkLocal::LeftOut,
+            grace: GRACE,
+            sealing: Sealing::Off,
+            window: seal::WINDOW,
+        }
+    }
 }
 
 /// So many advertisements may still come from an equal one that has given way at the same time.

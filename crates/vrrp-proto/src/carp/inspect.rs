@@ -10,6 +10,7 @@ use super::voice::Voice;
 use super::{Bid, CarpPlan};
 use crate::plan::RouterPlan;
 use crate::receive::{Envelope, Heard, Reject};
+use crate::time::Instant;
 use crate::types::Family;
 
 /// The checks for which nobody has to know the group.
@@ -65,13 +66,21 @@ impl Member {
         plan: &RouterPlan,
     ) -> Result<Heard, Reject> {
         let carp = plan.carp.as_ref().ok_or(Reject::Carp)?;
-        self.0.hear(envelope, message, plan, carp, [None; 2])
+        // It waits for nothing, and its clock is not set.
+        let now = Instant::ZERO;
+        self.0.hear(now, envelope, message, plan, carp, [None; 2])
     }
 
-    /// Its next advertisement; nothing if the plan is none of CARP.
+    /// Its next advertisement, sealed later than anything that was heard where it is listened to; nothing if the plan is none of
+    /// CARP.
     pub fn speak(&mut self, plan: &RouterPlan, bid: Bid) -> Vec<u8> {
-        let carp = plan.carp.as_ref();
-        carp.map_or_else(Vec::new, |carp| self.0.speak(plan, carp, bid))
+        let Some(carp) = plan.carp.as_ref() else {
+            return Vec::new();
+        };
+        self.0.hurry();
+        let said = self.0.speak(Instant::ZERO, plan, carp, bid);
+        said.first()
+            .map_or_else(Vec::new, |message| message.to_vec())
     }
 }
 
@@ -137,7 +146,6 @@ pub fn suspect(advertisement: &Advertisement, plan: &RouterPlan, carp: &CarpPlan
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::carp::Profile;
     use crate::dialect::Dialect;
     use crate::plan::VirtualAddress;
     use crate::types::Vrid;
@@ -145,11 +153,7 @@ mod tests {
     const LIST: [&str; 4] = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"];
 
     fn plan() -> (RouterPlan, CarpPlan) {
-        let carp = CarpPlan {
-            advskew: 100,
-            passphrase: Passphrase::new(b"secret").unwrap(),
-            profile: Profile::Any,
-        };
+        let carp = CarpPlan::new(100, Passphrase::new(b"secret").unwrap());
         let addresses = ips(&LIST).into_iter().map(|ip| VirtualAddress {
             ip,
             prefix_len: if ip.is_ipv4() { 24 } else { 64 },

@@ -60,6 +60,7 @@ fn story(did: &Did) -> String {
             | Happening::Lacks(_)
             | Happening::KernelRefused(_)
             | Happening::Revised
+            | Happening::Digest(_)
             | Happening::Added
             | Happening::Removed
             | Happening::Ready(_)

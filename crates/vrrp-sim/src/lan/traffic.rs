@@ -272,6 +272,7 @@ fn sighting(happening: &Happening) -> Cow<'static, str> {
         | Happening::Preparing { .. }
         | Happening::Prepared { .. }
         | Happening::Revised
+        | Happening::Digest(_)
         | Happening::Added
         | Happening::Left(None)
         | Happening::Removed
