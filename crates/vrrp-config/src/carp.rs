@@ -4,22 +4,30 @@ use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use vrrp_proto::Interval;
-use vrrp_proto::carp::{CarpPlan, Passphrase, PassphraseError, Profile};
+use vrrp_proto::carp::{
+    CarpPlan, GRACE, LinkLocal, Passphrase, PassphraseError, Profile, Sealing, WINDOW,
+};
 
 use crate::code;
 use crate::finding::{Finding, excerpt};
 use crate::section::{Field, Given, Section};
+use crate::timing;
 
 /// Keys that no other protocol has, and what the others have instead.
-const OWN: [(&str, Option<&str>); 6] = [
+const OWN: [(&str, Option<&str>); 10] = [
     ("vhid", Some("vrid")),
     ("advbase", Some("advertise-interval")),
     ("advskew", Some("priority")),
     ("passphrase", None),
     ("passphrase-file", None),
     ("carp-profile", None),
+    ("carp-link-local", None),
+    ("carp-grace", None),
+    ("carp-seal", None),
+    ("carp-seal-window", None),
 ];
 
 /// Keys that CARP has not, and what it has instead.
@@ -43,6 +51,9 @@ const FOREIGN: [(&str, &str); 6] = [
         "CARP has one form of checksum; remove it",
     ),
 ];
+
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
 
 /// Longest file that is looked into for a passphrase, in bytes.
 const LONGEST_FILE: u64 = 4096;
@@ -118,27 +129,100 @@ pub(crate) fn read(section: &Section<'_>, findings: &mut Vec<Finding>) -> Option
         }
         advskew
     });
-    let profile = section
-        .string("carp-profile", "any", findings)
-        .and_then(|given| match given.value {
-            "any" => Some(Profile::Any),
-            "openbsd" => Some(Profile::OpenBsd),
-            "freebsd" => Some(Profile::FreeBsd),
-            other => {
-                let message = format!("unknown CARP profile \"{}\"", excerpt(other));
-                findings.push(
-                    Finding::error(code::CHOICE, given.span.clone(), message)
-                        .label("not a profile")
-                        .help("use \"any\" (the default), which is safe with all others, \"openbsd\" or \"freebsd\""),
-                );
-                None
-            }
-        });
+    let profile = choice(
+        section,
+        "carp-profile",
+        [Profile::Any, Profile::OpenBsd, Profile::FreeBsd],
+        Profile::name,
+        "use \"any\" (the default), which is safe with all others, \"openbsd\" or \"freebsd\"",
+        findings,
+    );
+    let link_local = choice(
+        section,
+        "carp-link-local",
+        [LinkLocal::LeftOut, LinkLocal::Included],
+        LinkLocal::name,
+        "use \"left-out\" (the default), as OpenBSD, or \"included\", as FreeBSD and NetBSD with a link-local address in the group",
+        findings,
+    );
+    let sealing = choice(
+        section,
+        "carp-seal",
+        [Sealing::Off, Sealing::Prefer, Sealing::Require],
+        Sealing::name,
+        "use \"off\" (the default), \"require\", if all members are of this program, or \"prefer\" until all are",
+        findings,
+    );
+    let grace = length(section, "carp-grace", 0, DAY, findings);
+    let window = length(section, "carp-seal-window", 1, HOUR, findings);
+    let off = sealing.or(Sealing::Off) == Some(Sealing::Off);
+    if let Some(window) = window.given().filter(|_| off) {
+        findings.push(
+            Finding::warning(
+                code::CARP_SEAL,
+                window.span.clone(),
+                "`carp-seal-window` without `carp-seal`",
+            )
+            .label("nothing is sealed")
+            .help("remove it, or write `carp-seal = \"require\"`"),
+        );
+    }
     let passphrase = passphrase(section, findings);
     Some(CarpPlan {
-        advskew: advskew.or(0)?,
-        passphrase: passphrase?,
         profile: profile.or(Profile::Any)?,
+        link_local: link_local.or(LinkLocal::LeftOut)?,
+        grace: grace.or(GRACE)?,
+        sealing: sealing.or(Sealing::Off)?,
+        window: window.or(WINDOW)?,
+        ..CarpPlan::new(advskew.or(0)?, passphrase?)
+    })
+}
+
+/// One of a few words.
+fn choice<T: Copy, const N: usize>(
+    section: &Section<'_>,
+    key: &str,
+    all: [T; N],
+    name: fn(T) -> &'static str,
+    help: &str,
+    findings: &mut Vec<Finding>,
+) -> Field<T> {
+    let example = all.first().map_or("", |first| name(*first));
+    section.string(key, example, findings).and_then(|given| {
+        let found = all.iter().find(|it| name(**it) == given.value);
+        if found.is_none() {
+            let message = format!("`{key}` cannot be \"{}\"", excerpt(given.value));
+            findings.push(
+                Finding::error(code::CHOICE, given.span.clone(), message)
+                    .label("not one of its words")
+                    .help(help),
+            );
+        }
+        found.copied()
+    })
+}
+
+/// A duration in whole seconds, within these.
+fn length(
+    section: &Section<'_>,
+    key: &str,
+    least: u64,
+    most: u64,
+    findings: &mut Vec<Finding>,
+) -> Field<Duration> {
+    timing::duration(section, key, "60s", findings).and_then(|given| {
+        let (duration, text) = given.value;
+        let whole = duration.subsec_nanos() == 0;
+        let fits = whole && (least..=most).contains(&duration.as_secs());
+        if !fits {
+            let message = format!("`{key}` cannot be \"{}\"", excerpt(text));
+            findings.push(
+                Finding::error(code::CARP_NUMBER, given.span.clone(), message)
+                    .label(format!("expected \"{least}s\" to \"{most}s\""))
+                    .help("in whole seconds"),
+            );
+        }
+        fits.then_some(duration)
     })
 }
 

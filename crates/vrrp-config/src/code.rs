@@ -72,6 +72,7 @@ codes! {
     GROUP_PREEMPT = "VR0113", "Some members of a group preempt, and others do not.";
     PREEMPT_TIMEOUT = "VR0120", "There is a time to wait before preemption, and nothing to wait for.";
     PASSPHRASE_OPEN = "VR0130", "Everybody can read the passphrase of a CARP group.";
+    CARP_SEAL = "VR0135", "A key about sealed advertisements has no effect, because nothing is sealed.";
     TAKEOVER_NEVER = "VR0140", "A BFD session cannot tell of the Active of this router.";
     BFD_NETWORK = "VR0141", "The peer of a BFD session is on no network of its interface that is known.";
     HOOK_PROGRAM = "VR0150", "The program of a hook or a script is not there, or others could change it.";
@@ -89,6 +90,7 @@ codes! {
     PAIR_ACCEPT = "VR0211", "One router of a pair accepts packets to the addresses, the other one does not.";
     PAIR_ALONE = "VR0212", "A router has no counterpart in the other file.";
     PAIR_GROUP = "VR0220", "Two routers move together on one side of a pair only.";
+    PAIR_SEAL = "VR0230", "One router of a pair seals its advertisements, the other one does not.";
 }
 
 #[cfg(test)]

@@ -527,6 +527,7 @@ mod tests {
         let v2 = format!("{WAN}protocol = \"vrrpv2\"\n");
         let carp = WAN.replace("vrid", "vhid");
         let carp = format!("{carp}protocol = \"carp\"\npassphrase = \"tOp5ecre\"\n");
+        let sealed = format!("{carp}carp-seal = \"require\"\n");
         for (base, key) in [
             (WAN, "priority = 90"),
             (WAN, "advertise-interval = \"2s\""),
@@ -551,6 +552,10 @@ mod tests {
             (&carp, "advbase = 2"),
             (&carp, "advskew = 2"),
             (&carp, "carp-profile = \"freebsd\""),
+            (&carp, "carp-link-local = \"included\""),
+            (&carp, "carp-grace = \"30s\""),
+            (&carp, "carp-seal = \"prefer\""),
+            (&sealed, "carp-seal-window = \"30s\""),
         ] {
             let new = format!("{base}{key}\n");
             let found = difference(base, &new);

@@ -111,7 +111,7 @@ pub(crate) const TRACK: [&str; 2] = ["weight", "reverse"];
 pub(crate) const CONTROL: [&str; 2] = ["group", "read-only-group"];
 
 /// Keys of a virtual router, in the order of the documentation.
-pub(crate) const ROUTER: [&str; 28] = [
+pub(crate) const ROUTER: [&str; 32] = [
     "interface",
     "vrid",
     "vhid",
@@ -134,6 +134,10 @@ pub(crate) const ROUTER: [&str; 28] = [
     "passphrase",
     "passphrase-file",
     "carp-profile",
+    "carp-link-local",
+    "carp-grace",
+    "carp-seal",
+    "carp-seal-window",
     "unicast-peers",
     "announce-refresh",
     "track",

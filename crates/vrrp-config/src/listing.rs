@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-use vrrp_proto::carp::{CarpPlan, Profile};
+use vrrp_proto::carp::{CarpPlan, Profile, Sealing};
 use vrrp_proto::following::{Fate, Following, FollowingAddress, MAIN_TABLE, Prefix, Route, Rule};
 use vrrp_proto::{ChecksumForm, DataPlane, Dialect, Family, Plan, RouterPlan};
 
@@ -67,10 +67,21 @@ pub fn settings(router: &RouterPlan) -> Vec<Setting> {
                     .name(),
             )
         });
+        let of = |it: &RouterPlan| it.carp.unwrap_or(CarpPlan::new(0, carp.passphrase));
+        both("carp-link-local", &|it| quoted(of(it).link_local.name()));
+        both("carp-grace", &|it| span(of(it).grace));
+        both("carp-seal", &|it| quoted(of(it).sealing.name()));
+        if carp.sealing != Sealing::Off {
+            both("carp-seal-window", &|it| span(of(it).window));
+        }
         let CarpPlan {
             advskew: _,
             passphrase: _,
             profile: _,
+            link_local: _,
+            grace: _,
+            sealing: _,
+            window: _,
         } = carp;
     } else {
         both("priority", &|it| it.priority.get().to_string());

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use vrrp_proto::carp::Sealing;
 use vrrp_proto::gather::sort_by_rank;
 use vrrp_proto::{Dialect, Family, Gather, RouterPlan};
 
@@ -172,6 +173,7 @@ impl Judge<'_> {
         self.addresses(findings);
         findings.extend(self.priority());
         findings.extend(self.authentication());
+        findings.extend(self.seal());
         findings.extend(self.checksum());
         if one.is_unicast() != other.is_unicast() {
             let difference = if one.is_unicast() {
@@ -306,6 +308,28 @@ impl Judge<'_> {
             self.error(code::PAIR_AUTHENTICATION, "authentication", difference)
                 .help(format!("{BOTH_ACTIVE}; use the same key"))
         })
+    }
+
+    fn seal(&self) -> Option<Finding> {
+        let of = |plan: &RouterPlan| plan.carp.map(|carp| carp.sealing);
+        let (one, other) = (of(self.one.0)?, of(self.other.0)?);
+        let difference = format!("\"{}\" here and \"{}\" there", one.name(), other.name());
+        let (code, key) = (code::PAIR_SEAL, "carp-seal");
+        match (one, other) {
+            (Sealing::Require, Sealing::Off) | (Sealing::Off, Sealing::Require) => {
+                let finding = self.error(code, key, &difference);
+                Some(finding.help(format!(
+                    "who requires seals does not believe the other one, and {BOTH_ACTIVE}; use the same, by way of \"prefer\" while they run"
+                )))
+            }
+            (Sealing::Prefer, Sealing::Off) | (Sealing::Off, Sealing::Prefer) => {
+                let finding = self.warning(code, key, &difference);
+                Some(finding.help(
+                    "what one of them says can be repeated and changed; use the same, and \"require\" at last",
+                ))
+            }
+            (Sealing::Off | Sealing::Prefer | Sealing::Require, _) => None,
+        }
     }
 
     fn checksum(&self) -> Option<Finding> {

@@ -213,3 +213,31 @@ fn what_the_operator_reads() {
         "the header, as the default holds"
     );
 }
+
+/// Who requires seals does not hear who makes none. By way of the word between them, two that run are changed one by one.
+#[test]
+fn seals_of_one_only() {
+    use Severity::{Error, Warning};
+    let with = |advskew: u8, seal: &str| {
+        format!(
+            "[virtual-router.fw]\ninterface = \"eth0\"\nprotocol = \"carp\"\nvhid = 7\npassphrase = \"x\"\n\
+             addresses = [\"192.0.2.254/24\"]\nadvskew = {advskew}\ncarp-seal = \"{seal}\"\n"
+        )
+    };
+    for (one, other, expected) in [
+        ("off", "require", Some(Error)),
+        ("off", "prefer", Some(Warning)),
+        ("prefer", "require", None),
+        ("require", "require", None),
+    ] {
+        for (here, there) in [(one, other), (other, one)] {
+            let findings = differences(&with(0, here), &with(100, there));
+            let found: Vec<_> = findings.iter().map(|it| (it.code, it.severity)).collect();
+            let expected: Vec<_> = expected
+                .map(|it| (code::PAIR_SEAL, it))
+                .into_iter()
+                .collect();
+            assert_eq!(found, expected, "{here} {there}");
+        }
+    }
+}

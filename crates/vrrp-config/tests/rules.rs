@@ -62,6 +62,54 @@ fn a_carp_router_has_both_families_in_any_order_and_counts_from_254() {
 }
 
 #[test]
+fn what_carp_seals_and_for_how_long_it_remembers() {
+    use std::time::Duration;
+    use vrrp_proto::carp::{LinkLocal, Sealing};
+    let all = |more: &str| {
+        carp(&format!(
+            "passphrase = \"tOp5ecre\"\naddresses = [\"192.0.2.1/24\"]\n{more}"
+        ))
+    };
+    let plain = router(&all("")).carp.unwrap();
+    assert_eq!(
+        (plain.sealing, plain.link_local),
+        (Sealing::Off, LinkLocal::LeftOut)
+    );
+    let seconds = Duration::from_secs;
+    assert_eq!((plain.grace, plain.window), (seconds(600), seconds(60)));
+    let given = router(&all(
+        "carp-seal = \"require\"\ncarp-seal-window = \"90s\"\ncarp-grace = \"0s\"\ncarp-link-local = \"included\"",
+    ));
+    let given = given.carp.unwrap();
+    assert_eq!(
+        (given.sealing, given.link_local),
+        (Sealing::Require, LinkLocal::Included)
+    );
+    assert_eq!((given.grace, given.window), (seconds(0), seconds(90)));
+    for (wrong, code) in [
+        ("carp-seal = \"on\"", code::CHOICE),
+        ("carp-seal = true", code::TYPE),
+        ("carp-link-local = \"yes\"", code::CHOICE),
+        ("carp-grace = \"86401s\"", code::CARP_NUMBER),
+        ("carp-grace = \"1.5s\"", code::CARP_NUMBER),
+        ("carp-grace = 60", code::TYPE),
+        (
+            "carp-seal = \"require\"\ncarp-seal-window = \"0s\"",
+            code::CARP_NUMBER,
+        ),
+        (
+            "carp-seal = \"require\"\ncarp-seal-window = \"3601s\"",
+            code::CARP_NUMBER,
+        ),
+        ("carp-seal-window = \"60s\"", code::CARP_SEAL),
+    ] {
+        assert_eq!(codes(&all(wrong)), [code], "{wrong}");
+    }
+    let vrrp = "[virtual-router.r]\ninterface = \"eth0\"\nvrid = 7\naddresses = [\"192.0.2.1/24\"]\ncarp-seal = \"prefer\"";
+    assert_eq!(codes(vrrp), [code::CARP_KEY]);
+}
+
+#[test]
 fn a_passphrase_is_the_one_line_of_its_file_and_is_not_shown() {
     use std::os::unix::fs::PermissionsExt;
     let file = std::env::temp_dir().join(format!("vrrpd-carp-{}.key", std::process::id()));

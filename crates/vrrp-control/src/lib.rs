@@ -38,9 +38,9 @@ pub use peer::PeerReport;
 pub use request::{Answer, Refusal, Request};
 pub use running::RunningConfig;
 pub use status::{
-    ActiveRouter, AwaitedHooks, CarpBid, CarpReport, Daemon, GlobalCounters, GroupMembership,
-    Lateness, LatenessClass, PriorityStatus, Protection, Restart, RouterCounters, RouterReport,
-    StatusReport, UnadvertisedAddress,
+    ActiveRouter, AwaitedHooks, CarpBid, CarpMember, CarpReport, Daemon, GlobalCounters,
+    GroupMembership, Lateness, LatenessClass, PriorityStatus, Protection, Restart, RouterCounters,
+    RouterReport, StatusReport, UnadvertisedAddress,
 };
 
 pub use tracker::{

@@ -143,6 +143,40 @@ pub struct CarpReport {
     pub demotion: u8,
     /// `any`, `openbsd` or `freebsd`.
     pub profile: String,
+    /// Whether advertisements are sealed: `off`, `prefer` or `require`.
+    #[serde(default)]
+    pub seal: String,
+    /// Whether the clock of this machine was ever set; only seals have to do with it.
+    #[serde(default)]
+    pub clock_set: bool,
+    /// For how long the digest that was configured before is sent and accepted, too, in milliseconds; absent if it is not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub grace_ms: Option<u64>,
+    /// Who was heard with the passphrase, or tried to be.
+    #[serde(default)]
+    pub members: Vec<CarpMember>,
+    /// Sentences that say what is wrong between them and us; empty when nothing is.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}
+
+/// Who was heard in a CARP group.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct CarpMember {
+    /// Source of its advertisements.
+    pub address: String,
+    /// `right`, `former`, if it was heard only with the one that was configured before, or `wrong`.
+    pub digest: String,
+    /// Why it is wrong: `beside`, `former`, `without`, `with`, `single`, `only`, `link-local`, `line-end`, `trimmed`,
+    /// `no-passphrase` or `unknown`; absent while it is not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<String>,
+    /// Whether its last advertisement was sealed.
+    pub sealed: bool,
+    /// How far its clock is ahead of ours, in milliseconds; null if that is not known.
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// One virtual router.
@@ -391,7 +425,7 @@ counters! {
         master_transitions, advertisement_rcvd, advertisement_sent, interval_errors, priority_zero_pkts_rcvd,
         priority_zero_pkts_sent, invalid_type_pkts_rcvd, address_list_errors, packet_length_errors, auth_type_invalid,
         auth_type_mismatch, auth_failures, owner_conflicts, own_pkts_looped, source_errors, mode_errors,
-        checksum_rfc9568_rcvd, checksum_rfc5798_rcvd, conflicts, address_claims, announcements_sent, repairs,
+        checksum_rfc9568_rcvd, checksum_rfc5798_rcvd, conflicts, address_claims, announcements_sent, repairs, replayed_pkts_rcvd, forged_pkts_rcvd, unsealed_pkts_rcvd, clock_errors,
     }
 }
 

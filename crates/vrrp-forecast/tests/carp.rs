@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vrrp_forecast::{Condition, Forecast, Holder, Hypothesis, Kind, Who, of, of_plan, prospects};
 use vrrp_proto::carp::inspect::Member;
-use vrrp_proto::carp::{self, Bid, CarpPlan, Passphrase, Profile};
+use vrrp_proto::carp::{self, Bid, CarpPlan, Passphrase};
 use vrrp_proto::receive::Envelope;
 use vrrp_proto::{
     Datagram, Dialect, Engine, Family, Input, Instant, KernelReport, LinkFacts, LinkId, MacAddress,

@@ -49,7 +49,7 @@ const fn vital(name: &'static str, meaning: &'static str) -> Counter {
     }
 }
 
-const COUNTERS: [Counter; 22] = [
+const COUNTERS: [Counter; 26] = [
     counter(
         Group::Election,
         "master-transitions",
@@ -151,6 +151,26 @@ const COUNTERS: [Counter; 22] = [
         Group::Refused,
         "mode-errors",
         "multicast where unicast is spoken, or the other way round",
+    ),
+    counter(
+        Group::Refused,
+        "replayed-pkts-rcvd",
+        "CARP: had been said before, a recording that is played back",
+    ),
+    counter(
+        Group::Refused,
+        "forged-pkts-rcvd",
+        "CARP: a recording with another advskew, advbase or demotion",
+    ),
+    counter(
+        Group::Refused,
+        "unsealed-pkts-rcvd",
+        "CARP: not sealed, where carp-seal requires it",
+    ),
+    counter(
+        Group::Refused,
+        "clock-errors",
+        "CARP: sealed at another time, by another clock or long ago",
     ),
 ];
 

@@ -1,11 +1,12 @@
 //! Why a router is in its state, and what would change that; or what a code means.
 
-use vrrp_control::{Answer, Explanation, Request};
+use vrrp_control::{Answer, CarpReport, Explanation, Request};
 
 use crate::client::{Client, Reply};
 use crate::doctor;
 use crate::failure::Failure;
 use crate::json;
+use crate::moment::span;
 use crate::page::{Look, Page, Tone};
 use crate::peers;
 use crate::plain;
@@ -101,6 +102,9 @@ fn render(explanation: &Explanation, look: &Look) -> String {
         page.wrapped("  ", &peers::sentence(peer));
     }
     page.wrapped("  ", &format!("preemption {}", explanation.preemption));
+    for sentence in router.carp.iter().flat_map(carp) {
+        page.wrapped("  ", &sentence);
+    }
     if let Some(plane) = data_plane(explanation) {
         page.wrapped("  ", &plane);
     }
@@ -130,6 +134,25 @@ fn render(explanation: &Explanation, look: &Look) -> String {
         );
     }
     page.text
+}
+
+/// Whom a CARP group believes.
+fn carp(carp: &CarpReport) -> Vec<String> {
+    let seal = match carp.seal.as_str() {
+        "require" => Some("believes only what is sealed, and not twice"),
+        "prefer" => Some("seals what it says, and believes also what is not sealed"),
+        _ => None,
+    };
+    let grace = carp.grace_ms.map(|left| {
+        let left = span(left.saturating_mul(1000));
+        format!("says everything twice, with the former digest, too, and accepts both, for another {left}")
+    });
+    let problems = carp.problems.iter().cloned();
+    seal.map(str::to_owned)
+        .into_iter()
+        .chain(grace)
+        .chain(problems)
+        .collect()
 }
 
 /// What takes its frames in, and what takes them off the wire.

@@ -184,6 +184,7 @@ fn identity(router: &RouterReport) -> Vec<(&'static str, String)> {
         },
         ("active", active),
     ];
+    lines.extend(router.carp.iter().flat_map(guard));
     lines.extend(router.group.as_ref().map(|group| {
         let lowest = if group.own_priority == priority.effective {
             String::new()
@@ -280,6 +281,28 @@ fn families(router: &RouterReport) -> &str {
     } else {
         &router.family
     }
+}
+
+/// What keeps others from speaking for it, and who does not fit.
+fn guard(carp: &CarpReport) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let sealing = carp.seal.as_str();
+    if !matches!(sealing, "" | "off") {
+        lines.push(("seal", sealing.to_owned()));
+    }
+    lines.extend(carp.grace_ms.map(|left| {
+        let left = span(left.saturating_mul(1000));
+        (
+            "digest",
+            format!("the former one is good, too, for another {left}"),
+        )
+    }));
+    let mut title = "wrong";
+    for problem in &carp.problems {
+        lines.push((title, problem.clone()));
+        title = "";
+    }
+    lines
 }
 
 fn skew(carp: &CarpReport) -> String {

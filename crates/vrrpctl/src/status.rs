@@ -323,7 +323,9 @@ pub(crate) fn of_router(router: &RouterReport) -> impl Iterator<Item = String> {
             ),
         }
     });
-    faults.chain(behind)
+    let carp = router.carp.iter().flat_map(|carp| &carp.problems);
+    let carp = carp.map(|problem| format!("{}: {problem}", router.name));
+    faults.chain(behind).chain(carp)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::what_if::{BUSY, Moment, in_turn};
 const EVENTS: usize = 6;
 
 /// What the events that matter here are called: those about a role, and what leads to one.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "pre-active",
     "prepared",
     "ready",
@@ -37,6 +37,7 @@ const KINDS: [&str; 15] = [
     "conflict",
     "kernel-refused",
     "revised",
+    "digest",
     "added",
     "changed",
     "adjusted",

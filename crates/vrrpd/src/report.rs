@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use vrrp_control::{
-    ActiveRouter, AwaitedHooks, CarpReport, GroupMembership, Lateness, LatenessClass,
+    ActiveRouter, AwaitedHooks, CarpMember, CarpReport, GroupMembership, Lateness, LatenessClass,
     PriorityStatus, Protection, RouterReport, StandingOrder, UnadvertisedAddress,
 };
 use vrrp_linux::lateness::{BOUNDS, LatenessReport};
 use vrrp_linux::{Means, Protection as Stands};
-use vrrp_proto::carp::Bid;
+use vrrp_proto::carp::{Bid, CarpPlan, Other, Sealing};
 use vrrp_proto::orders::OrderView;
 use vrrp_proto::router::Role;
 use vrrp_proto::{
@@ -90,7 +90,7 @@ pub(crate) fn router(status: &RouterStatus<'_>, since: SystemTime, now: Instant)
             configured: plan.priority.get(),
             effective: status.effective_priority.get(),
         },
-        carp: carp(status),
+        carp: carp(status, now),
         active: status.active.map(|(address, priority)| ActiveRouter {
             address: address.to_string(),
             priority: priority.get(),
@@ -172,8 +172,8 @@ fn bid_of(status: &RouterStatus<'_>, address: IpAddr) -> Option<Bid> {
     }
 }
 
-fn carp(status: &RouterStatus<'_>) -> Option<CarpReport> {
-    let (plan, rules) = (status.plan.carp?, status.rules?);
+fn carp(status: &RouterStatus<'_>, now: Instant) -> Option<CarpReport> {
+    let (plan, rules) = (status.plan.carp.as_ref()?, status.rules?);
     // A group has one skew.
     let base = vrrp_proto::carp::priority(rules.advskew).get();
     Some(CarpReport {
@@ -183,7 +183,75 @@ fn carp(status: &RouterStatus<'_>) -> Option<CarpReport> {
         advertised_demotion: rules.own.demotion,
         demotion: base.saturating_sub(status.effective_priority.get()),
         profile: plan.profile.name().to_owned(),
+        seal: plan.sealing.name().to_owned(),
+        clock_set: status.voice.is_some_and(|voice| voice.clock),
+        grace_ms: status
+            .voice
+            .and_then(|voice| voice.grace)
+            .map(|until| millis(until.saturating_since(now))),
+        members: members(status).iter().map(carp_member).collect(),
+        problems: carp_problems(status, plan),
     })
+}
+
+fn members<'a>(status: &RouterStatus<'a>) -> &'a [Other] {
+    status.voice.map_or(&[], |voice| voice.others)
+}
+
+fn carp_member(other: &Other) -> CarpMember {
+    let digest = match (other.suspicion, other.current) {
+        (Some(_), _) => "wrong",
+        (None, None) => "former",
+        (None, Some(_)) => "right",
+    };
+    CarpMember {
+        address: other.address.to_string(),
+        digest: digest.to_owned(),
+        cause: other.suspicion.map(|cause| cause.name().to_owned()),
+        sealed: other.sealed,
+        clock_ahead_ms: other.apart.map(|(apart, ahead)| {
+            let apart = i64::try_from(apart.as_millis()).unwrap_or(i64::MAX);
+            if ahead { apart } else { -apart }
+        }),
+    }
+}
+
+/// What is wrong between the members of a group, as sentences.
+fn carp_problems(status: &RouterStatus<'_>, plan: &CarpPlan) -> Vec<String> {
+    let mut all = Vec::new();
+    if plan.sealing != Sealing::Off && status.voice.is_some_and(|voice| !voice.clock) {
+        all.push(
+            "the clock of this machine was never set, so old recordings are not known as such"
+                .to_owned(),
+        );
+    }
+    for other in members(status) {
+        let address = other.address;
+        if let Some(cause) = other.suspicion {
+            all.push(format!(
+                "bad digest of {address}: address list, passphrase or vhid differ; {cause}"
+            ));
+        } else if other.current.is_none() && other.good.is_some() {
+            all.push(format!(
+                "{address} has the former addresses or the former passphrase, and has to be reloaded"
+            ));
+        }
+        if let Some((apart, ahead)) = other.apart.filter(|(apart, _)| *apart > plan.window / 2) {
+            let direction = if ahead { "ahead of" } else { "behind" };
+            all.push(format!(
+                "the clock of {address} is {} s {direction} ours, where carp-seal-window allows {} s: synchronize both",
+                apart.as_secs(),
+                plan.window.as_secs()
+            ));
+        }
+        let heard = other.good.is_some();
+        if plan.sealing == Sealing::Prefer && heard && !other.sealed {
+            all.push(format!(
+                "{address} does not seal what it says: who hears it can repeat and change it"
+            ));
+        }
+    }
+    all
 }
 
 fn order(order: OrderView<'_>) -> StandingOrder {

@@ -86,7 +86,11 @@ fn judge(router: Router<'_>, advert: &Advert) -> Vec<Misfit> {
         Reject::AuthTypeInvalid
         | Reject::AuthTypeMismatch
         | Reject::AuthFailure
-        | Reject::Digest => Misfit::Authentication,
+        | Reject::Digest
+        | Reject::Replayed
+        | Reject::Forged
+        | Reject::Unsealed
+        | Reject::Clock => Misfit::Authentication,
         Reject::Source | Reject::Mode => Misfit::Mode,
         Reject::Short
         | Reject::Carp
