@@ -75,7 +75,7 @@ impl Mark {
     pub const fn of(unix: Duration) -> Self {
         // Seconds of 32 bits; later ones begin anew.
         let seconds = unix.as_secs() & 0xffff_ffff;
-        Self(seconds << 8 | unix.subsec_nanos() as u64 * 256 / 1_000_000_000)
+        Self((seconds << 8) | (unix.subsec_nanos() as u64 * 256 / 1_000_000_000))
     }
 
     /// The least that is later, or as many as `count` later.
