@@ -1,5 +1,6 @@
 //! CARP on real sockets, among those who change their lists and those who play back what they recorded: ours with ours, and
 //! what the same attacks do to UCarp. The table in docs/carp.md is what this prints.
+#![expect(clippy::print_stdout, reason = "what was measured")]
 
 use std::net::IpAddr;
 use std::time::Duration;

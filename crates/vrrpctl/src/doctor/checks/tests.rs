@@ -273,6 +273,11 @@ fn vrrp_and_carp_with_one_number() {
             advertised_demotion: 0,
             demotion: 0,
             profile: "any".into(),
+            seal: "off".into(),
+            clock_set: true,
+            grace_ms: None,
+            members: Vec::new(),
+            problems: Vec::new(),
         });
     }
     facts.wire.adverts.push(advert("10.20.0.9", 150, 1));
