@@ -13,6 +13,23 @@ use vrrp_proto::{
     RouterStatus,
 };
 
+/// Counters from here on have been heard of nobody: they begin near the time, or anywhere.
+const UNHEARD: u64 = 7 << 61;
+
+/// Where the counter of that one begins.
+fn unheard(address: IpAddr) -> u64 {
+    let last = match address {
+        IpAddr::V4(address) => u32::from(address),
+        IpAddr::V6(address) => u32::from_be_bytes([
+            address.octets()[12],
+            address.octets()[13],
+            address.octets()[14],
+            address.octets()[15],
+        ]),
+    };
+    UNHEARD | (u64::from(last) << 24)
+}
+
 /// One of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Other {
@@ -204,7 +221,7 @@ pub(crate) fn known(router: &RouterStatus<'_>, now: Instant) -> Vec<Other> {
                 address: peer.address,
                 beside: *beside,
                 machine: VirtualRouter::from(state),
-                member: plan.carp.map(|_| Member::new(&plan, 0)),
+                member: plan.carp.map(|_| Member::new(&plan, unheard(peer.address))),
                 rules: rules(router, peer),
                 plan,
             }
