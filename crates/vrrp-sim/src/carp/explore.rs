@@ -198,13 +198,12 @@ fn engine_terms(terms: &Terms, own: IpAddr) -> EngineTerms {
     let lost = u8::try_from(terms.demotion).unwrap_or_default();
     let effective = Priority::new(base.saturating_sub(lost).max(1));
     let plan = Passphrase::new(&terms.key).map(|passphrase| CarpPlan {
-        advskew: terms.advskew,
-        passphrase,
         profile: match terms.manner {
             Manner::Any | Manner::Ucarp => Profile::Any,
             Manner::OpenBsd => Profile::OpenBsd,
             Manner::FreeBsd => Profile::FreeBsd,
         },
+        ..CarpPlan::new(terms.advskew, passphrase)
     });
     let dual = terms.speaks(false) && terms.speaks(true);
     EngineTerms {

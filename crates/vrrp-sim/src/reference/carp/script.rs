@@ -659,6 +659,12 @@ impl Pair {
             Counter::Random(word) => u64::from(word).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             Counter::High => u64::MAX << 32,
         };
+        // Of what was said before, the engine refuses what the model does not know: that has tables of its own.
+        let counter = if self.counters.contains(&counter) {
+            self.latest.wrapping_add(1)
+        } else {
+            counter
+        };
         let mut ttl = 255;
         match forgery.defect {
             Defect::Key => terms.key = b"Secret".to_vec(),
@@ -763,13 +769,12 @@ pub fn plan(terms: &Terms) -> Plan {
             preempt_delay: Duration::from_nanos(terms.hold_time),
             unicast_peers: terms.peers.clone(),
             carp: Some(CarpPlan {
-                advskew: terms.advskew,
-                passphrase: Passphrase::new(&terms.key).expect(known),
                 profile: match terms.manner {
                     Manner::Any | Manner::Ucarp => Profile::Any,
                     Manner::OpenBsd => Profile::OpenBsd,
                     Manner::FreeBsd => Profile::FreeBsd,
                 },
+                ..CarpPlan::new(terms.advskew, Passphrase::new(&terms.key).expect(known))
             }),
             ..RouterPlan::new("gateway", INTERFACE, vhid, family, addresses)
         }],
