@@ -351,6 +351,7 @@ impl Silence {
                 .filter(|rules| rules.dual)
                 .map(|_| [active_down; 2]),
             last_words: 0,
+            equals: [None; 2],
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::event::{Offer, Reason};
 use crate::interval::Interval;
 use crate::receive::Heard;
 use crate::time::Instant;
-use crate::types::{Family, Priority};
+use crate::types::Priority;
 
 /// Role of a virtual router (RFC 9568 §6.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -142,6 +142,13 @@ pub struct Backup {
     /// With CARP: how many more advertisements of an equal one it answers with courtesy (`Rules::courtesy`).
     #[serde(default)]
     pub last_words: u8,
+    /// With CARP: who bid the same as we, of those heard last in IPv4 and in IPv6.
+    #[serde(default, skip_serializing_if = "is_nobody")]
+    pub equals: [Option<IpAddr>; 2],
+}
+
+fn is_nobody(equals: &[Option<IpAddr>; 2]) -> bool {
+    *equals == [None; 2]
 }
 
 /// An Active's variables.
@@ -548,6 +555,9 @@ impl VirtualRouter {
         let step = self.become_backup(now, terms, terms.interval, reason);
         if reason == Reason::EqualBid {
             self.give_way_to_an_equal(now, terms, terms.primary);
+        } else if let State::Backup(backup) = &mut self.state {
+            // The other one may think the same of us, if it reads demotion in another way.
+            backup.active_down = backup.active_down + Rules::courtesy(terms.primary);
         }
         step
     }
@@ -622,6 +632,7 @@ impl VirtualRouter {
             hold: None,
             downs: None,
             last_words: 0,
+            equals: [None; 2],
         });
         Step {
             transition: Some((from, Role::Backup, reason)),
@@ -648,8 +659,7 @@ impl Backup {
     /// RFC 9568 §6.4.2 (420) to (470).
     fn hear(self, now: Instant, terms: &Terms, heard: &Heard) -> Self {
         if let (Some(rules), Some(bid)) = (&terms.rules, heard.bid) {
-            let family = Family::of(heard.source);
-            return carp::election::heard_by_backup(self, now, terms, rules, bid, family);
+            return carp::election::heard_by_backup(self, now, terms, rules, bid, heard.source);
         }
         if heard.priority == Priority::RELEASE {
             let skew = terms
@@ -694,6 +704,7 @@ impl Backup {
             hold,
             downs: None,
             last_words: 0,
+            equals: [None; 2],
         }
     }
 }

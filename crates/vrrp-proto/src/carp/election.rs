@@ -231,7 +231,7 @@ impl Rules {
         self.profile == Profile::Any && !self.dual && lower
     }
 
-    /// How much longer than usual a router with this address waits that has given way to an equal one.
+    /// How much longer than usual a router with this address waits that has given way.
     ///
     /// Both give way, as all implementations do, and UCarp does after one more advertisement. If both waited equally long
     /// after that, they would meet again as equals, for ever. So it also waits longer after what an equal one says next, be it
@@ -251,18 +251,20 @@ impl Rules {
     }
 }
 
-/// What a Backup does about a bid that was advertised in `family`.
+/// What a Backup does about the bid of `source`.
 pub(crate) fn heard_by_backup(
     backup: Backup,
     now: Instant,
     terms: &Terms,
     rules: &Rules,
     bid: Bid,
-    family: Family,
+    source: IpAddr,
 ) -> Backup {
     if bid.is_bow_out() {
         return Backup {
             because: Reason::Released,
+            // Who comes next does not meet that one.
+            equals: [None; 2],
             ..backup.at_the_latest(now + rules.turn())
         };
     }
@@ -283,7 +285,21 @@ pub(crate) fn heard_by_backup(
         };
     }
     let equal = theirs == ours && bid.ticks() == rules.own.ticks();
-    let last_words = if equal { backup.last_words } else { 0 };
+    let place = match Family::of(source) {
+        Family::Ipv4 => 0,
+        Family::Ipv6 => 1,
+    };
+    let mut equals = [None; 2];
+    if equal {
+        equals = backup.equals;
+        equals[place] = Some(source);
+    }
+    let last_words = match backup.equals[place] {
+        _ if !equal => 0,
+        // Two equals have met, and one of them may have given way: it is to be the first to come back.
+        Some(other) if other != source => LAST_WORDS,
+        _ => backup.last_words,
+    };
     let again = now + rules.down_interval();
     let again = match last_words {
         0 => again,
@@ -292,15 +308,13 @@ pub(crate) fn heard_by_backup(
     // A reason to take over sooner is gone in both families: somebody is there.
     let sooner = backup.because != Reason::NoResponse;
     let downs = rules.dual.then(|| {
-        let [v4, v6] = match backup.downs {
+        let mut downs = match backup.downs {
             _ if sooner => [again; 2],
             Some(downs) => downs,
             None => [backup.active_down; 2],
         };
-        match family {
-            Family::Ipv4 => [again, v6],
-            Family::Ipv6 => [v4, again],
-        }
+        downs[place] = again;
+        downs
     });
     Backup {
         active_down: downs.map_or(again, |[v4, v6]| v4.min(v6)),
@@ -309,5 +323,6 @@ pub(crate) fn heard_by_backup(
         hold,
         downs,
         last_words: last_words.saturating_sub(1),
+        equals,
     }
 }

@@ -5,7 +5,8 @@
 //! same number twice, from who counts, was said before; with two exceptions. Who hears somebody that is behind goes back and
 //! counts again what was counted before. And two that heard the same go on from there with the same numbers. Both go on by
 //! one each time. So a number that was heard before is refused, unless its sender goes on from the last that it said, whether
-//! that was refused or not: going back costs one advertisement, where three may be lost.
+//! that was refused or not, or from one that somebody else said since and lately, ourselves included. Going back to where
+//! somebody was whom only the sender heard costs one advertisement, where three may be lost.
 //!
 //! Nothing else is a false alarm. What is missed: several advertisements played back in the order in which they were recorded,
 //! what was said before we listened, and everything from who says the same number for ever.
@@ -40,6 +41,8 @@ pub(crate) struct Past {
     sources: Vec<Source>,
     runs: VecDeque<Run>,
     ours: VecDeque<Run>,
+    /// What we said last, and when.
+    said: Option<(u64, Instant)>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -47,8 +50,8 @@ struct Source {
     address: IpAddr,
     /// Its last counter, also if it was refused.
     last: u64,
-    /// When it said something new for the last time.
-    at: Instant,
+    /// When it was believed for the last time; `None`: never.
+    at: Option<Instant>,
     /// Counters in a row that were new.
     changes: u8,
 }
@@ -96,20 +99,23 @@ impl Past {
     ) -> Verdict {
         let mut runs = self.ours.iter().chain(&self.runs);
         let run = runs.find(|run| run.holds(counter)).copied();
-        let place = self.place(now, address, counter);
+        let place = self.place(address, counter);
+        let learned = self.learned(now, place, counter, patience * 2);
         let Some(source) = self.sources.get_mut(place) else {
             return Verdict::New;
         };
-        let went_on = follows(source.last, counter);
+        let went_on = follows(source.last, counter) || learned;
         source.last = counter;
         let Some(run) = run else {
-            let silent = now.saturating_since(source.at) > patience;
+            let silent = source
+                .at
+                .is_some_and(|at| now.saturating_since(at) > patience);
             source.changes = if silent {
                 0
             } else {
                 source.changes.saturating_add(1)
             };
-            source.at = now;
+            source.at = Some(now);
             enter(&mut self.runs, RUNS, Some(address), counter);
             return if went_on {
                 Verdict::GoesOn
@@ -119,23 +125,41 @@ impl Past {
         };
         if run.source == Some(address) && source.changes < CHANGES && run.first == run.last {
             source.changes = 0;
-            source.at = now;
+            source.at = Some(now);
             return Verdict::New;
         }
         match (went_on, run.source) {
-            (true, _) => Verdict::GoesOn,
+            (true, _) => {
+                source.at = Some(now);
+                Verdict::GoesOn
+            }
             (false, Some(_)) => Verdict::Heard,
             (false, None) => Verdict::Ours,
         }
     }
 
+    /// Whether somebody, or we, said the one before that lately, and since that sender said anything.
+    fn learned(&self, now: Instant, place: usize, counter: u64, lately: Duration) -> bool {
+        let since = self.sources.get(place).and_then(|source| source.at);
+        let others = self.sources.iter();
+        let mut all = others
+            .filter_map(|source| Some((source.last, source.at?)))
+            .chain(self.said);
+        all.any(|(last, at)| {
+            follows(last, counter)
+                && now.saturating_since(at) <= lately
+                && since.is_none_or(|since| at > since)
+        })
+    }
+
     /// It was said here.
-    pub(crate) fn say(&mut self, counter: u64) {
+    pub(crate) fn say(&mut self, now: Instant, counter: u64) {
         enter(&mut self.ours, OURS, None, counter);
+        self.said = Some((counter, now));
     }
 
     /// Where that sender is remembered. The one that has been silent longest makes room.
-    fn place(&mut self, now: Instant, address: IpAddr, counter: u64) -> usize {
+    fn place(&mut self, address: IpAddr, counter: u64) -> usize {
         let known = self.sources.iter().position(|it| it.address == address);
         if let Some(known) = known {
             return known;
@@ -144,7 +168,7 @@ impl Past {
             address,
             // It follows nothing.
             last: counter,
-            at: now,
+            at: None,
             changes: 0,
         };
         if self.sources.len() < SOURCES {
@@ -355,10 +379,25 @@ mod tests {
         ear.accepts(3, 1056..1070);
     }
 
+    /// The other spoke meanwhile, and was heard: nothing is lost.
+    #[test]
+    fn who_heard_somebody_that_was_behind_goes_on_from_there() {
+        let mut ear = Ear::new();
+        ear.accepts(2, 1000..1050);
+        ear.accepts(3, [998, 999]);
+        ear.accepts(2, 1000..1060);
+        ear.wait(1);
+        // We spoke after that one, and it is not known whether it heard us; but once only.
+        ear.past.say(ear.now, 1031);
+        ear.accepts(2, [1032]);
+        assert_eq!(ear.hear(2, 1032), HEARD);
+        assert_eq!(ear.hear(2, 1032), HEARD);
+    }
+
     #[test]
     fn what_we_said_ourselves_is_known() {
         let mut ear = Ear::new();
-        (10..20).for_each(|counter| ear.past.say(counter));
+        (10..20).for_each(|counter| ear.past.say(ear.now, counter));
         assert_eq!(ear.hear(2, 15), Verdict::Ours);
         assert_eq!(ear.hear(2, 15), Verdict::Ours);
         ear.accepts(3, 20..25);

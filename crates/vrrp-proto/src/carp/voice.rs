@@ -252,7 +252,7 @@ impl Voice {
             self.counter.wrapping_add(1)
         };
         for past in &mut self.past {
-            past.say(self.counter);
+            past.say(now, self.counter);
         }
     }
 

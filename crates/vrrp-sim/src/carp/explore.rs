@@ -349,6 +349,7 @@ impl World {
                         )
                             .hash(hasher);
                         backup.downs.map(|downs| downs.map(nanos)).hash(hasher);
+                        backup.equals.hash(hasher);
                         node.patience.map(future).hash(hasher);
                     }
                     State::Active(active) => {

@@ -240,6 +240,8 @@ impl World {
     fn repair(&mut self, random: &mut Random) {
         let at = self.calm;
         let hosts = self.hosts.len();
+        // What ends only then is ended with the rest.
+        self.deeds.retain(|(due, _)| *due < at);
         self.put(at, Deed::Loss(Chance::NEVER));
         for ipv6 in [false, true] {
             self.put(at, Deed::Hearken(ipv6));

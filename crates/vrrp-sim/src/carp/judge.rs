@@ -1,7 +1,8 @@
 //! The laws. Most are about ours, and about impostors; the last ones about all of them together.
 
 use core::fmt;
-use std::collections::{BTreeMap, HashSet};
+use core::net::IpAddr;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use vrrp_proto::Reason;
 
@@ -97,10 +98,16 @@ struct Record {
     owes: Option<(Nanos, &'static str)>,
     /// It gave way to an equal one, and lets that one go first.
     courteous: bool,
+    /// Whom it heard last that bid the same, in each family.
+    equals: [Option<IpAddr>; 2],
     /// It handed over on request, and may come back.
     handed: Option<Nanos>,
     said: Option<Nanos>,
     counters: HashSet<u64>,
+    /// Who said which last.
+    last: HashMap<IpAddr, u64>,
+    /// Whose last advertisement was taken for a recording, and when.
+    refused: HashMap<IpAddr, Nanos>,
 }
 
 /// The judge of one world.
@@ -151,13 +158,16 @@ impl Judge {
         if !node.terms.ours {
             return Ok(());
         }
-        let broken = |what: String| Err(Broken::at(now, format!("host {number} {what}")));
+        let wrong = |what: String| Broken::at(now, format!("host {number} {what}"));
+        let broken = |what: String| Err(wrong(what));
         let record = &mut self.records[number];
         if let Cause::Heard(heard) = step.cause {
             if !step.outcome.frames.is_empty() {
                 return broken("spoke because of what it heard".to_owned());
             }
-            if let Some(heard) = heard {
+            if let Some(heard) = heard
+                && record.believes(now, step, heard, tally).map_err(wrong)?
+            {
                 record.counters.insert(heard.counter);
                 let late = record
                     .said
@@ -300,10 +310,47 @@ impl Judge {
 }
 
 impl Record {
+    /// Whether what passed all other checks is not taken for a recording, which it never is in these worlds.
+    fn believes(
+        &mut self,
+        now: Nanos,
+        step: &Step<'_>,
+        heard: &Heard,
+        tally: &mut Tally,
+    ) -> Result<bool, String> {
+        let last = self.last.insert(heard.source, heard.counter);
+        if !step.outcome.refused {
+            self.refused.remove(&heard.source);
+            return Ok(true);
+        }
+        // The LAN delivers some of them twice.
+        if last == Some(heard.counter) {
+            return Ok(false);
+        }
+        tally.count("believed to be a recording");
+        // What was lost in between counts as heard.
+        let mut before = (0..16).map(|back| heard.counter.wrapping_sub(back));
+        if !before.any(|counter| self.counters.contains(&counter)) {
+            return Err(format!("heard {:#x} for the first time", heard.counter));
+        }
+        let before = self.refused.insert(heard.source, now);
+        if before.is_some_and(|at| now - at < step.terms.down_interval()) {
+            return Err(format!("refuses one after the other of {}", heard.source));
+        }
+        Ok(false)
+    }
+
     /// As Backup it hears something, and may, must or must not take over because of that.
     fn hears(&mut self, now: Nanos, step: &Step<'_>, heard: &Heard, tally: &mut Tally) {
         let terms = step.terms;
         let family = usize::from(heard.source.is_ipv6());
+        // Where two equals are heard, their equals let them go first.
+        if heard.bid.gives_up() {
+            self.equals = [None; 2];
+        } else if terms.is_equal_to(heard.bid) {
+            let before = self.equals[family].replace(heard.source);
+            self.courteous |= before.is_some_and(|before| before != heard.source);
+        }
         let soon = if self.courteous { now + SECOND } else { now };
         let mut owes = |by: Nanos, why| {
             let earlier = self.owes.map_or(by, |(earlier, _)| earlier);

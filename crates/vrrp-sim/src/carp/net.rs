@@ -9,7 +9,7 @@ use super::judge::{Broken, Cause, Judge};
 use super::node::{Frame, Node, Outcome, standing};
 use super::{MILLI, Tally};
 use crate::random::{Chance, Random};
-use crate::reference::carp::{Manner, Role};
+use crate::reference::carp::{Manner, Role, wire};
 use crate::reference::terms::{Nanos, SECOND};
 
 /// A host, by number.
@@ -327,7 +327,8 @@ impl Net {
         self.note(|| {
             let [skew, demotion, base] = [2, 4, 5].map(|place| frame.message[place]);
             let family = if frame.source.is_ipv6() { 6 } else { 4 };
-            format!("{from}: says {base}/{skew}/{demotion} in IPv{family}")
+            let counter = wire::counter(&frame.message).unwrap_or_default();
+            format!("{from}: says {base}/{skew}/{demotion} in IPv{family}, counter {counter:x}")
         });
         if !self.nodes[from].carrier || self.deaf[usize::from(frame.source.is_ipv6())] {
             return;
@@ -446,7 +447,7 @@ impl Net {
                     self.tally.count("forged advertisements");
                     frame.message[2] = 0;
                     frame.message[16] ^= 1;
-                    crate::reference::carp::wire::mend(&mut frame.message);
+                    wire::mend(&mut frame.message);
                     for to in (0..self.nodes.len()).filter(|to| *to != number) {
                         self.due(now + MILLI, Due::Frame(to, frame.clone()));
                     }

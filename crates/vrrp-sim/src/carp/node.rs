@@ -39,6 +39,8 @@ pub struct Outcome {
     pub desired: Option<(RouterId, Generation)>,
     /// Why it became Active, in the engine's words.
     pub because: Option<Reason>,
+    /// What arrived was taken for a recording.
+    pub refused: bool,
 }
 
 /// Something that an implementation could do wrong and a judge has to notice.
@@ -398,8 +400,12 @@ impl Node {
                     },
                     message: &frame.message,
                 };
+                let before = repeats(engine);
                 engine.handle(at(now), Input::Datagram(datagram));
-                drain(engine)
+                Outcome {
+                    refused: repeats(engine) != before,
+                    ..drain(engine)
+                }
             }
             Some(Body::Model { machine, lie }) => {
                 let Some(mut heard) = accepted else {
@@ -563,6 +569,14 @@ pub fn standing() -> Standing {
         until: None,
         note: Note::default(),
     }
+}
+
+/// Advertisements that were taken for recordings, also of what it said itself.
+fn repeats(engine: &Engine) -> u64 {
+    let statistics = engine.status().map(|status| status.statistics);
+    statistics
+        .map(|it| it.replayed_pkts_rcvd + it.own_pkts_looped)
+        .sum()
 }
 
 fn drain(engine: &mut Engine) -> Outcome {

@@ -35,6 +35,8 @@ struct Backup {
     put_up_until: Option<Nanos>,
     /// How many more words of an equal one may be its last.
     last_words: u8,
+    /// Whose words were equal, last, in each family.
+    equals: [Option<IpAddr>; 2],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +45,9 @@ struct Active {
     advert: Nanos,
     last_sent: Nanos,
 }
+
+/// So many words of one that gives way may come after that.
+const LAST_WORDS: u8 = 3;
 
 /// One router.
 #[derive(Clone, Debug)]
@@ -125,7 +130,7 @@ impl Machine {
 
     /// Its state with times as they are from `now` on: two machines that agree in it have the same future.
     #[must_use]
-    pub fn relative(&self, now: Nanos) -> (Role, [Option<Nanos>; 4]) {
+    pub fn relative(&self, now: Nanos) -> (Role, [Option<Nanos>; 4], [Option<IpAddr>; 2]) {
         let from_now = |at: Nanos| at.saturating_sub(now);
         let times = match &self.state {
             State::Initialize => [None; 4],
@@ -146,7 +151,11 @@ impl Machine {
                 None,
             ],
         };
-        (self.role(), times)
+        let equals = match &self.state {
+            State::Backup(backup) if self.terms.ours => backup.equals,
+            State::Backup(_) | State::Initialize | State::Active(_) => [None; 2],
+        };
+        (self.role(), times, equals)
     }
 
     /// The interface has these addresses, and carries packets or not.
@@ -198,6 +207,7 @@ impl Machine {
             preempts: false,
             put_up_until: None,
             last_words: 0,
+            equals: [None; 2],
         });
     }
 
@@ -271,6 +281,7 @@ impl Machine {
             }
             backup.farewell = true;
             backup.preempts = false;
+            backup.equals = [None; 2];
             self.state = State::Backup(backup);
             return;
         }
@@ -298,10 +309,20 @@ impl Machine {
         } else {
             // Only the timer of that family. Decision: a reason to be quicker is gone in both.
             let mut again = now + terms.down_interval();
-            backup.last_words = match terms.is_equal_to(theirs) {
-                true => backup.last_words,
-                false => 0,
-            };
+            // Decision: where two equals are heard, all who are their equal wait longer, as if they had met themselves.
+            let place = usize::from(heard.source.is_ipv6());
+            match (terms.is_equal_to(theirs), backup.equals[place]) {
+                (false, _) => {
+                    backup.last_words = 0;
+                    backup.equals = [None; 2];
+                }
+                (true, before) => {
+                    if terms.ours && before.is_some_and(|before| before != heard.source) {
+                        backup.last_words = LAST_WORDS;
+                    }
+                    backup.equals[place] = Some(heard.source);
+                }
+            }
             if backup.last_words > 0
                 && let Some(own) = self.primary()
             {
@@ -322,12 +343,13 @@ impl Machine {
         let Some(own) = self.primary() else { return };
         match self.terms.verdict(heard.bid, heard.source, own) {
             Verdict::Stays => self.counts.conflicts += u64::from(!heard.bid.gives_up()),
-            Verdict::Yields => self.become_backup(now),
+            Verdict::Yields => {
+                self.become_backup(now);
+                self.be_courteous(own, 0);
+            }
             Verdict::YieldsToEqual => {
                 self.become_backup(now);
-                if self.terms.ours {
-                    self.be_courteous(own);
-                }
+                self.be_courteous(own, LAST_WORDS);
             }
             Verdict::YieldsWithAWord => {
                 self.advertise(now);
@@ -336,14 +358,16 @@ impl Machine {
         }
     }
 
-    /// Decision: two equals must not meet again at the same moment, so that each waits longer. What the other one says next
-    /// may still be its last word, as UCarp's is.
-    fn be_courteous(&mut self, own: IpAddr) {
-        if let State::Backup(backup) = &mut self.state {
+    /// Decision: two that gave way to each other must not meet again at the same moment, so that each of ours waits longer. What
+    /// an equal one says next may still be its last word, as UCarp's is.
+    fn be_courteous(&mut self, own: IpAddr, last_words: u8) {
+        if let State::Backup(backup) = &mut self.state
+            && self.terms.ours
+        {
             for down in backup.down.iter_mut().flatten() {
                 *down += courtesy(own);
             }
-            backup.last_words = 3;
+            backup.last_words = last_words;
         }
     }
 

@@ -422,6 +422,7 @@ impl Pair {
                     destination,
                     message,
                 }) = self.sent.first().cloned()
+                    && self.model.own().contains(&Some(source))
                 {
                     self.deliver(source, destination, 255, &message);
                 }
@@ -639,9 +640,12 @@ impl Pair {
         } else {
             ipv6
         };
+        let own_address = self.model.own()[usize::from(ipv6)];
         let last = match forgery.source {
             Source::Peer => 5,
             Source::OtherPeer => 200,
+            // Without an address it would be somebody's.
+            Source::Own if own_address.is_none() => 5,
             Source::Own => self.last,
             Source::Stranger => 9,
         };
