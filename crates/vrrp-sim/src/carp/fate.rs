@@ -114,6 +114,7 @@ impl World {
             };
             hosts.push((last, terms));
         }
+        tie_breakers(&mut hosts);
         let sloth = random.one_of(&[
             Sloth::None,
             Sloth::Polls,
@@ -429,4 +430,18 @@ fn stop(net: &mut Net) -> Result<(), Broken> {
     net.tally
         .measure("from a bow-out to a takeover", net.now - at, allowed);
     settle(net, "after a bow-out")
+}
+
+/// Where one of ours is the equal of a UCarp, it has the profile that decides ties: as an OpenBSD or a FreeBSD it might go round
+/// in circles with it as those do, of which the configuration's checks warn.
+fn tie_breakers(hosts: &mut [(u8, Terms)]) {
+    let of_ucarp = hosts
+        .iter()
+        .filter(|(_, terms)| terms.manner == Manner::Ucarp);
+    let bids: Vec<_> = of_ucarp.map(|(_, terms)| terms.bid()).collect();
+    for (_, terms) in hosts {
+        if terms.ours && bids.contains(&terms.bid()) {
+            terms.manner = Manner::Any;
+        }
+    }
 }
