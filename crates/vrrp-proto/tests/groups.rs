@@ -572,9 +572,8 @@ fn with_carp(number: u8, advskew: u8, profile: Profile) -> RouterPlan {
     RouterPlan {
         dialect: Dialect::Carp,
         carp: Some(CarpPlan {
-            advskew,
-            passphrase: Passphrase::new(b"secret").expect("a short one"),
             profile,
+            ..CarpPlan::new(advskew, Passphrase::new(b"secret").expect("a short one"))
         }),
         ..router(number, carp::priority(advskew).get())
     }

@@ -356,6 +356,11 @@ mod tests {
                 advertised_demotion: demotion,
                 demotion,
                 profile: "any".into(),
+                seal: "off".into(),
+                clock_set: true,
+                grace_ms: None,
+                members: Vec::new(),
+                problems: Vec::new(),
             })
         };
         report.routers[0].carp = carp(100, 0);

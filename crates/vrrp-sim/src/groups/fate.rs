@@ -55,9 +55,11 @@ fn with_carp(router: RouterPlan, profile: Profile, dual: bool) -> RouterPlan {
         dialect: Dialect::Carp,
         addresses,
         carp: Some(CarpPlan {
-            advskew: 254 - router.priority.get(),
-            passphrase: Passphrase::new(b"edge").expect("a short one"),
             profile,
+            ..CarpPlan::new(
+                254 - router.priority.get(),
+                Passphrase::new(b"edge").expect("a short one"),
+            )
         }),
         ..router
     }
