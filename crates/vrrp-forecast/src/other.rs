@@ -208,6 +208,7 @@ pub(crate) fn known(router: &RouterStatus<'_>, now: Instant) -> Vec<Other> {
                     adver: sent + peer.period(),
                     sent,
                     answered: None,
+                    fresh: false,
                 };
                 (State::Active(active), true)
             } else {

@@ -160,6 +160,9 @@ pub struct Active {
     pub sent: Instant,
     /// When somebody was last answered out of turn.
     pub answered: Option<Instant>,
+    /// It has just taken over: its second advertisement is not due yet.
+    #[serde(default)]
+    pub fresh: bool,
 }
 
 /// What one input made the router do. At most one advertisement leaves per input.
@@ -377,6 +380,7 @@ impl VirtualRouter {
                 self.state = State::Active(Active {
                     adver,
                     sent: now,
+                    fresh: false,
                     ..active
                 });
                 Step {
@@ -496,7 +500,7 @@ impl VirtualRouter {
     /// RFC 9568 §6.4.3 (700) to (770).
     fn contest(&mut self, now: Instant, terms: &Terms, active: Active, heard: &Heard) -> Step {
         if let (Some(rules), Some(bid)) = (&terms.rules, heard.bid) {
-            return self.compare(now, terms, rules, bid, heard.source);
+            return self.compare(now, terms, rules, bid, heard.source, active.fresh);
         }
         if heard.priority == Priority::RELEASE {
             let adver = now + terms.period();
@@ -543,6 +547,7 @@ impl VirtualRouter {
         rules: &Rules,
         bid: carp::Bid,
         source: IpAddr,
+        fresh: bool,
     ) -> Step {
         let stays =
             |reason: &Reason| *reason == Reason::EqualBid && rules.wins_tie(terms.primary, source);
@@ -555,8 +560,10 @@ impl VirtualRouter {
         let step = self.become_backup(now, terms, terms.interval, reason);
         if reason == Reason::EqualBid {
             self.give_way_to_an_equal(now, terms, terms.primary);
-        } else if let State::Backup(backup) = &mut self.state {
-            // The other one may think the same of us, if it reads demotion in another way.
+        } else if let State::Backup(backup) = &mut self.state
+            && fresh
+        {
+            // Both have just taken over, and the other one may think the same of us, if it reads demotion in another way.
             backup.active_down = backup.active_down + Rules::courtesy(terms.primary);
         }
         step
@@ -608,6 +615,7 @@ impl VirtualRouter {
             adver: now + terms.period(),
             sent: now,
             answered: None,
+            fresh: true,
         });
         Step {
             send: Some(Send::Regular),

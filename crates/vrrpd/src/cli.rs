@@ -10,7 +10,7 @@ pub(crate) const DEFAULT_CONFIG: &str = "/etc/vrrpd/vrrpd.toml";
 /// Where what is to outlive the daemon is kept unless told otherwise.
 const DEFAULT_STATE_DIR: &str = "/var/lib/vrrpd";
 
-/// Router redundancy for Linux: shares addresses among routers by VRRPv2 and VRRPv3.
+/// Router redundancy for Linux: shares addresses among routers by VRRPv2, VRRPv3 and CARP.
 ///
 /// Runs in the foreground and logs to standard error. SIGTERM and SIGINT hand over to the other routers and remove
 /// everything this daemon made; SIGHUP loads the configuration again, and a file with any error changes nothing.

@@ -103,7 +103,12 @@ mod tests {
             .spawn()
             .unwrap();
         let pattern = ProcessPattern::Command("sleep 31.5".into());
-        assert!(look(&pattern, 1, &mut Once::default()).await.is_ok());
+        // A program that has just begun has no command line for a moment, and a look without it is kept.
+        let until = Instant::now() + Duration::from_secs(10);
+        while let Err(why) = look(&pattern, 1, &mut Once::default()).await {
+            assert!(Instant::now() < until, "{why:?}");
+            tokio::time::sleep(FRESH).await;
+        }
         let why = look(&pattern, 99, &mut Once::default()).await.unwrap_err();
         assert!(why.why.contains("of 99 that there must be"), "{why:?}");
         child.kill().unwrap();

@@ -357,6 +357,7 @@ impl World {
                             2,
                             future(active.adver.as_nanos()),
                             past(active.sent.as_nanos()),
+                            active.fresh,
                         )
                             .hash(hasher);
                         past(node.spoke).hash(hasher);

@@ -44,6 +44,8 @@ struct Active {
     /// The ad timer.
     advert: Nanos,
     last_sent: Nanos,
+    /// It has just taken over, and said one advertisement.
+    fresh: bool,
 }
 
 /// So many words of one that gives way may come after that.
@@ -147,7 +149,7 @@ impl Machine {
             State::Active(active) => [
                 Some(from_now(active.advert)),
                 Some(now.saturating_sub(active.last_sent).min(60 * SECOND)),
-                None,
+                (active.fresh && self.terms.ours).then_some(0),
                 None,
             ],
         };
@@ -215,6 +217,9 @@ impl Machine {
     fn become_active(&mut self, now: Nanos) {
         self.counts.takeovers += 1;
         self.advertise(now);
+        if let State::Active(active) = &mut self.state {
+            active.fresh = true;
+        }
     }
 
     fn advertise(&mut self, now: Nanos) {
@@ -222,6 +227,7 @@ impl Machine {
         self.state = State::Active(Active {
             advert: now + self.terms.interval(),
             last_sent: now,
+            fresh: false,
         });
     }
 
@@ -344,8 +350,11 @@ impl Machine {
         match self.terms.verdict(heard.bid, heard.source, own) {
             Verdict::Stays => self.counts.conflicts += u64::from(!heard.bid.gives_up()),
             Verdict::Yields => {
+                let fresh = matches!(self.state, State::Active(Active { fresh: true, .. }));
                 self.become_backup(now);
-                self.be_courteous(own, 0);
+                if fresh {
+                    self.be_courteous(own, 0);
+                }
             }
             Verdict::YieldsToEqual => {
                 self.become_backup(now);
@@ -390,7 +399,13 @@ impl Machine {
                     }
                 }
             }
-            State::Active(_) => self.advertise(now),
+            State::Active(Active { fresh, .. }) => {
+                let fresh = *fresh;
+                self.advertise(now);
+                if let State::Active(active) = &mut self.state {
+                    active.fresh = fresh;
+                }
+            }
         }
     }
 
