@@ -18,7 +18,8 @@ const WISHES: [&str; 3] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed=build.rs");
+    // It is the build script of vrrpctl, too, and paths are the package's.
+    println!("cargo::rerun-if-changed=../vrrpd/build.rs");
     let target = env::var("TARGET")?;
     // What is not made for this machine cannot be tried on it.
     if env::var("PROFILE")? != "release" || target != env::var("HOST")? {
