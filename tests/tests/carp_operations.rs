@@ -131,7 +131,12 @@ fn demoted(style: &str, skew: u8, demotion: u8) {
         &pair.better,
         &["priority", "set", "fw", "100", "--until-restart"],
     );
-    let last = pair.first(1, from, 500);
+    // One that was due may leave before the command is there.
+    let said = wait_for(ms(500), || {
+        let said = pair.said(1, from);
+        said.into_iter().find(|it| (it.skew, it.demotion) != (0, 0))
+    });
+    let last = said.expect("the demotion is said");
     assert_eq!((last.skew, last.demotion), (skew, demotion), "{last:?}");
     let first = pair.first(2, last.at, 500);
     let after = first.at.since(last.at);

@@ -92,8 +92,13 @@ impl World {
             settled.then_some(it)
         });
         assert!(up.is_some(), "{name}: {:#}", self.tracker(name));
-        // Whatever the first one found.
-        while self.run(name, true) != "up" {}
+        // Whatever the first ones found: a host is looked for on its link before it is asked.
+        let up = wait_for(Duration::from_secs(5), || {
+            let output = self.daemon.ctl(&["tracker", "run", name, "--json"]);
+            let trial: Value = serde_json::from_slice(&output.stdout).ok()?;
+            (trial["tracker"]["state"] == "up").then_some(())
+        });
+        assert!(up.is_some(), "{name}: {:#}", self.tracker(name));
         for (good, expected) in [
             (false, "up"),
             (false, "up"),
