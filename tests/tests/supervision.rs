@@ -51,8 +51,8 @@ impl World {
         active.wait_state(NAME, "active", ms(8000));
         let backup = start(1, LOWER);
         backup.wait_state(NAME, "backup", ms(3000));
-        // Both bursts of its announcements are over, if it lasts as long as that.
-        std::thread::sleep(ms(1500) + interval * 6);
+        // Its announcements are over: the last round is six seconds after the first.
+        std::thread::sleep(ms(6200));
         Self {
             active,
             backup,
