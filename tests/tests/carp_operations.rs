@@ -488,8 +488,7 @@ fn captures_of_ours_and_of_ucarp() {
     let (code, refused) = judged(&group(100, "\"192.0.2.254/24\", \"192.0.2.253/24\"", ""));
     assert_eq!((code, refused.len()), (Some(1), packets.len()));
     for packet in &refused {
-        let reason =
-            "wrong digest: it is right without 192.0.2.253, which the sender does not have";
+        let reason = "wrong digest: 192.0.2.253 is missing there, and all else agrees";
         assert_eq!(packet["reason"], reason, "{packet}");
     }
     let (_, refused) = judged(&group(100, ONE, "").replace(PASSPHRASE, "lab Secret"));

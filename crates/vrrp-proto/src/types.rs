@@ -89,6 +89,14 @@ impl Family {
         }
     }
 
+    /// Where it stands in what there is once for each family.
+    pub(crate) const fn place(self) -> usize {
+        match self {
+            Self::Ipv4 => 0,
+            Self::Ipv6 => 1,
+        }
+    }
+
     /// Bytes of one address on the wire.
     #[must_use]
     pub const fn address_len(self) -> usize {

@@ -1,8 +1,9 @@
 //! CARP in captures: what an advertisement says, and what the groups of a configuration make of it.
 
 use serde_json::Value;
-use vrrp_proto::carp::inspect::{Suspicion, examine, open, suspect};
+use vrrp_proto::carp::inspect::{examine, open};
 use vrrp_proto::carp::packet::{self, Malformed};
+use vrrp_proto::carp::suspicion::{Suspicion, suspect};
 use vrrp_proto::carp::{Advertisement, CarpPlan, Covered, LinkLocal};
 use vrrp_proto::receive::Reject;
 use vrrp_proto::{Family, Plan, RouterPlan, VirtualAddress};
@@ -102,31 +103,11 @@ fn wrong_digest(
     let Some(advertisement) = fields(arrived.message) else {
         return Reject::Digest.to_string();
     };
-    let likeliest = match suspect(&advertisement, router, carp) {
-        Suspicion::LineBreak => {
-            "it is right with a line break behind the passphrase, which the sender has there"
-                .to_owned()
-        }
-        Suspicion::Lacks(address) => {
-            format!("it is right without {address}, which the sender does not have")
-        }
-        Suspicion::Alone(address) => {
-            format!("it is right for {address} alone: the sender has no other address")
-        }
-        Suspicion::Family(family) => {
-            let name = match family {
-                Family::Ipv4 => "IPv4",
-                Family::Ipv6 => "IPv6",
-            };
-            format!("it is right for the addresses of {name} alone: the sender has no others")
-        }
-        Suspicion::Unknown => {
-            another_group(&advertisement, plan, router, carp).unwrap_or_else(|| {
-                "the sender has another passphrase, or an address that is not in the list"
-                    .to_owned()
-            })
-        }
-    };
+    let found = suspect(&advertisement, router, carp);
+    let elsewhere = (found == Suspicion::Unknown)
+        .then(|| another_group(&advertisement, plan, router, carp))
+        .flatten();
+    let likeliest = elsewhere.unwrap_or_else(|| found.to_string());
     format!("wrong digest: {likeliest}")
 }
 

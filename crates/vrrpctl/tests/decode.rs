@@ -299,12 +299,12 @@ fn a_digest_of_carp_is_judged_by_a_file() {
         (group("secret", "\"10.99.0.100/24\""), "good", 0),
         (
             group("Secret", "\"10.99.0.100/24\""),
-            "refused: wrong digest: the sender has another passphrase, or an address that is not in the list",
+            "refused: wrong digest: another passphrase, more than one address that differs, or another group with this vhid",
             1,
         ),
         (
             group("secret", "\"10.99.0.100/24\", \"10.99.0.101/24\""),
-            "refused: wrong digest: it is right without 10.99.0.101, which the sender does not have",
+            "refused: wrong digest: 10.99.0.101 is missing there, and all else agrees",
             1,
         ),
         (
@@ -312,7 +312,7 @@ fn a_digest_of_carp_is_judged_by_a_file() {
                 "secret",
                 "\"10.99.0.100/24\", \"fd00::100/64\", \"fd00::101/64\"",
             ),
-            "refused: wrong digest: it is right for the addresses of IPv4 alone: the sender has no others",
+            "refused: wrong digest: it has the IPv4 addresses only",
             1,
         ),
         (
@@ -320,7 +320,7 @@ fn a_digest_of_carp_is_judged_by_a_file() {
                 "secret",
                 "\"10.99.0.98/24\", \"10.99.0.99/24\", \"10.99.0.100/24\"",
             ),
-            "refused: wrong digest: it is right for 10.99.0.100 alone: the sender has no other address",
+            "refused: wrong digest: it has 10.99.0.100 only; UCarp can have one address",
             1,
         ),
         (

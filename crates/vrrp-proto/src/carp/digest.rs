@@ -67,11 +67,6 @@ impl Passphrase {
         Ok(Self { bytes, len })
     }
 
-    /// This one with more behind it, if that is a passphrase.
-    pub(crate) fn followed_by(&self, more: &[u8]) -> Option<Self> {
-        Self::new(&[self.bytes(), more].concat()).ok()
-    }
-
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }

@@ -285,10 +285,7 @@ pub(crate) fn heard_by_backup(
         };
     }
     let equal = theirs == ours && bid.ticks() == rules.own.ticks();
-    let place = match Family::of(source) {
-        Family::Ipv4 => 0,
-        Family::Ipv6 => 1,
-    };
+    let place = Family::of(source).place();
     let mut equals = [None; 2];
     if equal {
         equals = backup.equals;

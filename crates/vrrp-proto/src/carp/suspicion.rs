@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::CarpPlan;
 use super::digest::{Covered, DIGEST_LEN, LinkLocal};
 use super::key::{Former, addresses};
+use super::packet::Advertisement;
 use crate::plan::RouterPlan;
 use crate::types::{Family, Vrid};
 
@@ -85,7 +86,13 @@ impl fmt::Display for Suspicion {
             Self::Single(address) => {
                 write!(f, "it has {address} only; UCarp can have one address")
             }
-            Self::Only(family) => write!(f, "it has the {family} addresses only"),
+            Self::Only(family) => {
+                let name = match family {
+                    Family::Ipv4 => "IPv4",
+                    Family::Ipv6 => "IPv6",
+                };
+                write!(f, "it has the {name} addresses only")
+            }
             Self::LinkLocal(address) => write!(
                 f,
                 "it covers {address}, the automatic address of its interface: remove it there, or list it here"
@@ -104,7 +111,19 @@ impl fmt::Display for Suspicion {
     }
 }
 
-/// Looks for the reason why this digest is wrong.
+/// Looks for the reason why the digest of this advertisement is wrong for a router of this plan.
+#[must_use]
+pub fn suspect(advertisement: &Advertisement, plan: &RouterPlan, carp: &CarpPlan) -> Suspicion {
+    of(
+        plan,
+        carp,
+        &[],
+        advertisement.counter,
+        &advertisement.digest,
+    )
+}
+
+/// The same, where something was configured before.
 pub(crate) fn of(
     plan: &RouterPlan,
     carp: &CarpPlan,
@@ -123,6 +142,7 @@ pub(crate) fn of(
     let ours = addresses(plan);
     let passphrase = carp.passphrase.bytes();
     let tries = lists(plan, &ours)
+        .map(|(list, why)| (list, passphrase.to_vec(), why))
         .chain(passphrases(passphrase).map(|(key, why)| (ours.clone(), key, why)));
     tries
         .take(TRIES / 2)
@@ -137,12 +157,11 @@ pub(crate) fn of(
         .map_or(Suspicion::Unknown, |(_, _, why)| why)
 }
 
-type Try = (Vec<IpAddr>, Vec<u8>, Suspicion);
-
 /// Lists that are nearly ours.
-fn lists<'a>(plan: &'a RouterPlan, ours: &'a [IpAddr]) -> impl Iterator<Item = Try> + 'a {
-    let key = plan.carp.map(|carp| carp.passphrase.bytes().to_vec());
-    let key = key.unwrap_or_default();
+fn lists<'a>(
+    plan: &'a RouterPlan,
+    ours: &'a [IpAddr],
+) -> impl Iterator<Item = (Vec<IpAddr>, Suspicion)> + 'a {
     let with = move |address: IpAddr| {
         let mut list = ours.to_vec();
         list.push(address);
@@ -178,7 +197,6 @@ fn lists<'a>(plan: &'a RouterPlan, ours: &'a [IpAddr]) -> impl Iterator<Item = T
                 .take(MANY)
                 .map(move |it| (with(it), Suspicion::With(it))),
         )
-        .map(move |(list, why)| (list, key.clone(), why))
 }
 
 /// Keys that are nearly ours.

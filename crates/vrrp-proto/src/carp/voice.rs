@@ -7,7 +7,6 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::bid::Bid;
-use super::digest::DIGEST_LEN;
 use super::inspect::open;
 use super::key::{FORMER, Former, Key};
 use super::packet::{Advertisement, LEN};
@@ -89,13 +88,6 @@ pub struct VoiceStatus<'a> {
     pub others: &'a [Other],
     /// Whether the clock of the wall is set, as far as is known.
     pub clock: bool,
-}
-
-const fn place(family: Family) -> usize {
-    match family {
-        Family::Ipv4 => 0,
-        Family::Ipv6 => 1,
-    }
 }
 
 impl Voice {
@@ -344,7 +336,7 @@ impl Voice {
         bid: Bid,
         carp: &CarpPlan,
     ) -> Result<bool, Reject> {
-        let place = place(Family::of(source));
+        let place = Family::of(source).place();
         let seal = Seal::read(counter);
         let patience = bid.interval() * 3;
         let Some(past) = self.past.get_mut(place) else {
@@ -410,22 +402,12 @@ impl Voice {
         let found = if beside {
             Suspicion::Beside
         } else {
-            self.reason(plan, carp, counter, &digest)
+            suspicion::of(plan, carp, &self.former, counter, &digest)
         };
         let other = self.other(source)?;
         other.suspicion = Some(found);
         other.wrong = Some(now);
         Some(found)
-    }
-
-    fn reason(
-        &self,
-        plan: &RouterPlan,
-        carp: &CarpPlan,
-        counter: u64,
-        digest: &[u8; DIGEST_LEN],
-    ) -> Suspicion {
-        suspicion::of(plan, carp, &self.former, counter, digest)
     }
 
     /// What is remembered of that sender; the one that was not heard for longest makes room.
