@@ -1002,7 +1002,7 @@ impl Turn {
 
     /// Whether nothing is lost if `transmit` waits for the kernel. Without a gate, the addresses would be heard of before it.
     fn can_wait(&self, transmit: &Transmit) -> bool {
-        transmit.unhurried
+        !transmit.patience.is_zero()
             && transmit.mac.is_some()
             && self
                 .macs

@@ -1,7 +1,7 @@
 //! First advertisements in place of an Active that still serves: they can wait a moment, and are sent twice.
 //!
 //! Such an advertisement moves all traffic here, since switches learn from its source. It leaves once the kernel holds the
-//! addresses, so that none of that traffic is lost; or after [`PATIENCE`], whatever the kernel does. An answer of the old
+//! addresses, so that none of that traffic is lost; or when its patience ends, whatever the kernel does. An answer of the old
 //! Active that was on its way takes the traffic back in the same manner, to somebody who has just given up; so it is said
 //! once more after [`REPEAT`], and not only an interval later.
 
@@ -10,14 +10,10 @@ use std::time::Duration;
 
 use vrrp_proto::{Instant, RouterId, Transmit};
 
-/// As long as it usually takes the kernel, several times over, and less than a tenth of the shortest Skew_Time of a
-/// Backup of priority 100: so much longer than that an Active that gives up goes on.
-pub(crate) const PATIENCE: Duration = Duration::from_micros(500);
-
 /// By then the old Active has heard of it.
 pub(crate) const REPEAT: Duration = Duration::from_millis(1);
 
-/// What is held, the oldest first.
+/// What is held, each with the time when it is to be sent; the earliest first.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     waiting: Queue,
@@ -29,17 +25,17 @@ type Queue = VecDeque<(Instant, Transmit)>;
 impl Held {
     /// Keeps one that has not been sent.
     pub(crate) fn put(&mut self, now: Instant, transmit: Transmit) {
-        self.waiting.push_back((now + PATIENCE, transmit));
+        insert(&mut self.waiting, now + transmit.patience, transmit);
     }
 
     /// Keeps one that has just been sent, if it is to be repeated.
     pub(crate) fn sent(&mut self, now: Instant, transmit: Transmit) {
-        if transmit.unhurried {
+        if !transmit.patience.is_zero() {
             let again = Transmit {
-                unhurried: false,
+                patience: Duration::ZERO,
                 ..transmit
             };
-            self.again.push_back((now + REPEAT, again));
+            insert(&mut self.again, now + REPEAT, again);
         }
     }
 
@@ -77,10 +73,18 @@ impl Held {
     }
 }
 
+/// Behind what is due as early.
+fn insert(queue: &mut Queue, at: Instant, transmit: Transmit) {
+    let place = queue.partition_point(|(due, _)| *due <= at);
+    queue.insert(place, (at, transmit));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use vrrp_proto::LinkId;
+
+    const PATIENCE: Duration = Duration::from_micros(500);
 
     fn transmit(router: u32, message: u8) -> Transmit {
         Transmit {
@@ -90,9 +94,25 @@ mod tests {
             source: [192, 0, 2, 1].into(),
             destination: [192, 0, 2, 2].into(),
             message: [message].into(),
-            unhurried: true,
+            patience: PATIENCE,
             dormant: false,
         }
+    }
+
+    #[test]
+    fn who_has_less_patience_does_not_wait_behind_who_has_more() {
+        let start = Instant::ZERO + Duration::from_secs(1);
+        let mut held = Held::default();
+        let patient = Transmit {
+            patience: 4 * PATIENCE,
+            ..transmit(1, 1)
+        };
+        held.put(start, patient);
+        held.put(start, transmit(2, 2));
+        assert_eq!(held.due(), Some(start + PATIENCE));
+        let first = std::iter::from_fn(|| held.overdue(start + PATIENCE));
+        assert_eq!(messages(first), [2]);
+        assert_eq!(held.due(), Some(start + 4 * PATIENCE));
     }
 
     fn messages(taken: impl IntoIterator<Item = Transmit>) -> Vec<u8> {

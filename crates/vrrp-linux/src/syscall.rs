@@ -12,7 +12,9 @@ use std::ffi::CString;
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -893,8 +895,9 @@ fn change_into(becoming: &Becoming<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns to the system what was allocated for a while and is free now, where the allocator would keep it. What is locked in
-/// memory cannot be returned, so that it is not locked for this moment.
+/// Returns to the system what was allocated for a while and is free now, where the allocator would keep it, and the program's
+/// text: half of what was read of it was read once, by the start or by a reload, and what is needed comes back as it is needed,
+/// out of the page cache. What is locked in memory cannot be returned, so that it is not locked for this moment.
 pub(crate) fn give_back() {
     let exempt = is_exempt_from_lock_limit();
     ahead_of_others(|| {
@@ -906,9 +909,44 @@ pub(crate) fn give_back() {
             libc::malloc_trim(0);
         }
         if unlocked {
+            let _ = forget_text();
             lock_all_memory();
         }
     });
+}
+
+/// Takes the pages of this program's text out of this process.
+///
+/// # Errors
+/// They stay: the kernel says of no mapping that it is this program's text, or does not take it away.
+fn forget_text() -> io::Result<()> {
+    let program = std::fs::read_link("/proc/self/exe")?;
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let text = maps.lines().filter_map(|line| text_of(line, &program));
+    for range in text {
+        // SAFETY: the range is a private mapping of a file that nobody has ever written to, since it is not writable; its pages
+        // are read from the file again.
+        let outcome = unsafe {
+            libc::madvise(
+                ptr::with_exposed_provenance_mut(range.start),
+                range.len(),
+                libc::MADV_DONTNEED,
+            )
+        };
+        if outcome != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// The addresses that a line of `/proc/self/maps` speaks of, if it is of a text of `program`.
+fn text_of(line: &str, program: &Path) -> Option<Range<usize>> {
+    let mut words = line.split_ascii_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let is_text = words.next()? == "r-xp" && line.ends_with(program.to_str()?);
+    let number = |text| usize::from_str_radix(text, 16).ok();
+    is_text.then_some(number(start)?..number(end)?)
 }
 
 /// Keeps what this process uses in memory from being paged out: a machine that is short of memory must not make the
@@ -942,6 +980,42 @@ mod tests {
     fn policy() -> libc::c_int {
         // SAFETY: no pointers. 0 is the calling thread.
         unsafe { libc::sched_getscheduler(0) & !libc::SCHED_RESET_ON_FORK }
+    }
+
+    #[test]
+    fn the_text_of_this_program_goes_and_comes_back() {
+        let resident = || -> u64 {
+            let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+            let program = std::fs::read_link("/proc/self/exe").unwrap();
+            let mut lines = maps.lines();
+            lines.find(|line| text_of(line, &program).is_some()).unwrap();
+            let size = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+            size.trim().trim_end_matches(" kB").parse().unwrap()
+        };
+        let before = resident();
+        forget_text().unwrap();
+        let after = resident();
+        // Other tests run, and take what they need.
+        assert!(after < before, "{before} kB, then {after} kB");
+    }
+
+    #[test]
+    fn only_what_nobody_can_write_to_is_text() {
+        let program = Path::new("/usr/sbin/vrrpd");
+        let text = |line| text_of(line, program);
+        assert_eq!(
+            text("55d0c0000000-55d0c0002000 r-xp 00001000 08:01 42                 /usr/sbin/vrrpd"),
+            Some(0x55d0_c000_0000..0x55d0_c000_2000)
+        );
+        for other in [
+            "55d0c0000000-55d0c0002000 r--p 00001000 08:01 42                 /usr/sbin/vrrpd",
+            "55d0c0000000-55d0c0002000 rwxp 00001000 08:01 42                 /usr/sbin/vrrpd",
+            "55d0c0000000-55d0c0002000 r-xp 00001000 08:01 42                 /usr/lib/libc.so.6",
+            "7ffd000-7ffe000 r-xp 00000000 00:00 0                            [vdso]",
+            "",
+        ] {
+            assert_eq!(text(other), None, "{other}");
+        }
     }
 
     /// Two threads of a real-time class that wrote an IPv6 setting, for which the kernel tries again until it has its

@@ -68,6 +68,17 @@ impl Dialect {
         self.skew_time(Priority::new(1), interval) * 11 / 10
     }
 
+    /// How long the first advertisement of a successor of this priority may wait for its kernel, while the Active that gives up
+    /// goes on: a quarter of what is left of [`Self::leaving_time`] after the successor's own Skew_Time, from half a millisecond
+    /// (which is left of the shortest) to 20 milliseconds. Whoever has not got there by then waits for something else.
+    #[must_use]
+    pub fn patience(self, priority: Priority, interval: Interval) -> Duration {
+        let left = self
+            .leaving_time(interval)
+            .saturating_sub(self.skew_time(priority, interval));
+        (left / 4).clamp(Duration::from_micros(500), Duration::from_millis(20))
+    }
+
     /// Whether a Backup adopts the interval of the Active it accepts (RFC 9568 §6.4.2).
     #[must_use]
     pub const fn learns_interval(self) -> bool {

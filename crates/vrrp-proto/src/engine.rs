@@ -161,9 +161,9 @@ pub struct Transmit {
     pub destination: IpAddr,
     /// What follows the IP header.
     pub message: Arc<[u8]>,
-    /// It is the first of a router that takes over from somebody who still serves: nothing is lost if the kernel is made
-    /// ready before.
-    pub unhurried: bool,
+    /// For the first of a router that takes over from somebody who still serves: as long as it may wait until the kernel is
+    /// ready, so that nothing is lost. Zero for all others.
+    pub patience: Duration,
     /// Its router is Active, but its addresses are not live: nothing may come in for them yet.
     pub dormant: bool,
 }

@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -713,6 +714,11 @@ impl Slot {
         };
         let link = self.link;
         let beside = self.beside;
+        let patience = if unhurried && !dormant {
+            terms.dialect.patience(terms.priority, terms.interval)
+        } else {
+            Duration::ZERO
+        };
         let mut push = |destination: IpAddr, message: Arc<[u8]>| {
             let near = Family::of(destination) == Family::of(terms.primary);
             let transmit = Transmit {
@@ -722,7 +728,7 @@ impl Slot {
                 source: beside.filter(|_| !near).unwrap_or(terms.primary),
                 destination,
                 message,
-                unhurried: unhurried && !dormant,
+                patience,
                 dormant,
             };
             outputs.push_back(Output::Transmit(transmit));

@@ -410,6 +410,8 @@ impl Keeper {
         if self.departure == Departure::Wanted {
             self.want_departure();
         }
+        // From here on it waits; what it needs for another worker is what this one needed, too.
+        vrrp_linux::give_back();
     }
 
     // Upgrades.

@@ -104,7 +104,7 @@ fn after_a_silence_it_advertises_at_once_and_the_addresses_wait() {
     let did = done(&mut bench, 1);
     assert_eq!(story(&did), "V + done");
     let transmit = did.transmits()[0];
-    assert!(transmit.mac.is_some() && transmit.unhurried, "{transmit:?}");
+    assert!(transmit.mac.is_some() && !transmit.patience.is_zero(), "{transmit:?}");
     assert_eq!(bench.status().preparing, None);
     let did = bench.applied();
     assert!(bench.status().applied);
@@ -161,7 +161,7 @@ fn before_it_preempts_hooks_run_while_it_is_backup() {
     bench.sleep(millis(40));
     let did = done(&mut bench, 1);
     assert_eq!(story(&did), "V + done active");
-    assert!(did.transmits()[0].unhurried && did.transmits()[0].mac.is_some());
+    assert!(!did.transmits()[0].patience.is_zero() && did.transmits()[0].mac.is_some());
     assert_eq!(bench.status().preparing, None);
 }
 
@@ -217,7 +217,7 @@ fn after_a_release_hooks_have_the_skew_time() {
     assert_eq!(story(&done(&mut bench, 1)), "");
     let did = pass(&mut bench, SKEW);
     assert_eq!(story(&did), "V + done active");
-    assert!(did.transmits()[0].unhurried);
+    assert!(!did.transmits()[0].patience.is_zero());
     // Not done: their time is over before the skew time is.
     let mut bench = Bench::backup(hooked(plan()));
     bench.hear_priority(200);
@@ -232,7 +232,7 @@ fn after_a_release_hooks_have_the_skew_time() {
     let did = pass(&mut bench, SKEW);
     assert_eq!(story(&did), "v active");
     assert!(
-        !did.transmits()[0].unhurried,
+        did.transmits()[0].patience.is_zero(),
         "nobody serves while it waits"
     );
     assert_eq!(story(&pass(&mut bench, 1000 - SKEW)), "V + timed-out");

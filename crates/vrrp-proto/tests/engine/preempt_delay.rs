@@ -150,7 +150,7 @@ fn only_the_first_advertisement_in_place_of_a_living_active_can_wait() {
     let can_wait = |did: Vec<Output>| -> Vec<bool> {
         did.iter()
             .filter_map(|output| match output {
-                Output::Transmit(transmit) => Some(transmit.unhurried),
+                Output::Transmit(transmit) => Some(!transmit.patience.is_zero()),
                 Output::Announce(_) | Output::Desired(..) | Output::Event(_) => None,
             })
             .collect()
