@@ -11,7 +11,7 @@ use crate::measure::{Figure, Goal, Measure};
 use crate::rollcall::RollCall;
 use crate::sniff::{Heard, Interest, Sniff, What};
 use crate::witness;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use vrrp_lab::clock::{Stamp, ms, wait_for};
 
@@ -37,6 +37,10 @@ fn run(effort: &Effort) -> Vec<Measure> {
     let mut answered = Measure::new("first advertisement to all answered ARP and echo", "ms")
         .goal(Goal::most(Figure::P50, 130.0).ebpf(15.0));
     let mut since_last = Measure::new("last first advertisement to all answered", "ms");
+    let mut settled = Measure::new(
+        "the same questions, asked at once of a settled Active",
+        "ms",
+    );
     let mut missing = Measure::new("addresses that had not answered after 5 s", "addresses")
         .goal(Goal::most(Figure::Max, 0.0));
     let mut release = Measure::new("first to last address gone when the port is back", "ms");
@@ -100,6 +104,14 @@ fn run(effort: &Effort) -> Vec<Measure> {
             let called = call.call(ms(5000), || firsts().into_keys().collect());
             std::thread::sleep(ms(300));
             let over = Stamp::now();
+            // What the questions and answers alone take, with nothing to be taken over.
+            let everybody: BTreeSet<Ipv4Addr> = firsts().into_keys().collect();
+            let asked_again = Stamp::now();
+            let again = call.call(ms(5000), || everybody.clone());
+            if let Some(complete) = again.complete {
+                let stalled = witness::stalled(asked_again, complete);
+                settled.add(maker, complete.millis_since(asked_again), stalled);
+            }
             let stalled = witness::stalled(first, called.complete.unwrap_or(over));
             missing.add(maker, (orders.count() - called.present) as f64, stalled);
             if let Some(complete) = called.complete {
@@ -146,7 +158,7 @@ fn run(effort: &Effort) -> Vec<Measure> {
     span.note("with `ebpf` an address is asked for at once; its presence in the kernel matters to the router itself only");
     phases.note("a router takes over its own Active_Down_Interval after the last advertisement that it heard: what is spread here is spread there, by the protocol");
     vec![
-        span, phases, beyond, adverts, answered, since_last, missing, release,
+        span, phases, beyond, adverts, answered, since_last, settled, missing, release,
     ]
 }
 

@@ -18,11 +18,14 @@ enum {
 	GROUP = 0x12, // last byte of the MAC addresses of VRRP's groups, 224.0.0.18 and ff02::12
 };
 
+enum { IS_MUTED = 1, IS_HUSHED = 2 };
+
 // Where the counters of a direction begin in `struct counters`.
 enum { IN = 0, OUT = 2 };
 
-// Deadlines in ns of CLOCK_BOOTTIME, written through a mapping by the process that holds the leases. 0: not guarded. Odd: the
-// router is muted. No identifier is 0, and entry 0 has the interface's own MAC address, or 0.
+// Deadlines in ns of CLOCK_BOOTTIME, written through a mapping by the process that holds the leases. 0: not guarded. IS_MUTED: the
+// router does not speak with its virtual MAC address, but says whose its addresses are; IS_HUSHED: nor does it that. No identifier
+// is 0, and entry 0 has the interface's own MAC address, or 0.
 MAP(LEASES) = { ARRAY, sizeof(u32), sizeof(u64), ENTRIES, MMAPABLE };
 
 // Frames of guarded addresses: passed in, dropped in, passed out, dropped out.
@@ -51,9 +54,19 @@ INLINE int is_open(u32 index)
 	return lease && ktime_get_boot_ns() < *(volatile u64 *)lease;
 }
 
+// Whether it is open, and says whose its addresses are.
+INLINE int answers(u32 index)
+{
+	u64 *lease = map_lookup(&LEASES, &index);
+	u64 deadline = lease ? *(volatile u64 *)lease : 0;
+
+	return ktime_get_boot_ns() < deadline && !(deadline & IS_HUSHED);
+}
+
 // Who gives up goes on serving until the successor is heard, but the virtual MAC address is the successor's from its first frame
 // on: switches should not learn it from here any more. So a router that is muted speaks with the interface's own, but when it says
-// whose an address is, which is rare: hosts and switches may believe no other than the one that is said. Whether that is known.
+// whose an address is, which is rare: hosts and switches may believe no other than the one that is said. When the successor has been
+// heard it says that no more. Whether its own is known.
 INLINE int get_own_mac(u8 *mac)
 {
 	u32 place = 0;
@@ -92,8 +105,8 @@ INLINE int of_a_vlan(const struct __sk_buff *skb, const struct start *start)
 }
 
 // What becomes of a frame because of its virtual MAC address. STRANGE: it has none that is guarded. MUTED: it passes, but does not
-// leave with it.
-enum { STRANGE, PASSES, MUTED, STOPS };
+// leave with it. HUSHED: and says nothing of addresses.
+enum { STRANGE, PASSES, MUTED, HUSHED, STOPS };
 
 // Each counter is at a place that is known when this is compiled: without CAP_PERFMON the kernel takes nothing else.
 INLINE void count(u32 index, u32 which)
@@ -127,7 +140,7 @@ INLINE int judge(const u8 *address, u32 direction, u32 *router)
 		return STRANGE;
 	if (ktime_get_boot_ns() < deadline) {
 		count(*router, direction);
-		return deadline & 1 ? MUTED : PASSES;
+		return deadline & IS_HUSHED ? HUSHED : deadline & IS_MUTED ? MUTED : PASSES;
 	}
 	count(*router, direction + 1);
 	return STOPS;
@@ -160,6 +173,7 @@ SECTION("classifier") int ingress(struct __sk_buff *skb)
 		return DROP;
 	case PASSES:
 	case MUTED:
+	case HUSHED:
 		if (!is_marked(router, start.ethernet.type == IPV6 ? SERVES_IPV6 : SERVES_IPV4))
 			return NEXT_FILTER;
 		// From here on the kernel takes it for its own: to be delivered or forwarded.
@@ -186,6 +200,12 @@ SECTION("classifier") int egress(struct __sk_buff *skb)
 	case STOPS:
 		return DROP;
 	case PASSES:
+		return NEXT_FILTER;
+	case HUSHED:
+		if (is_about_an_address(skb, start.ethernet.type))
+			return DROP;
+		if (get_own_mac(start.ethernet.source))
+			skb_store_bytes(skb, 6, start.ethernet.source, 6, 0);
 		return NEXT_FILTER;
 	case MUTED:
 		if (!is_about_an_address(skb, start.ethernet.type) && get_own_mac(start.ethernet.source))

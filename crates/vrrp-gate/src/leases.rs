@@ -16,8 +16,10 @@ use crate::table::Tally;
 const UNGUARDED: u64 = 0;
 /// A deadline that passed when the machine started.
 const CLOSED: u64 = 1;
-/// The lowest bit of a deadline: the router is muted. A nanosecond is nobody's.
+/// The lowest bit of a deadline: the router is muted. Some nanoseconds are nobody's.
 const MUTED: u64 = 1;
+/// The next one: it does not say either whose its addresses are. Only of one that is muted.
+const HUSHED: u64 = 2;
 /// Where the program finds the interface's own MAC address: no identifier is 0.
 const OWN_MAC: usize = 0;
 
@@ -77,7 +79,8 @@ impl Leases {
     /// Frames pass until `deadline`, in nanoseconds of CLOCK_BOOTTIME. A lease is never shortened by this, and an address
     /// that is not guarded stays so. Whether frames pass until `deadline` at least.
     pub fn extend(&self, family: Family, vrid: Vrid, deadline: u64) -> bool {
-        let deadline = deadline.saturating_add_signed(self.0.ahead.saturating_neg()) & !MUTED;
+        let deadline =
+            deadline.saturating_add_signed(self.0.ahead.saturating_neg()) & !(MUTED | HUSHED);
         let longer = |current| {
             let wanting = current < deadline || current & MUTED != 0;
             (current != UNGUARDED && wanting).then_some(deadline)
@@ -108,6 +111,15 @@ impl Leases {
         let _ = self
             .entry(family, vrid)
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, muted);
+    }
+
+    /// As [`Self::mute`]; ARP and Neighbor Discovery are not answered any more either: somebody else does it. Whether it was open.
+    #[must_use]
+    pub fn hush(&self, family: Family, vrid: Vrid) -> bool {
+        let hushed = |current| (current > CLOSED).then_some(current | MUTED | HUSHED);
+        self.entry(family, vrid)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, hushed)
+            .is_ok()
     }
 
     /// Whether it is muted, or closed.

@@ -46,6 +46,7 @@ use crate::lateness::{Lateness, LatenessReport};
 use crate::leases::{Leases, Means};
 use crate::opener::{Opened, Opener, Order};
 use crate::outbox::{Outbox, Sign};
+use crate::partings::Partings;
 use crate::socket::{self, FrameSocket};
 use crate::syscall::{self, Batch, Scheduling};
 
@@ -296,6 +297,8 @@ impl Driver {
             sent: Instant::ZERO,
             outbox: Outbox::new(frames),
             held: Held::default(),
+            partings: Partings::default(),
+            hearing: false,
             ears: Ears::new(WAKE_SOCKETS, heirlooms),
             opener,
             watch,
@@ -489,6 +492,9 @@ struct Turn {
     sent: Instant,
     outbox: Outbox,
     held: Held,
+    partings: Partings,
+    /// What the engine wants is because of what was heard.
+    hearing: bool,
     ears: Ears,
     opener: Opener,
     watch: Watch,
@@ -595,7 +601,7 @@ impl Turn {
                 self.set_wall();
             }
             self.run_timers();
-            if self.engine.is_stopped() {
+            if self.engine.is_stopped() && self.partings.due().is_none() {
                 return;
             }
             if let Some(legacy) = &mut self.legacy {
@@ -621,7 +627,7 @@ impl Turn {
         let good = next.is_none_or(|next| next >= now + change)
             || self.sent + FRESH >= now
             || now >= asked + LONGEST_WAIT;
-        if !good || self.held.due().is_some() {
+        if !good || self.held.due().is_some() || self.partings.due().is_some() {
             return;
         }
         let (Some((.., farewell)), Some(legacy)) = (self.leaving.take(), &mut self.legacy) else {
@@ -695,7 +701,9 @@ impl Turn {
                         message,
                     };
                     self.engine.handle(now, Input::Datagram(datagram));
+                    self.hearing = true;
                     self.drain();
+                    self.hearing = false;
                 }
             }
             self.send();
@@ -811,6 +819,9 @@ impl Turn {
                     self.engine.handle(now, Input::Shutdown);
                     if self.engine.is_stopped() {
                         // The kernel is told once, by the stop that follows, and removes everything in one go.
+                        while let Some((router, desired)) = self.partings.next() {
+                            self.fences.desired(router, desired.as_ref());
+                        }
                         self.drain_with(|_, _, _| {});
                         self.send();
                         return true;
@@ -874,6 +885,12 @@ impl Turn {
             self.transmit(&transmit);
             self.held.sent(now, transmit);
         }
+        while let Some((router, desired)) = self.partings.overdue(now) {
+            self.fences.desired(router, desired.as_ref());
+            if let Some(kernel) = &self.kernel {
+                kernel.publish(router, desired);
+            }
+        }
         let mut first = true;
         while let Some(wakeup) = self.engine.poll_timeout()
             && wakeup.at <= now
@@ -905,7 +922,8 @@ impl Turn {
     fn arm(&mut self) {
         let due = self.engine.poll_timeout();
         let at = due.map(|wakeup| wakeup.at.max(self.ran + breath(&wakeup)));
-        let at = [at, self.held.due()].into_iter().flatten().min();
+        let at = [at, self.held.due(), self.partings.due()];
+        let at = at.into_iter().flatten().min();
         if at.is_some() && at == self.armed {
             return;
         }
@@ -946,10 +964,15 @@ impl Turn {
                 }
                 Output::Desired(router, desired) => {
                     self.note_change(Some(router));
+                    self.partings.forget(router);
                     if !desired.as_ref().is_some_and(|desired| desired.active) {
                         // What a router said before it gave up must still pass; what it did not say yet is void.
                         self.send();
                         self.held.forget(router);
+                        if self.hearing && self.fences.hush(router) {
+                            self.partings.put(clock::now(), router, desired);
+                            continue;
+                        }
                     }
                     self.fences.desired(router, desired.as_ref());
                     if let Some(kernel) = &self.kernel {

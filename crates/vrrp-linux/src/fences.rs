@@ -111,6 +111,17 @@ impl Fences {
         }
     }
 
+    /// Somebody else speaks for `router` now: it says nothing more with its virtual MAC address, and serves whoever still comes,
+    /// if that is possible here. Whether it is.
+    pub(crate) fn hush(&self, router: RouterId) -> bool {
+        let Some((family, vrid, Some(index))) = self.routers.get(&router) else {
+            return false;
+        };
+        self.links
+            .get(index)
+            .is_some_and(|leases| leases.hush(*family, *vrid))
+    }
+
     /// An advertisement of `router` is about to leave interface `index`. The first one finds a closed gate, which is
     /// opened for it.
     pub(crate) fn sending(

@@ -1,23 +1,24 @@
-//! First advertisements in place of an Active that still serves: they can wait a moment, and are sent twice.
+//! First advertisements in place of an Active that still serves: they can wait a moment, and are sent three times.
 //!
 //! Such an advertisement moves all traffic here, since switches learn from its source. It leaves once the kernel holds the
 //! addresses, so that none of that traffic is lost; or when its patience ends, whatever the kernel does. An answer of the old
-//! Active that was on its way takes the traffic back in the same manner, to somebody who has just given up; so it is said
-//! once more after [`REPEAT`], and not only an interval later.
+//! Active that was on its way takes the traffic back in the same manner. It serves a little longer because of that
+//! (`partings`), and the advertisement is said again after [`REPEATS`], not only an interval later.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use vrrp_proto::{Instant, RouterId, Transmit};
 
-/// By then the old Active has heard of it.
-pub(crate) const REPEAT: Duration = Duration::from_millis(1);
+/// By the first one the old Active has heard of it, and still serves; at the second one it is gone, with whatever it answered last.
+pub(crate) const REPEATS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(3)];
 
 /// What is held, each with the time when it is to be sent; the earliest first.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     waiting: Queue,
-    again: Queue,
+    /// After each of [`REPEATS`].
+    again: [Queue; REPEATS.len()],
 }
 
 type Queue = VecDeque<(Instant, Transmit)>;
@@ -25,7 +26,10 @@ type Queue = VecDeque<(Instant, Transmit)>;
 impl Held {
     /// Keeps one that has not been sent.
     pub(crate) fn put(&mut self, now: Instant, transmit: Transmit) {
-        insert(&mut self.waiting, now + transmit.patience, transmit);
+        let at = now + transmit.patience;
+        // Behind what is due as early.
+        let place = self.waiting.partition_point(|(due, _)| *due <= at);
+        self.waiting.insert(place, (at, transmit));
     }
 
     /// Keeps one that has just been sent, if it is to be repeated.
@@ -35,15 +39,17 @@ impl Held {
                 patience: Duration::ZERO,
                 ..transmit
             };
-            insert(&mut self.again, now + REPEAT, again);
+            for (queue, after) in self.again.iter_mut().zip(REPEATS) {
+                queue.push_back((now + after, again.clone()));
+            }
         }
     }
 
     /// When the first of them is to be sent.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let first = |queue: &Queue| queue.front().map(|(at, _)| *at);
-        let both = [first(&self.waiting), first(&self.again)];
-        both.into_iter().flatten().min()
+        let queues = self.again.iter().chain([&self.waiting]);
+        let first = queues.filter_map(|queue| queue.front());
+        first.map(|(at, _)| *at).min()
     }
 
     /// One of `router` that has not been sent.
@@ -55,9 +61,9 @@ impl Held {
 
     /// The next whose time has come.
     pub(crate) fn overdue(&mut self, now: Instant) -> Option<Transmit> {
-        let queues = [&mut self.waiting, &mut self.again];
-        queues
+        [&mut self.waiting]
             .into_iter()
+            .chain(&mut self.again)
             .find_map(|queue| {
                 let (at, _) = queue.front()?;
                 (*at <= now).then(|| queue.pop_front())?
@@ -69,14 +75,8 @@ impl Held {
     pub(crate) fn forget(&mut self, router: RouterId) {
         let others = |(_, transmit): &(Instant, Transmit)| transmit.router != router;
         self.waiting.retain(others);
-        self.again.retain(others);
+        self.again.iter_mut().for_each(|queue| queue.retain(others));
     }
-}
-
-/// Behind what is due as early.
-fn insert(queue: &mut Queue, at: Instant, transmit: Transmit) {
-    let place = queue.partition_point(|(due, _)| *due <= at);
-    queue.insert(place, (at, transmit));
 }
 
 #[cfg(test)]
@@ -139,16 +139,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_said_once_more_unless_its_router_gave_up() {
+    fn what_was_sent_is_said_twice_more_unless_its_router_gave_up() {
         let start = Instant::ZERO + Duration::from_secs(1);
         let mut held = Held::default();
         held.sent(start, transmit(1, 1));
         held.sent(start, transmit(2, 2));
         held.forget(RouterId(2));
-        assert_eq!(held.due(), Some(start + REPEAT));
-        let again = held.overdue(start + REPEAT).unwrap();
-        assert_eq!(again.message[0], 1);
-        held.sent(start + REPEAT, again);
+        for after in REPEATS {
+            let at = start + after;
+            assert_eq!(held.due(), Some(at));
+            let again = held.overdue(at).unwrap();
+            assert_eq!(again.message[0], 1);
+            held.sent(at, again);
+            assert!(held.overdue(at).is_none());
+        }
         assert_eq!(held.due(), None, "not for ever");
     }
 }

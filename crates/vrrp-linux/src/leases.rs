@@ -91,6 +91,16 @@ impl Leases {
         }
     }
 
+    /// As [`Self::mute`], and nothing is said any more of whose the addresses are. Whether that was done: it cannot be by a table
+    /// of nftables, and need not be where nothing passes.
+    #[must_use]
+    pub fn hush(&self, family: Family, vrid: Vrid) -> bool {
+        match self {
+            Self::Gate(leases) => leases.hush(family, vrid),
+            Self::Table(_) => false,
+        }
+    }
+
     /// Whether it is muted, or closed.
     #[must_use]
     pub fn is_muted(&self, family: Family, vrid: Vrid) -> bool {

@@ -31,6 +31,7 @@ pub mod lateness;
 mod leases;
 mod opener;
 mod outbox;
+mod partings;
 mod pulse;
 pub mod socket;
 pub mod store;

@@ -988,7 +988,9 @@ mod tests {
             let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
             let program = std::fs::read_link("/proc/self/exe").unwrap();
             let mut lines = maps.lines();
-            lines.find(|line| text_of(line, &program).is_some()).unwrap();
+            lines
+                .find(|line| text_of(line, &program).is_some())
+                .unwrap();
             let size = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
             size.trim().trim_end_matches(" kB").parse().unwrap()
         };
@@ -1004,7 +1006,9 @@ mod tests {
         let program = Path::new("/usr/sbin/vrrpd");
         let text = |line| text_of(line, program);
         assert_eq!(
-            text("55d0c0000000-55d0c0002000 r-xp 00001000 08:01 42                 /usr/sbin/vrrpd"),
+            text(
+                "55d0c0000000-55d0c0002000 r-xp 00001000 08:01 42                 /usr/sbin/vrrpd"
+            ),
             Some(0x55d0_c000_0000..0x55d0_c000_2000)
         );
         for other in [

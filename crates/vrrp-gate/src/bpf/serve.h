@@ -125,7 +125,7 @@ INLINE int answer_arp(struct __sk_buff *skb)
 	// for another host it leaves alone, and whoever listens hears it all the same.
 	if (word(arp->sender) == word(arp->target))
 		return is_open(router) && skb_change_type(skb, OTHER_HOST) < 0 ? DROP : NEXT_FILTER;
-	if (!is_open(router) || (arp->sender_mac[0] & 1))
+	if (!answers(router) || (arp->sender_mac[0] & 1))
 		return DROP;
 
 	arp->operation = REPLY;
@@ -176,7 +176,7 @@ INLINE int speak_arp(struct __sk_buff *skb)
 	if (!entry)
 		return NEXT_FILTER;
 	u32 router = *entry & ROUTER;
-	if (is_open(router)) {
+	if (answers(router)) {
 		set_virtual_mac(mac, router);
 		if (skb_store_bytes(skb, 6, mac, sizeof(mac), RECOMPUTE) < 0 ||
 		    skb_store_bytes(skb, SENDER_MAC, mac, sizeof(mac), RECOMPUTE) < 0)
@@ -310,7 +310,7 @@ INLINE int answer_solicitation(struct __sk_buff *skb, struct ethernet *ethernet,
 	const struct address all_nodes = { { BE32(0xff020000), 0, 0, BE32(1) } };
 	const u8 all_nodes_mac[6] = { 0x33, 0x33, 0, 0, 0, 1 };
 
-	if (!is_open(router) || (ethernet->source[0] & 1) || !is_valid(skb, packet))
+	if (!answers(router) || (ethernet->source[0] & 1) || !is_valid(skb, packet))
 		return DROP;
 
 	COPY(ethernet->destination, ethernet->source);
@@ -353,7 +353,7 @@ INLINE int speak_solicitation(struct __sk_buff *skb, const struct packet *packet
 	u32 *entry = map_lookup(&ADDRESSES, &packet->ip.source);
 	if (!entry)
 		return NEXT_FILTER;
-	if (!is_open(*entry & ROUTER))
+	if (!answers(*entry & ROUTER))
 		return *entry & OWNED ? NEXT_FILTER : DROP;
 	set_virtual_mac(mac, *entry & ROUTER);
 	if (skb_store_bytes(skb, 6, mac, sizeof(mac), 0) < 0)

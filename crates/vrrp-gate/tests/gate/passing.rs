@@ -146,6 +146,32 @@ fn muted_it_serves_and_speaks_with_the_interfaces_own_address() {
     assert_eq!(sources(&world), [virtual_mac].into());
 }
 
+/// A switch learns from whoever spoke last: an answer that comes after the successor's first word leads its traffic back.
+#[test]
+fn hushed_it_serves_and_says_nothing_of_its_addresses() {
+    let world = World::new();
+    let (_gate, leases) = world.guarded();
+    let (own, virtual_mac) = (world.physical(), virtual_mac(1, 51));
+    leases.set_own_mac(MacAddress(own));
+    assert!(!leases.hush(V4.0, V4.1));
+    assert!(!world.answers("10.9.0.51"), "what is closed stays closed");
+    leases.extend(V4.0, V4.1, FOREVER);
+    assert!(leases.hush(V4.0, V4.1));
+    all_pass(&world, Way::In, header(Way::In, virtual_mac));
+    assert_eq!(sources(&world), [own].into());
+    let asks_anew = || {
+        world.client.sh("ip neigh flush dev c0");
+        world.answers("10.9.0.51")
+    };
+    assert!(!asks_anew());
+    leases.mute(V4.0, V4.1);
+    assert!(!asks_anew(), "it stays so");
+    // Active again.
+    assert!(leases.extend(V4.0, V4.1, now() + 10_000 * MILLISECOND));
+    assert!(asks_anew());
+    assert_eq!(sources(&world), [virtual_mac].into());
+}
+
 #[test]
 fn what_is_not_guarded_passes() {
     let world = World::new();

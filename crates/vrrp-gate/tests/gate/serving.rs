@@ -298,6 +298,11 @@ fn each_question_has_one_answer() {
         wire.ask(&arp(BROADCAST, CLIENT, VIP)),
         [arp_reply(MAC4, VIP, CLIENT)]
     );
+    // And nothing, once its successor says it.
+    assert!(leases.hush(V4.0, V4.1));
+    for to in [BROADCAST, MAC4, own] {
+        assert!(wire.ask(&arp(to, CLIENT, VIP)).is_empty());
+    }
     leases.close(V4.0, V4.1);
     for to in [BROADCAST, MAC4, own] {
         assert!(wire.ask(&arp(to, CLIENT, VIP)).is_empty());
@@ -357,6 +362,11 @@ fn a_solicitation_has_one_answer() {
     let answers = wire.ask(&solicitation(group_mac(VIP6), "fd09::100", VIP6, &[]));
     assert_eq!(answers.len(), 1, "{answers:02x?}");
     check_advertisement(&answers[0], VIP6, "fd09::100", 0xe0);
+    assert!(leases.hush(V6.0, V6.1));
+    for to in [group_mac(VIP6), MAC6] {
+        let asked = wire.ask(&solicitation(to, "fd09::100", VIP6, &[]));
+        assert!(asked.is_empty(), "{asked:02x?}");
+    }
     leases.close(V6.0, V6.1);
     for to in [group_mac(VIP6), MAC6] {
         let asked = wire.ask(&solicitation(to, "fd09::100", VIP6, &[]));

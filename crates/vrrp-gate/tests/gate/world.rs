@@ -16,7 +16,7 @@ use vrrp_proto::types::{Family, Vrid};
 pub const V4: (Family, Vrid) = (Family::Ipv4, vrid(51));
 pub const V6: (Family, Vrid) = (Family::Ipv6, vrid(51));
 /// What a closed lease waits for in tests that open it.
-pub const FOREVER: u64 = u64::MAX - 1;
+pub const FOREVER: u64 = u64::MAX - 3;
 
 pub const fn vrid(number: u8) -> Vrid {
     Vrid::new(number).unwrap()

@@ -104,7 +104,10 @@ fn after_a_silence_it_advertises_at_once_and_the_addresses_wait() {
     let did = done(&mut bench, 1);
     assert_eq!(story(&did), "V + done");
     let transmit = did.transmits()[0];
-    assert!(transmit.mac.is_some() && !transmit.patience.is_zero(), "{transmit:?}");
+    assert!(
+        transmit.mac.is_some() && !transmit.patience.is_zero(),
+        "{transmit:?}"
+    );
     assert_eq!(bench.status().preparing, None);
     let did = bench.applied();
     assert!(bench.status().applied);
