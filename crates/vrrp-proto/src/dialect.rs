@@ -21,6 +21,10 @@ pub enum Dialect {
     Carp,
 }
 
+/// How long the first advertisement of a router may wait for its kernel while somebody serves who knows of nothing. Who has no
+/// addresses by then is waiting for something else.
+pub const PREEMPTING: Duration = Duration::from_millis(20);
+
 impl Dialect {
     /// The version nibble on the wire.
     #[must_use]
@@ -69,14 +73,14 @@ impl Dialect {
     }
 
     /// How long the first advertisement of a successor of this priority may wait for its kernel, while the Active that gives up
-    /// goes on: a quarter of what is left of [`Self::leaving_time`] after the successor's own Skew_Time, from half a millisecond
-    /// (which is left of the shortest) to 20 milliseconds. Whoever has not got there by then waits for something else.
+    /// goes on: half of what is left of [`Self::leaving_time`] after the successor's own Skew_Time, which is half a millisecond at
+    /// least, and at most [`PREEMPTING`].
     #[must_use]
     pub fn patience(self, priority: Priority, interval: Interval) -> Duration {
         let left = self
             .leaving_time(interval)
             .saturating_sub(self.skew_time(priority, interval));
-        (left / 4).clamp(Duration::from_micros(500), Duration::from_millis(20))
+        (left / 2).min(PREEMPTING)
     }
 
     /// Whether a Backup adopts the interval of the Active it accepts (RFC 9568 §6.4.2).
@@ -142,6 +146,25 @@ mod tests {
 
     const fn centis(value: u16) -> Interval {
         Interval::from_centis(value).expect("in range")
+    }
+
+    /// Rows: priority; interval in centiseconds; how long a successor of that priority may wait, in µs.
+    #[test]
+    fn a_successor_waits_for_its_kernel_no_longer_than_the_other_one_goes_on() {
+        for (priority, interval, wait) in [
+            (1, 1, 498),
+            (100, 1, 2_431),
+            (254, 1, 5_439),
+            (1, 10, 4_980),
+            (100, 10, 20_000),
+            (254, 100, 20_000),
+        ] {
+            let (priority, interval) = (Priority::new(priority), centis(interval));
+            let patience = Dialect::Vrrp3.patience(priority, interval);
+            assert_eq!(patience.as_micros(), wait, "{priority} {interval:?}");
+            let taken = Dialect::Vrrp3.skew_time(priority, interval) + patience;
+            assert!(taken < Dialect::Vrrp3.leaving_time(interval));
+        }
     }
 
     /// Rows: priority; VRRPv2 at 1 s (skew, down) in µs; VRRPv3 at 100 cs (skew, down) in µs; VRRPv3 down at 10 cs;

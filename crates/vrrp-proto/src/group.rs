@@ -356,7 +356,11 @@ impl Slot {
             return;
         };
         let step = self.machine.follow_up(now, &terms, reason);
-        self.carry_out(now, id, Some(&terms), step, unhurried, links, outputs);
+        let patience = match unhurried {
+            true => terms.patience(),
+            false => Duration::ZERO,
+        };
+        self.carry_out(now, id, Some(&terms), step, patience, links, outputs);
         self.forget_group();
     }
 

@@ -322,7 +322,8 @@ impl Slot {
         // It moves the traffic here: switches learn from it where the virtual MAC address is.
         if let Some(terms) = self.terms() {
             self.machine.speak(now);
-            self.transmit(now, id, Send::Regular, true, &terms, links, outputs);
+            let patience = terms.patience();
+            self.transmit(now, id, Send::Regular, patience, &terms, links, outputs);
         }
         self.publish(id, outputs);
         self.say_prepared(now, id, outcome, true, outputs);

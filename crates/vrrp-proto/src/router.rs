@@ -87,6 +87,12 @@ impl Terms {
         }
     }
 
+    /// How long our first advertisement may wait for the kernel while an Active that gives up goes on.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.dialect.patience(self.priority, self.interval)
+    }
+
     /// What we offer.
     #[must_use]
     pub fn offer(&self) -> Offer {

@@ -18,6 +18,7 @@ use crate::carp::voice::Voice;
 use crate::carp::{Bid, CarpPlan, Rules};
 use crate::complaint::{Allowance, Complaint, Complaints};
 use crate::desired::{Desired, Generation, KernelReport};
+use crate::dialect::PREEMPTING;
 use crate::engine::{Announce, Output, Timer, Transmit};
 use crate::event::{DigestNews, Event, Happening, Offer, Reason};
 use crate::fault::{self, Fault};
@@ -579,14 +580,15 @@ impl Slot {
         links: &[Link],
         outputs: &mut Outputs,
     ) {
-        let unhurried = matches!(
-            step.transition,
-            Some((_, Role::Active, Reason::Preempting | Reason::Released))
-        );
-        self.carry_out(now, id, terms, step, unhurried, links, outputs);
+        let patience = match (&step.transition, terms) {
+            (Some((_, Role::Active, Reason::Preempting)), _) => PREEMPTING,
+            (Some((_, Role::Active, Reason::Released)), Some(terms)) => terms.patience(),
+            _ => Duration::ZERO,
+        };
+        self.carry_out(now, id, terms, step, patience, links, outputs);
     }
 
-    /// As [`Self::apply`], for a takeover that is known to be `unhurried` or not.
+    /// As [`Self::apply`], for a takeover whose first advertisement may wait for so long.
     #[expect(clippy::too_many_arguments, reason = "one more than the others")]
     pub(crate) fn carry_out(
         &mut self,
@@ -594,7 +596,7 @@ impl Slot {
         id: RouterId,
         terms: Option<&Terms>,
         step: Step,
-        unhurried: bool,
+        patience: Duration,
         links: &[Link],
         outputs: &mut Outputs,
     ) {
@@ -603,7 +605,7 @@ impl Slot {
             Some((_, Role::Backup | Role::Initialize, _)) | None => Awakening::AsItIs,
         };
         if let (Some(send), Some(terms)) = (step.send, terms) {
-            self.transmit(now, id, send, unhurried, terms, links, outputs);
+            self.transmit(now, id, send, patience, terms, links, outputs);
         }
         if let Some(late) = step.late {
             self.say(now, id, Happening::Late(late), outputs);
@@ -692,7 +694,7 @@ impl Slot {
         now: Instant,
         id: RouterId,
         send: Send,
-        unhurried: bool,
+        patience: Duration,
         terms: &Terms,
         links: &[Link],
         outputs: &mut Outputs,
@@ -714,11 +716,8 @@ impl Slot {
         };
         let link = self.link;
         let beside = self.beside;
-        let patience = if unhurried && !dormant {
-            terms.dialect.patience(terms.priority, terms.interval)
-        } else {
-            Duration::ZERO
-        };
+        // Nothing is made ready for who is dormant.
+        let patience = if dormant { Duration::ZERO } else { patience };
         let mut push = |destination: IpAddr, message: Arc<[u8]>| {
             let near = Family::of(destination) == Family::of(terms.primary);
             let transmit = Transmit {

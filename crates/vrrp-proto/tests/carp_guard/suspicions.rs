@@ -31,7 +31,7 @@ fn said(key: &str, list: &[&str], source: &str) -> Transmit {
         source: source.parse().unwrap(),
         destination: Family::Ipv4.group(),
         message: advertisement.emit().as_slice().into(),
-        patience: Duration::ZERO,
+        patience: core::time::Duration::ZERO,
         dormant: false,
     }
 }
