@@ -747,7 +747,9 @@ impl Turn {
                 report,
             } => {
                 self.note_change(Some(router));
-                self.send_held(router);
+                if self.held.is_answered(router, generation) {
+                    self.send_held(router);
+                }
                 self.engine.handle(
                     now,
                     Input::Kernel {
@@ -973,6 +975,9 @@ impl Turn {
                             self.partings.put(clock::now(), router, desired);
                             continue;
                         }
+                    }
+                    if let Some(desired) = &desired {
+                        self.held.expect(router, desired.generation);
                     }
                     self.fences.desired(router, desired.as_ref());
                     if let Some(kernel) = &self.kernel {

@@ -5,10 +5,10 @@
 //! Active that was on its way takes the traffic back in the same manner. It serves a little longer because of that
 //! (`partings`), and the advertisement is said again after [`REPEATS`], not only an interval later.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use vrrp_proto::{Instant, RouterId, Transmit};
+use vrrp_proto::{Generation, Instant, RouterId, Transmit};
 
 /// By the first one the old Active has heard of it, and still serves; at the second one it is gone, with whatever it answered last.
 pub(crate) const REPEATS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(3)];
@@ -17,6 +17,8 @@ pub(crate) const REPEATS: [Duration; 2] = [Duration::from_millis(1), Duration::f
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     waiting: Queue,
+    /// What the kernel is to say of a router that waits.
+    expected: BTreeMap<RouterId, Generation>,
     /// After each of [`REPEATS`].
     again: [Queue; REPEATS.len()],
 }
@@ -30,6 +32,24 @@ impl Held {
         // Behind what is due as early.
         let place = self.waiting.partition_point(|(due, _)| *due <= at);
         self.waiting.insert(place, (at, transmit));
+    }
+
+    /// What `router` wants of the kernel, if it waits for that.
+    pub(crate) fn expect(&mut self, router: RouterId, generation: Generation) {
+        // It is one of the last.
+        let mut waiting = self.waiting.iter().rev();
+        if waiting.any(|(_, transmit)| transmit.router == router) {
+            self.expected.insert(router, generation);
+        }
+    }
+
+    /// Whether `router` waited for what the kernel says of this. It may speak still of what was wanted before.
+    pub(crate) fn is_answered(&mut self, router: RouterId, generation: Generation) -> bool {
+        let expected = self.expected.get(&router) == Some(&generation);
+        if expected {
+            self.expected.remove(&router);
+        }
+        expected
     }
 
     /// Keeps one that has just been sent, if it is to be repeated.
@@ -75,6 +95,7 @@ impl Held {
     pub(crate) fn forget(&mut self, router: RouterId) {
         let others = |(_, transmit): &(Instant, Transmit)| transmit.router != router;
         self.waiting.retain(others);
+        self.expected.remove(&router);
         self.again.iter_mut().for_each(|queue| queue.retain(others));
     }
 }
@@ -136,6 +157,24 @@ mod tests {
         let rest = std::iter::from_fn(|| held.overdue(start + PATIENCE));
         assert_eq!(messages(rest), [2, 4]);
         assert_eq!(held.due(), None);
+    }
+
+    /// A router that had just started took over before the kernel had answered for its Backup, and took that for the answer.
+    #[test]
+    fn only_what_was_asked_for_is_an_answer() {
+        let start = Instant::ZERO + Duration::from_secs(1);
+        let mut held = Held::default();
+        let (router, before, now) = (RouterId(1), Generation(1), Generation(2));
+        held.expect(router, before);
+        assert!(!held.is_answered(router, before), "it does not wait");
+        held.put(start, transmit(1, 1));
+        held.expect(router, now);
+        assert!(!held.is_answered(router, before));
+        assert!(held.is_answered(router, now));
+        assert!(!held.is_answered(router, now), "once");
+        held.expect(router, now);
+        held.forget(router);
+        assert!(!held.is_answered(router, now));
     }
 
     #[test]
